@@ -1,0 +1,1 @@
+"""Replaces credentials in Google Secret Manager without anybody noticing."""

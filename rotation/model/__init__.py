@@ -1,0 +1,1 @@
+"""What things are: frozen records, enums and errors.  Standard library only; nothing here acts."""

@@ -1,0 +1,81 @@
+"""The one type that carries secret bytes.
+
+Rules of this module:
+  1. ``repr``, ``str`` and ``format`` of a payload say nothing but its length.
+  2. A payload cannot be pickled, copied into JSON by accident, or used as a mapping key.
+"""
+
+import hashlib
+import hmac
+import json
+from typing import Any, NoReturn
+
+from rotation.model.errors import PermanentError
+
+#: Key inside a JSON payload by which a rotation recognises the version it added.
+ROTATION_ID = "rotation_id"
+
+
+class PayloadError(PermanentError):
+    """A payload has not the shape its issuer needs.  The message never quotes it."""
+
+    reason = "payload-unreadable"
+
+
+class Payload:
+    """The bytes of one secret version: 1 byte to 64 KiB."""
+
+    __slots__ = ("_data",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Payload":
+        """Encode one JSON object, keys in the order given."""
+        return cls(json.dumps(fields, ensure_ascii=False).encode())
+
+    def reveal(self) -> bytes:
+        """Return the bytes.  Only adapters that transmit a payload call this."""
+        return self._data
+
+    def fields(self) -> dict[str, Any]:
+        """Return the JSON object in the payload.
+
+        Raises:
+            PayloadError: The payload is not one JSON object.
+        """
+        try:
+            fields = json.loads(self._data)
+        except ValueError:
+            fields = None
+        if not isinstance(fields, dict):
+            raise PayloadError(
+                "the payload is not a JSON object",
+                remedy="add a version whose payload is one JSON object with username and password",
+            )
+        return fields
+
+    def rotation_id(self) -> str | None:
+        """Return the id of the rotation that made this payload; None when a person did."""
+        try:
+            value = self.fields().get(ROTATION_ID)
+        except PayloadError:
+            return None
+        return value if isinstance(value, str) else None
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the bytes in hexadecimal, for receipts."""
+        return hashlib.sha256(self._data).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Payload):
+            return NotImplemented
+        return hmac.compare_digest(self._data, other._data)
+
+    def __repr__(self) -> str:
+        return f"<Payload of {len(self._data)} bytes>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a payload is not pickled")

@@ -1,0 +1,57 @@
+"""A secret and its versions as Secret Manager shows them.
+
+These records hold what was read under one ETag; they decide nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+from rotation.model.names import SecretName
+from rotation.model.payload import Payload
+
+
+class VersionState(Enum):
+    """Google's own states of a version."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A rotation schedule: when it fires next, and the period after that."""
+
+    next_time: datetime
+    #: None: a single firing; Secret Manager removes the schedule afterwards.
+    period: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One secret under one ETag."""
+
+    #: With the project number, as answered.
+    name: SecretName
+    #: Quotes included, opaque.
+    etag: str
+    create_time: datetime
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    topics: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+    #: Delayed destruction: destroying only disables until this much later.
+    version_destroy_ttl: timedelta | None = None
+    #: True while Google's own managed rotation is active; we then keep out.
+    managed_rotation: bool = False
+
+
+@dataclass(frozen=True)
+class SecretVersion:
+    """One version and its payload."""
+
+    number: int
+    payload: Payload
