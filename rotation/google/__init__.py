@@ -1,0 +1,1 @@
+"""The ports on the real Google services.  Nothing here decides what a rotation does."""
