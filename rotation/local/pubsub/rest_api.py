@@ -1,0 +1,94 @@
+"""Serve `METHODS` over REST JSON, as gcloud speaks it.
+
+It decides nothing; refusals come from the broker as `StatusError`.
+
+1. A request is the JSON body, the paging fields of the query, and the name in the path.
+2. Both JSON spellings are read, camelCase is written; an unknown field is INVALID_ARGUMENT.
+3. The control API of the failure modes is served beside it, see `control`.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+from google.protobuf import json_format
+from google.protobuf.message import Message as ProtobufMessage
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rotation.local.pubsub.api import PubSubApi
+from rotation.local.pubsub.broker import Broker
+from rotation.local.pubsub.control import control_routes
+from rotation.local.pubsub.methods import METHODS, Method
+from rotation.local.status import StatusError, invalid, rest_body, status_of
+
+_QUERY_FIELDS: Final = frozenset({"pageSize", "pageToken", "updateMask"})
+
+
+def rest_app(broker: Broker) -> Starlette:
+    """Return an application of its own that serves Pub/Sub and its control API."""
+    return Starlette(routes=rest_routes(broker))
+
+
+def rest_routes(broker: Broker) -> list[Route]:
+    """Return the routes, to be mounted at the root beside other services'."""
+    api = PubSubApi(broker)
+    routes = [
+        Route(
+            f"/v1/{method.resource}{method.suffix}", _endpoint(method, api), methods=[method.verb]
+        )
+        for method in METHODS
+    ]
+    # A suffix is the more special path: it must be asked first.
+    routes.sort(key=lambda route: ":" not in route.path)
+    return [*routes, *control_routes(broker)]
+
+
+def _endpoint(method: Method, api: PubSubApi) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            response = await method.handle(api, await _read(method, request))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a status
+            return JSONResponse(rest_body(error), status_code=status_of(error).http_status)
+        return JSONResponse(_written(response))
+
+    return answer
+
+
+async def _read(method: Method, request: Request) -> Any:  # noqa: ANN401
+    fields = await _body(request)
+    fields |= {name: value for name, value in request.query_params.items() if name in _QUERY_FIELDS}
+    *parents, last = method.bound.split(".")
+    holder = fields
+    for parent in parents:
+        holder = holder.setdefault(parent, {})
+    holder[last] = method.resource.format(**request.path_params)
+    message = method.request.pb(method.request())
+    try:
+        json_format.ParseDict(fields, message)
+    except (json_format.ParseError, TypeError, AttributeError):
+        raise invalid("Invalid JSON payload received.") from None
+    return method.request.wrap(message)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    text = await request.body()
+    try:
+        fields = json.loads(text) if text.strip() else {}
+    except ValueError:
+        raise _not_json() from None
+    if not isinstance(fields, dict):
+        raise _not_json()
+    return cast("dict[str, Any]", fields)
+
+
+def _not_json() -> StatusError:
+    return invalid("Invalid JSON payload received.")
+
+
+def _written(response: Any) -> dict[str, Any]:  # noqa: ANN401
+    is_plain = isinstance(response, ProtobufMessage)
+    message = response if is_plain else type(response).pb(response)
+    return json_format.MessageToDict(message)
