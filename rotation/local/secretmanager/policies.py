@@ -1,0 +1,89 @@
+"""IAM policies, locations and managed rotation: what exists beside secrets and versions.
+
+1. Policies are stored and returned; they grant and deny nothing.  A denied permission is a failure
+   that is switched on.
+2. A policy has an ETag of its own; changing it is no event and leaves the secret's ETag alone.
+3. Managed rotation is for Cloud SQL on regional secrets and is not embedded: it is refused.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import grpc
+
+from rotation.local.secretmanager.etags import etag_at
+from rotation.local.secretmanager.history import View
+from rotation.local.secretmanager.messages import (
+    ListLocationsResponse,
+    Location,
+    Message,
+    Policy,
+    TestIamPermissionsResponse,
+    copy_of,
+)
+from rotation.local.secretmanager.names import BAD_ARGUMENT
+from rotation.local.secretmanager.store import Store
+from rotation.local.status import StatusError, invalid, not_found
+
+#: The ETag Google answers for a resource that never had a policy (``ACAB`` in JSON).
+_NO_POLICY: Final = b"\x00\x20\x01"
+_LOCATIONS: Final = ("europe-west1", "europe-west4", "us-central1", "us-east1")
+
+
+def get_iam_policy(store: Store, request: Message, view: View) -> Message:
+    """Read a secret's policy."""
+    record = store.read(store.names.secret(request.resource), view)
+    return record.policy or Policy(etag=_NO_POLICY)
+
+
+def set_iam_policy(store: Store, request: Message, _view: View) -> Message:
+    """Replace a secret's policy, under the policy's ETag if one was sent."""
+    record = store.find(store.names.secret(request.resource))
+    present = record.policy or Policy(etag=_NO_POLICY)
+    if request.policy.etag and request.policy.etag != present.etag:
+        raise StatusError(
+            grpc.StatusCode.ABORTED,
+            "There were concurrent policy changes. Please retry the whole read-modify-write with "
+            "exponential backoff.",
+        )
+    policy = copy_of(request.policy)
+    policy.etag = etag_at(store.moment()).encode()
+    store.write(replace(record, policy=policy), None)
+    return policy
+
+
+def granted_permissions(store: Store, request: Message, _view: View) -> Message:
+    """Answer that the caller has every permission asked for."""
+    store.find(store.names.secret(request.resource))
+    return TestIamPermissionsResponse(permissions=request.permissions)
+
+
+def list_locations(store: Store, request: Message, _view: View) -> Message:
+    """List the locations of a project."""
+    parent = store.names.parent(request.name)
+    return ListLocationsResponse(
+        locations=[_location(f"{parent}/locations/{location}") for location in _LOCATIONS]
+    )
+
+
+def get_location(store: Store, request: Message, _view: View) -> Message:
+    """Describe one location."""
+    parent = store.names.parent(request.name)
+    if not parent.location:
+        raise invalid(BAD_ARGUMENT)
+    if parent.location not in _LOCATIONS:
+        raise not_found(f"Location [{parent}] not found.")
+    return _location(str(parent))
+
+
+def _location(name: str) -> Message:
+    return Location(name=name, location_id=name.rpartition("/")[2])
+
+
+def refuse_managed_rotation(store: Store, request: Message, _view: View) -> Message:
+    """Refuse what only Cloud SQL credentials can do."""
+    store.find(store.names.secret(request.parent))
+    raise StatusError(
+        grpc.StatusCode.UNIMPLEMENTED,
+        "Managed rotation of Cloud SQL credentials is not part of the embedded Secret Manager.",
+    )

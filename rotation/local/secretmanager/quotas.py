@@ -1,0 +1,100 @@
+"""The write quotas, off unless switched on.
+
+1. A quota counts accepted attempts in a sliding window: a refused call uses none.
+2. The real service allows 600 writes a minute in a project, and 2 a second of UpdateSecret and
+   AddSecretVersion on one secret.
+
+https://cloud.google.com/secret-manager/quotas
+"""
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+import grpc
+import msgspec
+
+from rotation.local.secretmanager.rpcs import Kind, Rpc
+from rotation.local.status import StatusError
+
+_PER_SECRET: Final = frozenset({"UpdateSecret", "AddSecretVersion"})
+_MINUTE: Final = timedelta(minutes=1)
+_SECOND: Final = timedelta(seconds=1)
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many writes are allowed; None: any number."""
+
+    writes_per_minute: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    writes_per_second_and_secret: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+#: What the real service allows.
+REAL: Final = Limits(writes_per_minute=600, writes_per_second_and_secret=2)
+
+
+@dataclass(frozen=True)
+class _Quota:
+    """One limit that applies to a call."""
+
+    subject: str
+    limit: int
+    window: timedelta
+    words: str
+
+
+class Quotas:
+    """Counts writes and refuses those beyond the limits.
+
+    Resources are named with the project's number: one name per secret.
+    """
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+        self._used: defaultdict[str, deque[datetime]] = defaultdict(deque)
+
+    def check(self, rpc: Rpc, resource: str, now: datetime) -> None:
+        """Count a call.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED; the call was not counted.
+        """
+        if self.limits == Limits() or rpc.kind is not Kind.WRITE:
+            return
+        quotas = self._quotas(rpc, resource)
+        for quota in quotas:
+            self._forget(quota, now)
+            if len(self._used[quota.subject]) >= quota.limit:
+                raise exhausted(quota.words, resource)
+        for quota in quotas:
+            self._used[quota.subject].append(now)
+
+    def _quotas(self, rpc: Rpc, resource: str) -> list[_Quota]:
+        quotas = []
+        if self.limits.writes_per_minute is not None:
+            words = "Write requests per minute"
+            quotas.append(_Quota(_project(resource), self.limits.writes_per_minute, _MINUTE, words))
+        per_secret = self.limits.writes_per_second_and_secret
+        if per_secret is not None and rpc.name in _PER_SECRET:
+            words = "Write requests per second per secret"
+            quotas.append(_Quota(resource, per_secret, _SECOND, words))
+        return quotas
+
+    def _forget(self, quota: _Quota, now: datetime) -> None:
+        used = self._used[quota.subject]
+        while used and used[0] <= now - quota.window:
+            used.popleft()
+
+
+def exhausted(limit: str, resource: str) -> StatusError:
+    """Return the refusal of a call that is over quota."""
+    return StatusError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        f"Quota exceeded for quota metric 'Write requests' and limit '{limit}' of service "
+        f"'secretmanager.googleapis.com' for consumer 'project_number:{_project(resource)}'.",
+    )
+
+
+def _project(resource: str) -> str:
+    return "".join(resource.split("/")[1:2])
