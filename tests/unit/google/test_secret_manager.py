@@ -1,12 +1,15 @@
 """Number of calls and resulting error, for each status of each method."""
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import google_crc32c
 import grpc
 import pytest
 from google.cloud.secretmanager_v1 import types
+from google.protobuf.message import Message
+from scripted_service import ScriptedService
 
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import (
@@ -33,26 +36,28 @@ PASSING = [CODE.UNAVAILABLE, CODE.RESOURCE_EXHAUSTED, CODE.DEADLINE_EXCEEDED, CO
 SECRET_TEXT = "hunter2-do-not-show"
 
 
-def secret_message(etag='"1"', labels=None, annotations=None, aliases=None):
+def secret_message(
+    etag: str = '"1"', labels: dict[str, str] | None = None, aliases: dict[str, int] | None = None
+) -> Message:
     return types.Secret.pb(
         types.Secret(
             name=str(NAME),
             etag=etag,
             create_time=BORN,
             labels=labels or {},
-            annotations=annotations or {},
             version_aliases=aliases or {},
         )
     )
 
 
-def version_message(number=1, state="ENABLED"):
+def version_message(number: int = 1, state: str = "ENABLED") -> Message:
     return types.SecretVersion.pb(
         types.SecretVersion(name=NAME.version(number), state=types.SecretVersion.State[state])
     )
 
 
-def access_message(data=SECRET_TEXT.encode(), checksum=None, number=3):
+def access_message(checksum: int | None = None, number: int = 3) -> Message:
+    data = SECRET_TEXT.encode()
     crc = google_crc32c.value(data) if checksum is None else checksum
     return types.AccessSecretVersionResponse.pb(
         types.AccessSecretVersionResponse(
@@ -77,12 +82,12 @@ CHANGES = {
 }
 
 
-def update(store, etag='"1"', labels=None):
+def update(store: SecretManager, etag: str = '"1"') -> Secret:
     secret = Secret(NAME, etag, BORN)
-    return store.update(secret, labels=labels or {"a": "b"}, annotations={}, aliases={"current": 2})
+    return store.update(secret, labels={"a": "b"}, annotations={}, aliases={"current": 2})
 
 
-def wanted_message(etag='"2"'):
+def wanted_message(etag: str = '"2"') -> Message:
     return secret_message(etag=etag, labels={"a": "b"}, aliases={"current": 2})
 
 
@@ -91,7 +96,9 @@ def wanted_message(etag='"2"'):
 
 @pytest.mark.parametrize("method", READS)
 @pytest.mark.parametrize("code", PASSING)
-def test_a_read_is_sent_again_after_a_passing_failure(service, store, method, code):
+def test_a_read_is_sent_again_after_a_passing_failure(
+    service: ScriptedService, store: SecretManager, method: str, code: grpc.StatusCode
+) -> None:
     read, answer = READS[method]
     service.script(method, (code, "later"), (code, "later"), answer)
     read(store)
@@ -99,7 +106,9 @@ def test_a_read_is_sent_again_after_a_passing_failure(service, store, method, co
 
 
 @pytest.mark.parametrize("method", READS)
-def test_a_read_that_never_succeeds_is_temporary_and_bounded(service, store, method):
+def test_a_read_that_never_succeeds_is_temporary_and_bounded(
+    service: ScriptedService, store: SecretManager, method: str
+) -> None:
     service.script(method, (CODE.UNAVAILABLE, "later"))
     with pytest.raises(TemporaryError, match=f"{method}.*UNAVAILABLE: later") as caught:
         READS[method][0](store)
@@ -119,47 +128,61 @@ def test_a_read_that_never_succeeds_is_temporary_and_bounded(service, store, met
         (CODE.UNIMPLEMENTED, PermanentError),
     ],
 )
-def test_a_read_that_is_refused_is_sent_once(service, store, method, code, error):
+def test_a_read_that_is_refused_is_sent_once(
+    service: ScriptedService,
+    store: SecretManager,
+    method: str,
+    code: grpc.StatusCode,
+    error: type[Exception],
+) -> None:
     service.script(method, (code, "no"))
     with pytest.raises(error):
         READS[method][0](store)
     assert service.calls == {method: 1}
 
 
-def test_a_read_without_an_answer_ends_by_its_own_deadline_and_is_sent_again(service, store):
+def test_a_read_without_an_answer_ends_by_its_own_deadline_and_is_sent_again(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("GetSecret", service.hold, secret_message())
     assert store.get(NAME).etag == '"1"'
     assert service.calls["GetSecret"] == 2
 
 
-def test_an_unreachable_service_is_temporary():
+def test_an_unreachable_service_is_temporary() -> None:
     store = SecretManager("demo", endpoint="127.0.0.1:1", timeout=0.3)
     with pytest.raises(TemporaryError):
         store.get(NAME)
     store.close()
 
 
-def test_a_damaged_payload_is_read_again(service, store):
+def test_a_damaged_payload_is_read_again(service: ScriptedService, store: SecretManager) -> None:
     service.script("AccessSecretVersion", access_message(checksum=1), access_message())
     assert store.access(NAME, 3).payload == Payload(SECRET_TEXT.encode())
     assert service.calls["AccessSecretVersion"] == 2
 
 
-def test_a_payload_that_stays_damaged_is_never_returned(service, store):
+def test_a_payload_that_stays_damaged_is_never_returned(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("AccessSecretVersion", access_message(checksum=1))
     with pytest.raises(TemporaryError, match="checksum") as caught:
         store.access(NAME, 3)
     assert SECRET_TEXT not in str(caught.value)
 
 
-def test_access_returns_the_number_behind_an_alias(service, store):
+def test_access_returns_the_number_behind_an_alias(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("AccessSecretVersion", access_message(number=17))
     assert store.access(NAME, "current").number == 17
     assert service.requests["AccessSecretVersion"][0].name == f"{NAME}/versions/current"
 
 
 @pytest.mark.parametrize("state", ["DISABLED", "DESTROYED"])
-def test_access_to_a_version_not_enabled_is_told_apart(service, store, state):
+def test_access_to_a_version_not_enabled_is_told_apart(
+    service: ScriptedService, store: SecretManager, state: str
+) -> None:
     message = f"Secret Version [{NAME}/versions/3] is in {state} state."
     service.script("AccessSecretVersion", (CODE.FAILED_PRECONDITION, message))
     with pytest.raises(VersionUnavailableError, match=state):
@@ -169,7 +192,9 @@ def test_access_to_a_version_not_enabled_is_told_apart(service, store, state):
 # Guarded updates
 
 
-def test_an_update_sends_exactly_three_maps_under_the_etag(service, store):
+def test_an_update_sends_exactly_three_maps_under_the_etag(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", wanted_message())
     written = update(store)
     request = service.requests["UpdateSecret"][0]
@@ -180,28 +205,36 @@ def test_an_update_sends_exactly_three_maps_under_the_etag(service, store):
     assert written.etag == '"2"'
 
 
-def test_an_update_names_the_secret_in_the_routing_header(service, store):
+def test_an_update_names_the_secret_in_the_routing_header(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", wanted_message())
     update(store)
     header = service.metadata["UpdateSecret"][0]["x-goog-request-params"]
     assert header == "secret.name=projects/123/secrets/app"
 
 
-def test_an_update_without_an_etag_is_not_sent(service, store):
+def test_an_update_without_an_etag_is_not_sent(
+    service: ScriptedService, store: SecretManager
+) -> None:
     with pytest.raises(PermanentError, match="ETag"):
         update(store, etag="")
     assert not service.calls
 
 
 @pytest.mark.parametrize("code", [CODE.FAILED_PRECONDITION, CODE.ABORTED])
-def test_a_lost_race_is_an_etag_mismatch_without_a_second_call(service, store, code):
+def test_a_lost_race_is_an_etag_mismatch_without_a_second_call(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("UpdateSecret", (code, STALE))
     with pytest.raises(EtagMismatchError):
         update(store)
     assert service.calls == {"UpdateSecret": 1}
 
 
-def test_another_failed_precondition_is_no_etag_mismatch(service, store):
+def test_another_failed_precondition_is_no_etag_mismatch(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = "Next rotation time must be set while the rotation period is set."
     service.script("UpdateSecret", (CODE.FAILED_PRECONDITION, message))
     with pytest.raises(PermanentError, match="rotation period"):
@@ -212,7 +245,9 @@ LOST = [CODE.UNAVAILABLE, CODE.DEADLINE_EXCEEDED, CODE.UNKNOWN, CODE.INTERNAL, C
 
 
 @pytest.mark.parametrize("code", LOST)
-def test_a_lost_answer_is_ours_when_the_stored_maps_are_ours(service, store, code):
+def test_a_lost_answer_is_ours_when_the_stored_maps_are_ours(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("UpdateSecret", (code, "lost"))
     service.script("GetSecret", wanted_message(etag='"9"'))
     assert update(store).etag == '"9"'
@@ -220,7 +255,9 @@ def test_a_lost_answer_is_ours_when_the_stored_maps_are_ours(service, store, cod
 
 
 @pytest.mark.parametrize("code", LOST)
-def test_a_lost_request_is_sent_again_when_the_etag_is_unchanged(service, store, code):
+def test_a_lost_request_is_sent_again_when_the_etag_is_unchanged(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("UpdateSecret", (code, "lost"), wanted_message())
     service.script("GetSecret", secret_message())
     assert update(store).etag == '"2"'
@@ -228,7 +265,9 @@ def test_a_lost_request_is_sent_again_when_the_etag_is_unchanged(service, store,
 
 
 @pytest.mark.parametrize("code", LOST)
-def test_after_a_lost_answer_other_maps_mean_somebody_else_wrote(service, store, code):
+def test_after_a_lost_answer_other_maps_mean_somebody_else_wrote(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("UpdateSecret", (code, "lost"))
     service.script("GetSecret", secret_message(etag='"7"', labels={"a": "other"}))
     with pytest.raises(EtagMismatchError):
@@ -236,34 +275,44 @@ def test_after_a_lost_answer_other_maps_mean_somebody_else_wrote(service, store,
     assert service.calls == {"UpdateSecret": 1, "GetSecret": 1}
 
 
-def test_after_a_lost_answer_the_same_maps_under_the_same_etag_prove_nothing(service, store):
+def test_after_a_lost_answer_the_same_maps_under_the_same_etag_prove_nothing(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", (CODE.UNAVAILABLE, "lost"), wanted_message())
     service.script("GetSecret", wanted_message(etag='"1"'))
     assert update(store).etag == '"2"'
     assert service.calls["UpdateSecret"] == 2
 
 
-def test_a_stale_read_after_a_lost_answer_does_not_turn_our_write_into_a_lost_race(service, store):
+def test_a_stale_read_after_a_lost_answer_does_not_turn_our_write_into_a_lost_race(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", (CODE.UNAVAILABLE, "lost"), (CODE.FAILED_PRECONDITION, STALE))
     service.script("GetSecret", secret_message(), wanted_message(etag='"9"'))
     assert update(store).etag == '"9"'
     assert service.calls == {"UpdateSecret": 2, "GetSecret": 2}
 
 
-def test_an_update_that_stays_unsettled_has_an_unknown_outcome(service, store):
+def test_an_update_that_stays_unsettled_has_an_unknown_outcome(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", (CODE.UNAVAILABLE, "lost"))
     service.script("GetSecret", (CODE.UNAVAILABLE, "down"))
     with pytest.raises(UnknownOutcomeError):
         update(store)
 
 
-def test_an_update_over_quota_waits_and_is_sent_again(service, store):
+def test_an_update_over_quota_waits_and_is_sent_again(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", (CODE.RESOURCE_EXHAUSTED, "quota"), wanted_message())
     assert update(store).etag == '"2"'
     assert service.calls == {"UpdateSecret": 2}
 
 
-def test_an_update_that_stays_over_quota_is_temporary_and_known_not_done(service, store):
+def test_an_update_that_stays_over_quota_is_temporary_and_known_not_done(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("UpdateSecret", (CODE.RESOURCE_EXHAUSTED, "quota"))
     with pytest.raises(TemporaryError, match="RESOURCE_EXHAUSTED") as caught:
         update(store)
@@ -275,7 +324,9 @@ def test_an_update_that_stays_over_quota_is_temporary_and_known_not_done(service
 # Adding a version
 
 
-def test_adding_sends_payload_and_checksum_and_returns_the_number(service, store):
+def test_adding_sends_payload_and_checksum_and_returns_the_number(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("AddSecretVersion", version_message(12))
     assert store.add_version(NAME, Payload(b"x")) == 12
     sent = service.requests["AddSecretVersion"][0].payload
@@ -283,21 +334,27 @@ def test_adding_sends_payload_and_checksum_and_returns_the_number(service, store
 
 
 @pytest.mark.parametrize("code", LOST)
-def test_adding_without_an_answer_is_unknown_and_never_repeated(service, store, code):
+def test_adding_without_an_answer_is_unknown_and_never_repeated(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("AddSecretVersion", (code, "lost"))
     with pytest.raises(UnknownOutcomeError):
         store.add_version(NAME, Payload(b"x"))
     assert service.calls == {"AddSecretVersion": 1}
 
 
-def test_adding_to_a_silent_service_is_unknown_and_never_repeated(service, store):
+def test_adding_to_a_silent_service_is_unknown_and_never_repeated(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("AddSecretVersion", service.hold)
     with pytest.raises(UnknownOutcomeError):
         store.add_version(NAME, Payload(b"x"))
     assert service.calls == {"AddSecretVersion": 1}
 
 
-def test_adding_over_quota_is_temporary_and_never_repeated(service, store):
+def test_adding_over_quota_is_temporary_and_never_repeated(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("AddSecretVersion", (CODE.RESOURCE_EXHAUSTED, "quota"))
     with pytest.raises(TemporaryError) as caught:
         store.add_version(NAME, Payload(b"x"))
@@ -306,14 +363,18 @@ def test_adding_over_quota_is_temporary_and_never_repeated(service, store):
 
 
 @pytest.mark.parametrize("size", [0, 64 * 1024 + 1])
-def test_a_payload_of_impossible_size_is_not_sent(service, store, size):
+def test_a_payload_of_impossible_size_is_not_sent(
+    service: ScriptedService, store: SecretManager, size: int
+) -> None:
     with pytest.raises(PermanentError, match="64 KiB"):
         store.add_version(NAME, Payload(b"x" * size))
     assert not service.calls
 
 
 @pytest.mark.parametrize("code", [code for code in CODE if code is not CODE.OK])
-def test_no_error_of_adding_repeats_what_the_service_says(service, store, code):
+def test_no_error_of_adding_repeats_what_the_service_says(
+    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+) -> None:
     service.script("AddSecretVersion", (code, f"cannot store {SECRET_TEXT}"))
     with pytest.raises(Exception, match="AddSecretVersion") as caught:
         store.add_version(NAME, Payload(SECRET_TEXT.encode()))
@@ -327,7 +388,9 @@ def test_no_error_of_adding_repeats_what_the_service_says(service, store, code):
 
 @pytest.mark.parametrize("method", CHANGES)
 @pytest.mark.parametrize("code", PASSING)
-def test_a_change_of_state_is_sent_again_after_a_passing_failure(service, store, method, code):
+def test_a_change_of_state_is_sent_again_after_a_passing_failure(
+    service: ScriptedService, store: SecretManager, method: str, code: grpc.StatusCode
+) -> None:
     service.script(method, (code, "later"), version_message())
     CHANGES[method](store)
     assert service.calls == {method: 2}
@@ -341,13 +404,17 @@ def test_a_change_of_state_is_sent_again_after_a_passing_failure(service, store,
     ],
 )
 @pytest.mark.parametrize("method", ["DisableSecretVersion", "DestroySecretVersion"])
-def test_what_is_gone_already_needs_no_second_look(service, store, method, message):
+def test_what_is_gone_already_needs_no_second_look(
+    service: ScriptedService, store: SecretManager, method: str, message: str
+) -> None:
     service.script(method, (CODE.FAILED_PRECONDITION, message))
     CHANGES[method](store)
     assert service.calls == {method: 1}
 
 
-def test_enabling_a_destroyed_version_says_so(service, store):
+def test_enabling_a_destroyed_version_says_so(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = "SecretVersion.state is already DESTROYED"
     service.script("EnableSecretVersion", (CODE.FAILED_PRECONDITION, message))
     service.script("GetSecretVersion", version_message(state="DESTROYED"))
@@ -364,7 +431,9 @@ def test_enabling_a_destroyed_version_says_so(service, store):
         ("DestroySecretVersion", "DESTROYED"),
     ],
 )
-def test_a_refusal_in_unknown_words_is_settled_by_reading(service, store, method, state):
+def test_a_refusal_in_unknown_words_is_settled_by_reading(
+    service: ScriptedService, store: SecretManager, method: str, state: str
+) -> None:
     service.script(method, (CODE.FAILED_PRECONDITION, "new words"))
     service.script("GetSecretVersion", version_message(state=state))
     CHANGES[method](store)
@@ -379,7 +448,9 @@ def test_a_refusal_in_unknown_words_is_settled_by_reading(service, store, method
         ("DestroySecretVersion", "DISABLED"),
     ],
 )
-def test_a_refusal_that_left_the_state_as_it_was_is_permanent(service, store, method, state):
+def test_a_refusal_that_left_the_state_as_it_was_is_permanent(
+    service: ScriptedService, store: SecretManager, method: str, state: str
+) -> None:
     service.script(method, (CODE.FAILED_PRECONDITION, "new words"))
     service.script("GetSecretVersion", version_message(state=state))
     with pytest.raises(PermanentError, match="new words"):
@@ -387,7 +458,9 @@ def test_a_refusal_that_left_the_state_as_it_was_is_permanent(service, store, me
 
 
 @pytest.mark.parametrize("method", CHANGES)
-def test_a_missing_version_is_not_found(service, store, method):
+def test_a_missing_version_is_not_found(
+    service: ScriptedService, store: SecretManager, method: str
+) -> None:
     service.script(method, (CODE.NOT_FOUND, "Secret Version [x] not found."))
     with pytest.raises(NotFoundError):
         CHANGES[method](store)
@@ -403,7 +476,9 @@ def test_a_missing_version_is_not_found(service, store, method):
         ("secretmanager.secrets.update", "a custom role with secretmanager.secrets.update"),
     ],
 )
-def test_a_denied_call_names_the_permission_and_the_command(service, store, permission, role):
+def test_a_denied_call_names_the_permission_and_the_command(
+    service: ScriptedService, store: SecretManager, permission: str, role: str
+) -> None:
     message = f"Permission '{permission}' denied for resource '{NAME}' (or it may not exist)."
     service.script("GetSecret", (CODE.PERMISSION_DENIED, message))
     with pytest.raises(AccessDeniedError) as caught:
@@ -414,7 +489,9 @@ def test_a_denied_call_names_the_permission_and_the_command(service, store, perm
     assert role in text
 
 
-def test_a_denied_list_is_granted_on_the_project(service, store):
+def test_a_denied_list_is_granted_on_the_project(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = "Permission 'secretmanager.secrets.list' denied for resource 'projects/demo'."
     service.script("ListSecrets", (CODE.PERMISSION_DENIED, message))
     with pytest.raises(AccessDeniedError, match="gcloud projects add-iam-policy-binding demo"):
@@ -424,7 +501,9 @@ def test_a_denied_list_is_granted_on_the_project(service, store):
 # Records
 
 
-def test_every_field_of_a_secret_is_translated(service, store):
+def test_every_field_of_a_secret_is_translated(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = types.Secret(
         name="projects/123/locations/europe-west3/secrets/app",
         etag='"e"',
@@ -453,12 +532,14 @@ def test_every_field_of_a_secret_is_translated(service, store):
     )
 
 
-def test_absent_fields_read_as_absent(service, store):
+def test_absent_fields_read_as_absent(service: ScriptedService, store: SecretManager) -> None:
     service.script("GetSecret", secret_message())
     assert store.get(NAME) == Secret(NAME, '"1"', BORN)
 
 
-def test_a_schedule_without_a_period_has_none(service, store):
+def test_a_schedule_without_a_period_has_none(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = types.Secret(
         name=str(NAME), etag='"1"', create_time=BORN, rotation={"next_rotation_time": BORN}
     )
@@ -466,7 +547,9 @@ def test_a_schedule_without_a_period_has_none(service, store):
     assert store.get(NAME).schedule == Schedule(BORN, None)
 
 
-def test_inactive_managed_rotation_does_not_keep_us_out(service, store):
+def test_inactive_managed_rotation_does_not_keep_us_out(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = types.Secret(name=str(NAME), etag='"1"', create_time=BORN)
     message.rotation.managed_rotation_status = {"state": 2}
     service.script("GetSecret", types.Secret.pb(message))
@@ -474,12 +557,16 @@ def test_inactive_managed_rotation_does_not_keep_us_out(service, store):
 
 
 @pytest.mark.parametrize("state", list(VersionState))
-def test_every_version_state_is_translated(service, store, state):
+def test_every_version_state_is_translated(
+    service: ScriptedService, store: SecretManager, state: VersionState
+) -> None:
     service.script("GetSecretVersion", version_message(state=state.name))
     assert store.version_state(NAME, 1) is state
 
 
-def test_a_version_state_of_the_future_is_refused(service, store):
+def test_a_version_state_of_the_future_is_refused(
+    service: ScriptedService, store: SecretManager
+) -> None:
     unknown = types.SecretVersion.pb(types.SecretVersion(name=NAME.version(1), state=0))
     service.script("GetSecretVersion", unknown)
     with pytest.raises(PermanentError, match="does not know"):
@@ -489,7 +576,7 @@ def test_a_version_state_of_the_future_is_refused(service, store):
 # Lists
 
 
-def page(ids, token=""):
+def page(ids: Iterable[int], token: str = "") -> Message:
     secrets = [
         {"name": f"projects/123/secrets/s{number}", "etag": '"1"', "create_time": BORN}
         for number in ids
@@ -499,7 +586,9 @@ def page(ids, token=""):
     )
 
 
-def test_a_list_walks_every_page_a_thousand_at_a_time(service, store):
+def test_a_list_walks_every_page_a_thousand_at_a_time(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("ListSecrets", page(range(3), "more"), page(range(3, 5)))
     assert [secret.name.secret_id for secret in store.list()] == ["s0", "s1", "s2", "s3", "s4"]
     requests = service.requests["ListSecrets"]
@@ -509,19 +598,23 @@ def test_a_list_walks_every_page_a_thousand_at_a_time(service, store):
     ]
 
 
-def test_a_list_fetches_the_next_page_only_when_asked(service, store):
+def test_a_list_fetches_the_next_page_only_when_asked(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("ListSecrets", page(range(2), "more"), page([2]))
     walk = store.list()
     next(walk), next(walk)
     assert service.calls["ListSecrets"] == 1
 
 
-def test_a_page_that_fails_is_fetched_again_and_nothing_is_repeated(service, store):
+def test_a_page_that_fails_is_fetched_again_and_nothing_is_repeated(
+    service: ScriptedService, store: SecretManager
+) -> None:
     service.script("ListSecrets", page([0], "more"), (CODE.UNAVAILABLE, "later"), page([1]))
     assert [secret.name.secret_id for secret in store.list()] == ["s0", "s1"]
 
 
-def test_a_list_walks_the_named_regions_too(service):
+def test_a_list_walks_the_named_regions_too(service: ScriptedService) -> None:
     store = SecretManager("demo", endpoint=service.endpoint, locations=["europe-west3"])
     service.script("ListSecrets", page([0]), page([1]))
     assert len(list(store.list())) == 2
@@ -529,7 +622,9 @@ def test_a_list_walks_the_named_regions_too(service):
     store.close()
 
 
-def test_a_page_larger_than_four_mebibytes_is_read(service, store):
+def test_a_page_larger_than_four_mebibytes_is_read(
+    service: ScriptedService, store: SecretManager
+) -> None:
     message = page(range(400))
     for secret in message.secrets:
         secret.annotations["rotation.receipt"] = "x" * 16_000
@@ -540,7 +635,9 @@ def test_a_page_larger_than_four_mebibytes_is_read(service, store):
 # Leaks
 
 
-def test_no_payload_is_logged_even_at_debug_level(service, store, caplog):
+def test_no_payload_is_logged_even_at_debug_level(
+    service: ScriptedService, store: SecretManager, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "google")
     logging.getLogger("google").addHandler(caplog.handler)

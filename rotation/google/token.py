@@ -1,0 +1,63 @@
+"""Access tokens of the process's own identity, for logins with ``admin: iam``.
+
+1. The token is only as strong as a database login needs: it is sent to the server as a password.
+2. google.auth is imported by the first call: most rotations never need it.
+3. A token is kept until shortly before it ends; the library knows when.
+"""
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from rotation.model.errors import AccessDeniedError, TemporaryError
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+#: Login to Cloud SQL, and nothing else.
+_LOGIN: Final = "https://www.googleapis.com/auth/sqlservice.login"
+
+
+class AccessTokens:
+    """Hands out tokens; one object for a process.  Safe to use from several threads."""
+
+    def __init__(self, scope: str = _LOGIN) -> None:
+        self._scope = scope
+        self._lock = threading.Lock()
+        self._credentials: Credentials | None = None
+
+    def __call__(self) -> str:
+        """Return a token that is valid for some minutes more.
+
+        Raises:
+            AccessDeniedError: The process has no Google credentials.
+            TemporaryError: The token server did not answer.
+        """
+        from google.auth.exceptions import (  # noqa: PLC0415 - rule 2
+            DefaultCredentialsError,
+            GoogleAuthError,
+        )
+
+        with self._lock:
+            try:
+                return self._current()
+            except DefaultCredentialsError:
+                raise AccessDeniedError(
+                    "no Google credentials were found",
+                    remedy="run: gcloud auth application-default login",
+                ) from None
+            except GoogleAuthError as error:
+                raise TemporaryError(f"no access token: {type(error).__name__}") from None
+
+    def _current(self) -> str:
+        import google.auth  # noqa: PLC0415 - rule 2
+        from google.auth.transport.requests import Request  # noqa: PLC0415
+
+        if self._credentials is None:
+            self._credentials, _project = google.auth.default(scopes=[self._scope])
+        if not self._credentials.valid:
+            self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        return str(self._credentials.token)
+
+
+#: The tokens of this process.
+access_token: Final = AccessTokens()
