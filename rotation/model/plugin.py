@@ -110,3 +110,11 @@ class Minted:
     slot: str
     #: How far a replica must have replayed to know it; None where there are no replicas.
     position: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """From which version to which."""
+
+    previous: int | None
+    next: int

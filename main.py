@@ -1,0 +1,18 @@
+"""Cloud Run function: one HTTP request in, `rotation.app` out; no logic.
+
+Serve it with ``functions-framework --target rotate --signature-type http``.
+"""
+
+import functions_framework
+from flask import Request
+from flask.typing import ResponseReturnValue
+
+from rotation import app
+
+_application = app.from_environment()
+
+
+@functions_framework.http
+def rotate(request: Request) -> ResponseReturnValue:
+    """Handle one delivery: an Eventarc CloudEvent or a raw Pub/Sub push."""
+    return _application.handle(request.content_type or "", request.get_data())

@@ -1,0 +1,108 @@
+"""Environment to frozen `Settings`; the only reader of ``os.environ`` in this product.
+
+Rules of this module:
+  1. Every variable is in the table of the README and has a default that is right on Cloud Run.
+  2. A faulty variable is named, with what it should be, when the process starts.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from rotation.model.errors import PermanentError
+
+_T = TypeVar("_T")
+
+
+class ConfigError(PermanentError):
+    """An environment variable is missing or faulty.  The process does not start."""
+
+    reason = "config-invalid"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this process runs."""
+
+    #: Project id whose secrets are listed; needed only by the sweep.
+    project: str = ""
+    #: Ids and numbers of the projects whose secrets may be rotated; empty: any that IAM allows.
+    projects: frozenset[str] = frozenset()
+    #: ``projects/P/topics/T``: where wake-ups are published.
+    topic: str = ""
+    #: ``host:port`` of an embedded Secret Manager; empty: Google's.
+    secret_manager: str = ""
+    lease: timedelta = timedelta(seconds=600)
+    budget: timedelta = timedelta(seconds=480)
+    sweep_every: timedelta = timedelta(seconds=300)
+    check_every: timedelta = timedelta(days=1)
+    #: File with the offset of a clock that tests move; None: the system's clock.
+    clock_file: Path | None = None
+    #: ``POINT:kill`` or ``POINT:stop``, for tests of recovery; empty: never.
+    crash_at: str = ""
+    #: Made when the crash point has fired, so that it fires once.
+    crash_marker: Path = Path("crash-point-fired")
+
+    def __post_init__(self) -> None:
+        """Check what must hold between the times.
+
+        Raises:
+            ConfigError: The time budget does not end before the lease.
+        """
+        if self.budget >= self.lease:
+            raise ConfigError(
+                "ROTATION_BUDGET_SECONDS must be less than ROTATION_LEASE_SECONDS",
+                remedy="on Cloud Run use 480 and 600: budget < function timeout < ack deadline "
+                "<= lease",
+            )
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigError: A variable is faulty.
+    """
+    env = os.environ if environ is None else environ
+    read = _Reader(env)
+    base = Settings()
+    return Settings(
+        project=env.get("ROTATION_PROJECT", env.get("GOOGLE_CLOUD_PROJECT", "")),
+        projects=frozenset(filter(None, env.get("ROTATION_PROJECTS", "").split(","))),
+        topic=env.get("ROTATION_TOPIC", ""),
+        secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
+        lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
+        budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
+        sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),
+        check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
+        clock_file=read("ROTATION_CLOCK_FILE", Path, None),
+        crash_at=env.get("ROTATION_CRASH_AT", ""),
+        crash_marker=read("ROTATION_CRASH_MARKER", Path, base.crash_marker),
+    )
+
+
+def _seconds(text: str) -> timedelta:
+    seconds = float(text)
+    if seconds < 0:
+        raise ValueError(text)
+    return timedelta(seconds=seconds)
+
+
+class _Reader:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def __call__(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
+        text = self._env.get(name)
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except (ValueError, OverflowError):
+            raise ConfigError(
+                f"environment variable {name} is not a number of seconds",
+                remedy=f"set it to a number, or unset it for {default}",
+            ) from None

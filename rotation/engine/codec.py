@@ -1,0 +1,211 @@
+"""Labels and annotations to `State` and back; the only place that spells their keys.
+
+Rules of this module:
+  1. Labels hold what people filter by, annotations what does not fit a label.
+  2. Labels, annotations and aliases of others are never lost: `encode` starts from the maps that
+     were read and touches its own keys only.
+  3. What cannot be understood is refused with `StateError`, never guessed and never overwritten.
+  4. Nothing that exceeds Secret Manager's limits is sent: `StateError` names the limit.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from rotation.model.errors import StateError
+from rotation.model.phase import Phase
+from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.secret import Secret
+
+PHASE = "rotation_phase"
+ID = "rotation_id"
+NEXT = "rotating_to_new_version_number"
+TOKEN = "rotation_token"  # noqa: S105 - the name of a label
+LEASE = "rotation_lease_until"
+WAKE = "rotation_wake_at"
+BLOCKED = "rotation_blocked"
+LABELS = (PHASE, ID, NEXT, TOKEN, LEASE, WAKE, BLOCKED)
+
+POLICY = "rotation.policy"
+RECORD = "rotation.record"
+RECEIPT = "rotation.receipt"
+BLOCK = "rotation.blocked"
+
+MAX_LABELS = 64
+MAX_ANNOTATION_BYTES = 16 * 1024
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class _StoredRecord:
+    """The record annotation: the full phase (the label merges some), and the record."""
+
+    phase: Phase
+    record: Record
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The three maps of one UpdateSecret, whole."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    aliases: dict[str, int]
+
+
+def decode(secret: Secret, pointed: int | None = None) -> State:
+    """Read the state of one secret.
+
+    Args:
+        secret: As read.
+        pointed: The version that consumers are pointed to, where a participant knows.
+
+    Raises:
+        StateError: A label or annotation of ours makes no sense.
+    """
+    labels = secret.labels
+    record, phase = None, Phase.SETTLED
+    if PHASE in labels:
+        stored = _load(secret, RECORD, _StoredRecord)
+        if stored is None or stored.phase.label != labels[PHASE]:
+            raise _bad_label(PHASE, "it does not agree with the annotation rotation.record")
+        record, phase = stored.record, stored.phase
+    receipt = _load(secret, RECEIPT, Receipt)
+    current = pointed
+    if current is None and receipt is not None:
+        current = receipt.current
+    return State(
+        phase=phase,
+        token=_number(secret, TOKEN) or 0,
+        lease_until=_time(secret, LEASE),
+        wake_at=_time(secret, WAKE),
+        block=_load(secret, BLOCK, Block) if BLOCKED in labels else None,
+        record=record,
+        receipt=receipt,
+        current=current,
+        aliases=dict(secret.aliases),
+    )
+
+
+def encode(state: State, secret: Secret) -> Maps:
+    """Return the maps that store ``state``, keeping everything that is not ours.
+
+    Raises:
+        StateError: The result would not fit into Secret Manager's limits.
+    """
+    labels = {key: value for key, value in secret.labels.items() if key not in LABELS}
+    annotations = dict(secret.annotations)
+    record = state.record
+    if state.token:
+        labels[TOKEN] = str(state.token)
+    if record is not None:
+        labels[PHASE] = state.phase.label
+        labels[ID] = record.id
+        if state.phase is Phase.PREPARING:
+            labels[NEXT] = str(record.base + 1)
+    if state.lease_until is not None:
+        labels[LEASE] = _unix(state.lease_until)
+    if state.wake_at is not None:
+        labels[WAKE] = _unix(state.wake_at)
+    if state.block is not None:
+        labels[BLOCKED] = state.block.reason
+    stored = None if record is None else _StoredRecord(state.phase, record)
+    for key, value in ((RECORD, stored), (RECEIPT, state.receipt), (BLOCK, state.block)):
+        _store(annotations, key, value)
+    return _within_limits(Maps(labels, annotations, state.aliases))
+
+
+def encode_block(block: Block, secret: Secret) -> Maps:
+    """Return the maps that mark a secret whose state cannot be read; nothing else changes."""
+    annotations = dict(secret.annotations)
+    _store(annotations, BLOCK, block)
+    labels = {**secret.labels, BLOCKED: block.reason}
+    return _within_limits(Maps(labels, annotations, dict(secret.aliases)))
+
+
+def read_block(secret: Secret) -> Block | None:
+    """Return why a secret is blocked, even where the rest of its state cannot be read."""
+    try:
+        return _load(secret, BLOCK, Block) if BLOCKED in secret.labels else None
+    except StateError:
+        return None
+
+
+def _load(secret: Secret, key: str, kind: type[_T]) -> _T | None:
+    text = secret.annotations.get(key)
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, ValueError, TypeError):
+        raise StateError(
+            f"annotation {key} cannot be read",
+            remedy=f"restore it, or remove the labels {PHASE} and {ID} to give this rotation up",
+        ) from None
+
+
+def _store(annotations: dict[str, str], key: str, value: object) -> None:
+    if value is None:
+        annotations.pop(key, None)
+        return
+    annotations[key] = msgspec.json.encode(_compact(msgspec.to_builtins(value))).decode()
+
+
+def _compact(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out what equals "nothing", so that annotations stay small."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _compact(item)
+        for key, item in value.items()
+        if item is not None and item is not False and item not in ("", [])
+    }
+
+
+def _number(secret: Secret, key: str) -> int | None:
+    text = secret.labels.get(key)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise _bad_label(key, "it is not a number")
+    return int(text)
+
+
+def _time(secret: Secret, key: str) -> datetime | None:
+    seconds = _number(secret, key)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise _bad_label(key, "it is not a time in unix seconds") from None
+
+
+def _unix(time: datetime) -> str:
+    """Round up, so that a wait or lease is never shorter than it was meant to be."""
+    return str(-int(-time.timestamp() // 1))
+
+
+def _bad_label(key: str, fault: str) -> StateError:
+    return StateError(
+        f"label {key} makes no sense: {fault}",
+        remedy=f"restore it, or remove {key} (and {PHASE} to give a rotation in flight up)",
+    )
+
+
+def _within_limits(maps: Maps) -> Maps:
+    if len(maps.labels) > MAX_LABELS:
+        raise StateError(
+            f"the secret would have {len(maps.labels)} labels; Secret Manager takes {MAX_LABELS}",
+            remedy=f"remove at least {len(maps.labels) - MAX_LABELS} labels of your own",
+            reason="no-room",
+        )
+    size = sum(len(k.encode()) + len(v.encode()) for k, v in maps.annotations.items())
+    if size > MAX_ANNOTATION_BYTES:
+        raise StateError(
+            f"the annotations would take {size} bytes; Secret Manager takes {MAX_ANNOTATION_BYTES}",
+            remedy="shorten annotations of your own",
+            reason="no-room",
+        )
+    return maps

@@ -1,0 +1,78 @@
+"""Looks for drift: does the credential in force still work, and does nothing stray exist?
+
+Rules of this module:
+  1. Looking takes no lease and writes nothing.
+  2. Drift is reported, never mended without a person: somebody has changed something on purpose.
+  3. Stray versions are ours, left by a worker that lost its hold; they are put away under a
+     lease, and ``latest`` stays readable.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from rotation.engine import versions
+from rotation.engine.run import Run
+from rotation.engine.versions import Tidied
+from rotation.machine import transitions
+from rotation.machine.transitions import Claim
+from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.payload import Payload
+from rotation.model.rotation import State
+
+
+def inspect(run: Run, claim: Claim, keep: Callable[[Run], None]) -> tuple[str, str]:
+    """Look, and put strays away; return a severity and what was found.
+
+    Args:
+        run: Not claimed.
+        claim: The lease to take when something must be put away.
+        keep: Stores ``run.state`` as a claim.
+
+    Raises:
+        PermanentError: The credential in force is refused.
+    """
+    state = run.state
+    version = state.record.next if state.record else state.current
+    if version is None:
+        return "INFO", "settled: there is no credential yet"
+    payload = run.store.access(run.secret.name, version).payload
+    try:
+        run.issuer.verify(payload)
+    except CredentialRefusedError as error:
+        raise PermanentError(
+            f"version {version} is in force, and its credential is refused: {error}",
+            remedy="find out who changed it; then ask for an emergency rotation",
+            reason="drift",
+        ) from None
+    if not any(versions.beyond(run.store, run.secret.name, state.last, _id(state), payload)):
+        return "INFO", f"checked: the credential of version {version} works"
+    return _put_away(run, payload, claim, keep)
+
+
+def _put_away(
+    run: Run, payload: Payload, claim: Claim, keep: Callable[[Run], None]
+) -> tuple[str, str]:
+    before = run.state
+    run.state = replace(before, token=before.token + 1, lease_until=claim.until)
+    keep(run)
+    tidied = versions.tidy(run.store, run.secret.name, before.last, _id(before), payload)
+    run.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
+    if not tidied.disabled:
+        return "NOTICE", f"versions up to {tidied.seen} were added by somebody else"
+    return "WARNING", f"stray versions disabled: {', '.join(map(str, tidied.disabled))}"
+
+
+def _remember(state: State, tidied: Tidied) -> State:
+    """Note what was seen, in the record of a rotation in flight or else in the receipt."""
+    record, receipt = state.record, state.receipt
+    if record is not None:
+        copies = (*record.copies, *tidied.copies)
+        return replace(state, record=replace(record, seen=tidied.seen, copies=copies))
+    if receipt is not None:
+        copies = (*receipt.copies, *tidied.copies)
+        return replace(state, receipt=replace(receipt, last=tidied.seen, copies=copies))
+    return state
+
+
+def _id(state: State) -> str:
+    return state.record.id if state.record else ""

@@ -1,0 +1,140 @@
+"""Carries out the phase `preparing`: mint on the idle slot, verify, add the version.
+
+Rules of this module:
+  1. A version is added only after a login with it has worked: ``latest`` moves the moment it
+     exists.
+  2. On re-entry the versions beyond the base are looked at first, by number: one of ours whose
+     login works is adopted; the others of ours are disabled.
+  3. Only the idle slot is ever written.
+  4. Rejected: propose another candidate.  Unknown: look first, with a login.
+"""
+
+from typing import Any
+
+from rotation.engine import versions
+from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.outcome import Outcome
+from rotation.engine.run import Run
+from rotation.engine.versions import Found, Kind
+from rotation.model.errors import (
+    CandidateRejectedError,
+    CredentialRefusedError,
+    PermanentError,
+    TemporaryError,
+    UnknownOutcomeError,
+)
+from rotation.model.payload import Payload
+from rotation.model.phase import Event, Mode
+from rotation.model.plugin import Minted
+
+#: Candidates proposed, and tries to get one verified, before giving up for now.
+CANDIDATES = 3
+
+
+def prepare(run: Run) -> Outcome:
+    """Publish the next version, or adopt the one an interrupted worker has published."""
+    slot = run.idle_slot
+    facts = None
+    if not run.fresh:
+        run.check_pointer()
+        facts = _adopt(run, slot)
+    if facts is None:
+        facts = _publish(run, slot, _mint_verified(run, slot))
+    run.reach(CrashPoint.ADDED)
+    record = run.state.in_flight
+    if record.previous is None:
+        return Outcome(Event.PUBLISHED_FIRST, facts)
+    if record.mode is Mode.EMERGENCY:
+        return Outcome(Event.PUBLISHED_IN_EMERGENCY, facts)
+    return Outcome(Event.PUBLISHED, facts)
+
+
+def _mint_verified(run: Run, slot: str) -> Payload:
+    """Set a candidate on the slot and log in with it."""
+    record = run.state.in_flight
+    refused: CandidateRejectedError | CredentialRefusedError | None = None
+    for _ in range(CANDIDATES):
+        candidate = run.issuer.propose(slot, record.id, run.payload)
+        try:
+            minted = _mint(run, slot, candidate)
+            run.reach(CrashPoint.MINTED)
+            run.issuer.verify(candidate, minted)
+        except (CandidateRejectedError, CredentialRefusedError) as error:
+            refused = error
+            run.reload()  # a newer worker may have minted over ours
+            continue
+        run.reach(CrashPoint.VERIFIED)
+        return candidate
+    if isinstance(refused, CandidateRejectedError):
+        raise PermanentError(
+            f"{CANDIDATES} candidates were refused: {refused}",
+            remedy="relax the password rule of the issuer, then unblock",
+            reason=refused.reason,
+        )
+    raise TemporaryError(f"a credential that was just set is refused: {refused}")
+
+
+def _mint(run: Run, slot: str, candidate: Payload) -> Minted | None:
+    record = run.state.in_flight
+    try:
+        return run.issuer.mint(slot, candidate, run.token, record.base + 1)
+    except UnknownOutcomeError:
+        return None  # the verifying login that follows tells
+
+
+def _publish(run: Run, slot: str, candidate: Payload) -> dict[str, Any]:
+    record = run.state.in_flight
+    run.check_hold()
+    run.reach(CrashPoint.ADDING)
+    number = versions.add_once(run.store, run.secret.name, candidate, record.base)
+    run.added = number
+    if number != record.base + 1:
+        _put_away(run, number)
+    run.payload = candidate
+    return _facts(run, slot, number, number, candidate)
+
+
+def _put_away(run: Run, ours: int) -> None:
+    """Disable what a racing worker added between the base and our version."""
+    record = run.state.in_flight
+    for found in versions.beyond(run.store, run.secret.name, record.base, record.id, None):
+        if found.number >= ours:
+            return
+        if found.kind in (Kind.OURS, Kind.STALE):
+            run.store.disable(run.secret.name, found.number)
+
+
+def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
+    """Return the facts of a version an interrupted worker has added; None when there is none."""
+    record, adopted, seen = run.state.in_flight, None, 0
+    name = run.secret.name
+    for found in versions.beyond(run.store, name, record.base, record.id, run.payload):
+        seen = found.number
+        if found.kind is Kind.OURS and adopted is None and _works(run, found):
+            adopted = found
+        elif found.kind in (Kind.OURS, Kind.STALE):
+            run.store.disable(name, found.number)
+    if adopted is None or adopted.payload is None:
+        return None
+    run.payload = adopted.payload
+    return _facts(run, slot, adopted.number, seen, adopted.payload)
+
+
+def _works(run: Run, found: Found) -> bool:
+    if found.payload is None:
+        return False
+    try:
+        run.issuer.verify(found.payload)
+    except CredentialRefusedError:
+        return False
+    return True
+
+
+def _facts(run: Run, slot: str, number: int, seen: int, payload: Payload) -> dict[str, Any]:
+    return {
+        "next": number,
+        "slot": slot,
+        "seen": seen,
+        "digest": payload.digest(),
+        "published_at": run.now,
+    }

@@ -1,0 +1,185 @@
+"""Carries out the phases that end a credential: retiring, aborting and reverting.
+
+Rules of this module:
+  1. Nothing is retired on age alone: an observer that has proved it can see must have seen
+     nobody.  An observer that cannot see holds the rotation up.
+  2. Before the previous credential is suspended, the one in force must log in.
+  3. Only `revoke` is final.
+  4. Every effect may be repeated.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from rotation.engine import versions
+from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.outcome import Outcome, Waiting
+from rotation.engine.preparing import prepare
+from rotation.engine.run import Run
+from rotation.machine import transitions
+from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.payload import Payload
+from rotation.model.phase import Event, Phase
+from rotation.model.plugin import Observation
+from rotation.model.rotation import Record
+
+#: How many looks are kept as evidence.
+KEPT_EVIDENCE = 6
+
+#: Shortest time between two looks at a slot that is still in use.
+LOOK_AGAIN = timedelta(minutes=1)
+
+
+def suspend(run: Run) -> Outcome | Waiting:
+    """Stop logins of the previous credential once nobody uses it."""
+    run.check_pointer()
+    try:
+        run.issuer.verify(_payload(run))
+    except CredentialRefusedError as error:
+        return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
+    seen = run.issuer.observe(run.idle_slot, _payload(run))
+    if _obstacle(seen):
+        return _look_again(run, _obstacle(seen))
+    run.reach(CrashPoint.SUSPENDING)
+    run.issuer.suspend(run.idle_slot, run.token)
+    run.reach(CrashPoint.SUSPENDED)
+    _for_previous(run, run.store.disable)
+    run.reach(CrashPoint.DISABLED)
+    facts = {"suspended_at": run.now, "evidence": _evidence(run, "before suspending", seen)}
+    return Outcome(Event.SUSPENDED, facts)
+
+
+def watch(run: Run) -> Outcome | Waiting:
+    """Look for stragglers while the previous credential is suspended."""
+    run.check_pointer()
+    seen = run.issuer.observe(run.idle_slot, _payload(run))
+    run.reach(CrashPoint.OBSERVED)
+    if seen.sessions:
+        return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", seen)})
+    if not seen.sighted:
+        return _look_again(run, _obstacle(seen))
+    evidence = _evidence(run, "watching", seen)
+    since = run.state.in_flight.suspended_at or run.now
+    end = since + run.policy.retire.observe
+    if run.now >= end:
+        return Outcome(Event.WATCHED, {"evidence": evidence})
+    until = min(end, run.now + transitions.look_interval(run.policy))
+    return Waiting(until, "suspended; watching for stragglers", evidence[-1])
+
+
+def restore(run: Run) -> Outcome:
+    """Give a straggler its credential back."""
+    run.issuer.restore(run.idle_slot, run.token)
+    _for_previous(run, run.store.enable)
+    run.reach(CrashPoint.RESTORED)
+    return Outcome(Event.RESTORED, {"suspended_at": None})
+
+
+def revoke(run: Run) -> Outcome:
+    """End the previous credential for good."""
+    run.check_pointer()
+    ended = run.issuer.revoke(run.idle_slot, run.token)
+    run.reach(CrashPoint.REVOKED)
+    _for_previous(run, run.store.disable)
+    said = f"{_minute(run)} revoked; {ended} sessions ended"
+    return Outcome(Event.REVOKED, {"revoked_at": run.now, "evidence": _kept(run, said)})
+
+
+def destroy(run: Run) -> Outcome:
+    """Destroy the revoked version."""
+    _for_previous(run, run.store.destroy)
+    run.reach(CrashPoint.DESTROYED)
+    return Outcome(Event.DESTROYED)
+
+
+def revert(run: Run) -> Outcome:
+    """Make the previous credential work again, and prove it, before consumers go back to it."""
+    record, name = run.state.in_flight, run.secret.name
+    if record.previous is None:
+        raise PermanentError("there is no previous version to go back to", reason="no-way-back")
+    _for_previous(run, run.store.enable)
+    run.payload = run.store.access(name, record.previous).payload
+    run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
+    run.issuer.verify(run.payload)
+    run.reach(CrashPoint.REVERTED)
+    return Outcome(Event.REVERTED)
+
+
+def abort(run: Run) -> Outcome:
+    """Forget *next*: nobody can log in with it, and its version is disabled."""
+    record = run.state.in_flight
+    run.check_pointer()
+    run.issuer.suspend(run.idle_slot, run.token)
+    tidied = versions.tidy(run.store, run.secret.name, record.base, record.id, run.payload)
+    run.reach(CrashPoint.ABORTED)
+    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
+
+
+#: What each phase owes.  `SOAKING` owes nothing and is passed through.
+EFFECTS: Mapping[Phase, Callable[[Run], Outcome | Waiting]] = {
+    Phase.PREPARING: prepare,
+    Phase.SUSPENDING: suspend,
+    Phase.OBSERVING: watch,
+    Phase.RESTORING: restore,
+    Phase.REVOKING: revoke,
+    Phase.DESTROYING: destroy,
+    Phase.REVERTING: revert,
+    Phase.ABORTING: abort,
+}
+
+
+def with_evidence(record: Record, said: str) -> Record:
+    """Return the record with one more sentence of evidence."""
+    if not said:
+        return record
+    return replace(record, evidence=(*record.evidence, said)[-KEPT_EVIDENCE:])
+
+
+def _payload(run: Run) -> Payload:
+    if run.payload is None:
+        raise PermanentError("the version in force has no payload", reason="payload-unreadable")
+    return run.payload
+
+
+def _for_previous(run: Run, effect: Callable[..., None]) -> None:
+    record = run.state.in_flight
+    if record.previous is None:
+        return
+    for number in (record.previous, *record.previous_copies):
+        effect(run.secret.name, number)
+
+
+def _look_again(run: Run, why: str) -> Waiting:
+    interval = max(LOOK_AGAIN, transitions.look_interval(run.policy))
+    if run.policy.retire.observe < LOOK_AGAIN:
+        interval = transitions.look_interval(run.policy)
+    return Waiting(run.now + interval, why)
+
+
+def _obstacle(seen: Observation) -> str:
+    """Say why the slot cannot be taken out of use; empty when it can."""
+    if seen.sessions:
+        clients = sorted({each.client for each in seen.sessions})
+        shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
+        return f"{len(seen.sessions)} sessions still use the previous credential: {shown}"
+    if not seen.sighted:
+        return f"cannot see who uses the previous credential: {seen.blindness}"
+    return ""
+
+
+def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
+    sight = "control seen" if seen.sighted else "blind"
+    said = (
+        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.idle_slot}, "
+        f"{sight} on {len(seen.nodes)} nodes"
+    )
+    return _kept(run, said)
+
+
+def _kept(run: Run, said: str) -> tuple[str, ...]:
+    return with_evidence(run.state.in_flight, said).evidence
+
+
+def _minute(run: Run) -> str:
+    return f"{run.now:%Y-%m-%dT%H:%M:%SZ}"

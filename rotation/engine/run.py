@@ -1,0 +1,229 @@
+"""One worker's hold on one secret: what it read last, and the guarded write.
+
+Rules of this module:
+  1. Every write is a compare-and-set under the ETag of the last read.
+  2. A lost race is read again: while the token is still ours the change is decided again on top
+     of what others wrote; otherwise the hold is over (`SupersededError`).
+  3. A read that shows an older token than ours is stale, not news.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rotation.engine import codec
+from rotation.engine.crashpoints import CrashPoint, Reach
+from rotation.machine import transitions
+from rotation.machine.transitions import Claim
+from rotation.model.errors import (
+    EtagMismatchError,
+    PermanentError,
+    RotationError,
+    TemporaryError,
+)
+from rotation.model.payload import Payload
+from rotation.model.phase import Event, Mode, Phase
+from rotation.model.plugin import Change
+from rotation.model.policy import Policy
+from rotation.model.rotation import State
+from rotation.model.secret import Secret
+from rotation.ports.clock import Clock
+from rotation.ports.issuer import Issuer
+from rotation.ports.participant import RidingParticipant
+from rotation.ports.secrets import SecretStore
+
+#: How often a lost race, or a stale read, is tried again within one tick.
+TRIES = 6
+
+#: First wait before reading again; doubled each time.
+PAUSE = 0.05
+
+
+class SupersededError(RotationError):
+    """Another worker has taken over; this one stops and leaves everything to it."""
+
+    reason = "superseded"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every tick works with; made once for a process."""
+
+    store: SecretStore
+    clock: Clock
+    reach: Reach
+    pause: Callable[[float], None] = time.sleep
+
+
+class Run:
+    """A claimed stretch of work on one secret."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        secret: Secret,
+        state: State,
+        policy: Policy,
+        issuer: Issuer,
+        participants: Sequence[RidingParticipant],
+    ) -> None:
+        self.tools = tools
+        self.secret = secret
+        self.state = state
+        self.policy = policy
+        self.issuer = issuer
+        #: Payload of the version in force; set by whoever read it.
+        self.payload: Payload | None = None
+        #: True until the first effect of a rotation that this tick started.
+        self.fresh = False
+        #: Versions this worker added and has not seen stored as official yet.
+        self.added: int | None = None
+        self._participants = participants
+
+    @property
+    def store(self) -> SecretStore:
+        """The secret store."""
+        return self.tools.store
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.tools.clock.now()
+
+    @property
+    def token(self) -> int:
+        """The fencing token of this hold."""
+        return self.state.token
+
+    @property
+    def in_force(self) -> int | None:
+        """The version whose consumers must not notice anything in the present phase."""
+        record = self.state.in_flight
+        before = {Phase.PREPARING, Phase.ABORTING, Phase.REVERTING}
+        return record.previous if self.state.phase in before else record.next
+
+    @property
+    def idle_slot(self) -> str:
+        """The slot that the version in force does not use."""
+        first, second = self.issuer.slots()
+        if self.payload is None:
+            return first
+        return second if self.issuer.slot_of(self.payload) == first else first
+
+    def reach(self, point: CrashPoint) -> None:
+        """Pass a crash point."""
+        self.tools.reach(point)
+
+    def write(self, state: State) -> None:
+        """Store ``state`` under the ETag last read.
+
+        Raises:
+            EtagMismatchError: Somebody else wrote.
+        """
+        maps = codec.encode(state, self.secret)
+        self.secret = self.store.update(
+            self.secret,
+            labels=maps.labels,
+            annotations=maps.annotations,
+            aliases=maps.aliases,
+        )
+        self.state = state
+
+    def rewrite(self, change: Callable[[State], State]) -> None:
+        """Store ``change(state)``, deciding it again on top of whatever others wrote.
+
+        Raises:
+            SupersededError: Another worker has taken over.
+        """
+        for attempt in range(TRIES):
+            try:
+                return self.write(change(self.state))
+            except EtagMismatchError:
+                self.reload(attempt)
+        raise TemporaryError(f"{self.secret.name} is being written to all the time")
+
+    def reload(self, attempt: int = 0) -> None:
+        """Read again, and make sure the hold is still ours."""
+        mine, phase = self.state.token, self.state.phase
+        for again in range(attempt, attempt + TRIES):
+            secret = self.store.get(self.secret.name)
+            state = codec.decode(secret, self.pointed(secret))
+            if state.token > mine or (state.token == mine and state.phase is not phase):
+                raise SupersededError(f"token {mine} was followed by {state.token}")
+            if state.token == mine:
+                self.secret, self.state = secret, state
+                return
+            self.tools.pause(PAUSE * 2**again)
+        raise TemporaryError(f"reads of {self.secret.name} are stale")
+
+    def commit(self, event: Event, claim: Claim, **facts: Any) -> None:  # noqa: ANN401
+        """Store the state that follows ``event``; aliases ride in the same write.
+
+        When the rotation ends and another one was asked for meanwhile, that one starts in the
+        same write.
+        """
+        delayed = self.secret.version_destroy_ttl is not None
+
+        def follow(state: State) -> State:
+            moved = transitions.advance(
+                self._with_aliases(state, event, facts),
+                event,
+                self.now,
+                self.policy,
+                delayed=delayed,
+                **facts,
+            )
+            again = state.in_flight.again
+            if moved.phase is Phase.SETTLED and again is not None and moved.block is None:
+                return transitions.start(moved, claim, again, str(self.secret.name))
+            return moved
+
+        self.rewrite(follow)
+        self.fresh = self.state.phase is Phase.PREPARING
+        self.reach(CrashPoint.COMMITTED)
+
+    def check_hold(self) -> None:
+        """Stop when the lease is over: another worker may be at it.
+
+        Raises:
+            SupersededError: It is.
+        """
+        if self.state.lease_until is None or self.now >= self.state.lease_until:
+            raise SupersededError(f"the lease of token {self.token} is over")
+
+    def check_pointer(self) -> None:
+        """Make sure that consumers are pointed where this phase believes they are.
+
+        Raises:
+            PermanentError: Somebody moved the pointer by hand.
+        """
+        pointed, expected = self.pointed(self.secret), self.in_force
+        if self.state.phase is Phase.REVERTING:
+            expected = self.state.in_flight.next
+        hurry = self.state.in_flight.mode is Mode.EMERGENCY or self.state.in_flight.again
+        if pointed is None or pointed == expected or (hurry and self.state.phase is Phase.REVOKING):
+            return
+        raise PermanentError(
+            f"consumers are pointed to version {pointed}, and the rotation expects {expected}",
+            remedy="point them back, or ask for a revert; then unblock",
+            reason="pointer-moved",
+        )
+
+    def pointed(self, secret: Secret) -> int | None:
+        """Return the version consumers get, where a participant knows."""
+        seen = (each.observe(secret.aliases) for each in self._participants)
+        return next((number for number in seen if number is not None), None)
+
+    def _with_aliases(self, state: State, event: Event, facts: dict[str, Any]) -> State:
+        record = state.in_flight
+        aliases: dict[str, int] = dict(state.aliases)
+        for participant in self._participants:
+            if event in transitions.PUBLISHED:
+                change = Change(record.previous, facts["next"])
+                aliases = dict(participant.commit(aliases, change))
+            elif event is Event.REVERTED and record.next is not None:
+                change = Change(record.previous, record.next)
+                aliases = dict(participant.revert(aliases, change))
+        return replace(state, aliases=aliases)

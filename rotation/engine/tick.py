@@ -1,0 +1,338 @@
+"""One tick over one snapshot of a secret: decide, write, act, until nothing is owed now.
+
+Rules of this module:
+  1. A phase is stored before its effects; the write that ends a phase claims the next one.
+  2. A temporary error gives the lease back, so that the redelivered message need not wait for it.
+  3. A permanent error is stored as ``rotation_blocked`` and acknowledged: nothing loops.
+  4. Who has lost the hold stops at once, and puts away the version nobody knows of.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rotation.engine import codec
+from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.gather import Call, Gather
+from rotation.engine.inspecting import inspect
+from rotation.engine.outcome import Waiting
+from rotation.engine.policy import check_fits, decode_policy
+from rotation.engine.pool import IssuerPool
+from rotation.engine.retiring import EFFECTS, with_evidence
+from rotation.engine.run import Run, SupersededError, Tools
+from rotation.machine import transitions
+from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
+from rotation.machine.transitions import Claim
+from rotation.machine.wakeups import encode_wake_up
+from rotation.model.errors import (
+    EtagMismatchError,
+    LeaseHeldError,
+    NotFoundError,
+    PermanentError,
+    StaleTokenError,
+    StateError,
+    TemporaryError,
+)
+from rotation.model.payload import Payload
+from rotation.model.phase import Phase
+from rotation.model.policy import Policy
+from rotation.model.rotation import Block, State
+from rotation.model.secret import Secret
+from rotation.model.wakeup import Ask, WakeUp
+from rotation.ports.journal import Journal
+from rotation.ports.participant import RidingParticipant
+from rotation.ports.publisher import Publisher
+
+#: Phases whose effects do not start from the payload in force.
+_NO_PAYLOAD = frozenset({Phase.DESTROYING, Phase.REVERTING})
+
+#: How often a phase is tried again under a higher token within one tick.
+_HEALS = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times one worker lives with."""
+
+    #: How long other workers keep away after a claim; at least the ack deadline.
+    lease: timedelta
+    #: How long one tick may take before it hands over to the next.
+    budget: timedelta
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The plugins at hand, by name."""
+
+    issuers: IssuerPool
+    issuer_settings: Mapping[str, type]
+    participants: Mapping[str, type[RidingParticipant]]
+
+    @property
+    def participant_settings(self) -> Mapping[str, type]:
+        """Settings record of each participant."""
+        return {name: each.spec.settings for name, each in self.participants.items()}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker is made of; put together once, by the composition root."""
+
+    tools: Tools
+    plugins: Plugins
+    limits: Limits
+    gather: Gather
+    journal: Journal
+    publisher: Publisher
+
+
+class Tick:
+    """One pass over one snapshot."""
+
+    def __init__(self, parts: Parts, wake_up: WakeUp, secret: Secret, started: datetime) -> None:
+        self._parts = parts
+        self._store = parts.tools.store
+        self._wake_up = wake_up
+        self._secret = secret
+        self._started = started
+        self._state: State | None = None
+        self._run: Run | None = None
+
+    def step(self) -> None:
+        """Do what is owed.
+
+        Raises:
+            EtagMismatchError: The claim lost a race; nothing was done.
+            SupersededError: The hold was lost while acting.
+            TemporaryError: Deliver again; the lease is given back.
+        """
+        text = self._secret.annotations.get(codec.POLICY)
+        if text is None:
+            return self.note("INFO", f"no annotation {codec.POLICY}: not managed by rotation")
+        try:
+            self._decide(text)
+        except PermanentError as error:
+            self._block(error)
+        except TemporaryError as error:
+            self._give_back(error)
+            raise
+
+    def put_stray_away(self) -> None:
+        """After a lost hold: make sure a version this worker added does not linger unnoticed."""
+        added = self._run.added if self._run else None
+        if added is None:
+            return
+        self.note("WARNING", f"version {added} was added after the hold was lost", version=added)
+        self._parts.publisher.publish([encode_wake_up(self._secret.name, CHECK)])
+
+    def note(self, severity: str, message: str, **more: str | float | None) -> None:
+        """Say something about this secret."""
+        state = self._run.state if self._run else self._state
+        record = state.record if state else None
+        self._parts.journal.note(
+            severity,
+            message,
+            secret=str(self._secret.name),
+            rotation_id=record.id if record else None,
+            phase=state.phase.value if state else None,
+            token=state.token if state else None,
+            **more,
+        )
+
+    def _decide(self, text: str) -> None:
+        participants, policy = self._read_policy(text)
+        state = self._read_state(participants)
+        decision = decide(Situation(state, self._secret, policy, self._wake_up, self._claim()))
+        match decision:
+            case Done(why):
+                self.note("INFO", why)
+            case Busy(until):
+                self._yield_to_holder(state, until)
+            case Store(changed, why):
+                self._hold(changed, policy, participants, text).write(changed)
+                self.note("NOTICE", why)
+            case Act(claimed):
+                run = self._hold(state, policy, participants, text)
+                run.fresh = state.phase is Phase.SETTLED
+                self._act(run, claimed)
+            case Inspect():
+                run = self._hold(state, policy, participants, text)
+                self.note(*inspect(run, self._claim(), self._keep))
+
+    def _read_policy(self, text: str) -> tuple[list[RidingParticipant], Policy]:
+        if self._secret.managed_rotation:
+            raise PermanentError(
+                "Google's managed rotation is active on this secret",
+                remedy="disable one of the two: managed rotation, or the annotation",
+                reason="managed-rotation",
+            )
+        plugins = self._parts.plugins
+        policy = decode_policy(text, plugins.issuer_settings, plugins.participant_settings)
+        schedule = self._secret.schedule
+        check_fits(policy, schedule.period if schedule else None)
+        chosen = [choice for stage in policy.rollout for choice in stage.participants]
+        return [plugins.participants[each.kind](each.settings) for each in chosen], policy
+
+    def _read_state(self, participants: Sequence[RidingParticipant]) -> State:
+        seen = (each.observe(self._secret.aliases) for each in participants)
+        pointed = next((number for number in seen if number is not None), None)
+        try:
+            state = codec.decode(self._secret, pointed)
+        except StateError:
+            if self._wake_up.request and self._wake_up.request.mode is Ask.UNBLOCK:
+                self.note("ERROR", "unblock cannot help while the stored state makes no sense")
+            raise
+        self._state = state
+        if state.phase is Phase.SETTLED and state.current is None and state.receipt is None:
+            state = replace(state, current=self._newest())
+        return state
+
+    def _newest(self) -> int | None:
+        """Return the version to start from where nothing is recorded yet."""
+        try:
+            return self._store.access(self._secret.name, "latest").number
+        except NotFoundError:
+            return None
+
+    def _yield_to_holder(self, state: State, until: datetime) -> None:
+        ours = state.record is not None and state.record.message_id == self._wake_up.message_id
+        why = f"another worker holds the lease until {until:%H:%M:%SZ}"
+        if ours or self._wake_up.reason == CHECK:
+            raise LeaseHeldError(why)
+        self.note("INFO", why)
+
+    def _hold(
+        self, state: State, policy: Policy, participants: Sequence[RidingParticipant], text: str
+    ) -> Run:
+        issuer = self._parts.plugins.issuers.get(self._secret.name, text, policy.issuer)
+        return Run(self._parts.tools, self._secret, state, policy, issuer, participants)
+
+    def _act(self, run: Run, claimed: State) -> None:
+        """Claim, then carry out phase after phase until one waits."""
+        run.state = claimed
+        self._gathered(run, lambda: self._keep(run))
+        self.note("NOTICE", f"{claimed.phase.value}: claimed", reason=self._why(claimed))
+        run.reach(CrashPoint.CLAIMED)
+        heals = 0
+        while run.state.lease_until is not None:
+            began = time.monotonic()
+            phase = run.state.phase
+            try:
+                over = self._phase(run)
+            except StaleTokenError as stale:
+                heals += 1
+                if heals > _HEALS:
+                    raise TemporaryError(str(stale)) from None
+                self._heal(run, stale)
+                continue
+            self._tell(run, phase, time.monotonic() - began)
+            if over or self._hand_over(run):
+                return
+
+    def _keep(self, run: Run) -> None:
+        """Store the claim; from here on errors are the holder's."""
+        run.write(run.state)
+        self._run = run
+
+    def _phase(self, run: Run) -> bool:
+        """Carry out the present phase; True when it goes on later."""
+        if run.state.phase not in _NO_PAYLOAD and run.payload is None:
+            self._gathered(run)
+        outcome = EFFECTS[run.state.phase](run)
+        if isinstance(outcome, Waiting):
+            run.rewrite(lambda state: self._waiting(state, outcome))
+            return True
+        before = run.state.phase
+        run.commit(outcome.event, self._claim(), **outcome.facts)
+        run.added = None
+        if before is Phase.PREPARING and run.state.phase is not Phase.SETTLED:
+            run.reach(CrashPoint.PUBLISHED)
+        if run.fresh:
+            run.payload = None
+        return False
+
+    def _gathered(self, run: Run, *first: Call) -> None:
+        """Read the payload in force and connect to the issuer, beside the calls given."""
+        calls: list[Call] = list(first)
+        version = run.in_force
+        reading = run.state.phase not in _NO_PAYLOAD and version is not None
+        if reading:
+            calls.append(lambda: self._store.access(self._secret.name, version or 0).payload)
+        if run.state.phase is not Phase.DESTROYING:
+            calls.append(run.issuer.connect)
+        if calls:
+            results = self._parts.gather(calls)
+            if reading:
+                payload = results[len(first)]
+                run.payload = payload if isinstance(payload, Payload) else None
+
+    def _waiting(self, state: State, outcome: Waiting) -> State:
+        rested = transitions.rest(state, outcome.until, outcome.note)
+        record = with_evidence(rested.in_flight, outcome.evidence)
+        return replace(rested, record=record)
+
+    def _heal(self, run: Run, stale: StaleTokenError) -> None:
+        """The target has seen a higher token than the secret's: go above it, if still ours."""
+        run.reload()
+        claimed = replace(run.state, token=stale.seen + 1)
+        try:
+            run.write(claimed)
+        except EtagMismatchError:
+            raise SupersededError("somebody wrote while the token was raised") from None
+        self.note("WARNING", f"the token was behind the issuer's; raised to {claimed.token}")
+
+    def _hand_over(self, run: Run) -> bool:
+        """Leave the rest to the next wake-up once the time budget is spent."""
+        spent = self._parts.tools.clock.now() - self._started
+        if run.state.lease_until is None or spent < self._parts.limits.budget:
+            return False
+        why = "time budget spent"
+        run.rewrite(lambda state: transitions.rest(state, None, why))
+        self._parts.publisher.publish([encode_wake_up(self._secret.name, why)])
+        return True
+
+    def _give_back(self, error: TemporaryError) -> None:
+        """Drop the lease after a clean failure, best effort: a lost lease ends by itself."""
+        self.note("WARNING", str(error), error=error.reason)
+        run = self._run
+        if run is None or run.state.lease_until is None:
+            return
+        try:
+            run.rewrite(lambda state: transitions.rest(state, None, str(error)))
+        except (TemporaryError, PermanentError, SupersededError) as second:
+            self.note("WARNING", f"the lease could not be given back: {second}")
+
+    def _block(self, error: PermanentError) -> None:
+        """Store why a person must look."""
+        run, now = self._run, self._parts.tools.clock.now()
+        block = Block(reason=error.reason, message=str(error), since=now)
+        stored = codec.read_block(self._secret)
+        if run is not None:
+            run.rewrite(lambda state: replace(transitions.rest(state, None), block=block))
+        elif stored is None or stored.message != block.message:
+            maps = codec.encode_block(block, self._secret)
+            self._store.update(
+                self._secret,
+                labels=maps.labels,
+                annotations=maps.annotations,
+                aliases=maps.aliases,
+            )
+        self.note("ERROR", f"blocked: {error}", error=error.reason)
+
+    def _claim(self) -> Claim:
+        now = self._parts.tools.clock.now()
+        return Claim(now, now + self._parts.limits.lease, self._wake_up.message_id)
+
+    def _why(self, state: State) -> str:
+        return state.record.reason if state.record else ""
+
+    def _tell(self, run: Run, phase: Phase, seconds: float) -> None:
+        record = run.state.record
+        note = f": {record.note}" if record and record.note else ""
+        until = f" until {run.state.wake_at:%Y-%m-%d %H:%M:%SZ}" if run.state.wake_at else ""
+        self.note(
+            "NOTICE",
+            f"{phase.value} -> {run.state.phase.value}{until}{note}",
+            duration_ms=round(seconds * 1000, 1),
+        )

@@ -1,0 +1,109 @@
+"""Finds out, by number, which versions exist beyond a known one, and puts strays away.
+
+Only reading a version by its number is strongly consistent, so nothing is listed here.
+Rules of this module:
+  1. A version of ours is recognised by the rotation id in its payload.  What a person added is
+     left alone.
+  2. ``latest`` is the newest version whatever its state: where the newest is a stray or
+     disabled, a version with the payload in force is added behind it first, so that consumers of
+     ``latest`` have something to read.
+  3. Every step may be repeated: an added copy is recognised by its payload.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from rotation.model.errors import NotFoundError, UnknownOutcomeError, VersionUnavailableError
+from rotation.model.names import SecretName
+from rotation.model.payload import Payload
+from rotation.ports.secrets import SecretStore
+
+
+class Kind(Enum):
+    """What a version beyond the known ones is."""
+
+    #: Added by the rotation that is asking.
+    OURS = "ours"
+    #: Added by another rotation of this product; nobody uses it.
+    STALE = "stale"
+    #: Carries the payload in force.
+    COPY = "copy"
+    #: Added by a person.
+    FOREIGN = "foreign"
+    #: Disabled or destroyed.
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One version found by number."""
+
+    number: int
+    kind: Kind
+    payload: Payload | None = None
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """What is known after strays were put away."""
+
+    #: Highest version number there is.
+    seen: int
+    #: Versions that carry the payload in force.
+    copies: tuple[int, ...]
+    #: Versions disabled now.
+    disabled: tuple[int, ...]
+
+
+def beyond(
+    store: SecretStore, name: SecretName, last: int, rotation_id: str, in_force: Payload | None
+) -> Iterator[Found]:
+    """Yield the versions numbered above ``last``, in order, until there is none."""
+    number = last + 1
+    while True:
+        try:
+            payload = store.access(name, number).payload
+            yield Found(number, _kind(payload, rotation_id, in_force), payload)
+        except VersionUnavailableError:
+            yield Found(number, Kind.GONE)
+        except NotFoundError:
+            return
+        number += 1
+
+
+def add_once(store: SecretStore, name: SecretName, payload: Payload, last: int) -> int:
+    """Add a version; after an unknown outcome look for it, by number, before adding again."""
+    try:
+        return store.add_version(name, payload)
+    except UnknownOutcomeError:
+        for found in beyond(store, name, last, "", payload):
+            if found.kind is Kind.COPY:
+                return found.number
+        return store.add_version(name, payload)
+
+
+def tidy(
+    store: SecretStore, name: SecretName, last: int, rotation_id: str, in_force: Payload | None
+) -> Tidied:
+    """Put away every version of ours above ``last``; keep ``latest`` readable."""
+    found = list(beyond(store, name, last, rotation_id, in_force))
+    strays = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
+    copies = [each.number for each in found if each.kind is Kind.COPY]
+    seen = found[-1].number if found else last
+    newest_serves = not found or found[-1].kind in (Kind.COPY, Kind.FOREIGN)
+    if not newest_serves and in_force is not None:
+        seen = add_once(store, name, in_force, seen)
+        copies.append(seen)
+    for number in strays:
+        store.disable(name, number)
+    return Tidied(seen, tuple(copies), tuple(strays))
+
+
+def _kind(payload: Payload, rotation_id: str, in_force: Payload | None) -> Kind:
+    if in_force is not None and payload == in_force:
+        return Kind.COPY
+    made_by = payload.rotation_id()
+    if made_by is None:
+        return Kind.FOREIGN
+    return Kind.OURS if made_by == rotation_id else Kind.STALE

@@ -1,0 +1,88 @@
+"""The worker: wakes one secret, or, for a sweep, publishes a wake-up for each that needs one.
+
+Rules of this module:
+  1. First attempt, retry and recovery are one path; the message says only which secret.
+  2. A lost race is read again and decided again, a bounded number of times.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from rotation.engine import codec
+from rotation.engine.run import PAUSE, TRIES, SupersededError
+from rotation.engine.tick import Parts, Tick
+from rotation.machine import sweep
+from rotation.machine.wakeups import encode_wake_up
+from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
+from rotation.model.secret import Secret
+from rotation.model.wakeup import WakeUp
+
+#: Wake-ups published in one call.
+BATCH = 500
+
+
+class Worker:
+    """Moves rotations forward."""
+
+    def __init__(self, parts: Parts, every: timedelta, check_every: timedelta) -> None:
+        """Take the parts, the time between sweeps, and between checks of one secret for drift."""
+        self._parts = parts
+        self._every = every
+        self._check_every = check_every
+
+    def tick(self, wake_up: WakeUp) -> None:
+        """Do what the secret owes now; returns when nothing is, or a later wake-up will.
+
+        Raises:
+            TemporaryError: Deliver the message again, later.
+            PermanentError: Nothing can be stored on the secret: it is gone, or not ours to read.
+        """
+        if wake_up.secret is None:
+            return self.sweep()
+        tools = self._parts.tools
+        started = tools.clock.now()
+        for attempt in range(TRIES):
+            tick = Tick(self._parts, wake_up, tools.store.get(wake_up.secret), started)
+            try:
+                return tick.step()
+            except EtagMismatchError:
+                tick.note("DEBUG", "lost a race; reading again")
+            except SupersededError as lost:
+                tick.note("NOTICE", f"another worker has taken over: {lost}")
+                tick.put_stray_away()
+            tools.pause(PAUSE * 2**attempt)
+        raise TemporaryError(f"{wake_up.secret} is being written to all the time")
+
+    def sweep(self) -> None:
+        """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""
+        messages: list[Mapping[str, str]] = []
+        seen = blocked = woken = 0
+        for secret in self._parts.tools.store.list():
+            if codec.POLICY not in secret.annotations:
+                continue
+            seen += 1
+            blocked += codec.BLOCKED in secret.labels
+            reason = self._reason(secret)
+            if reason is not None:
+                woken += 1
+                messages.append(encode_wake_up(secret.name, reason))
+            if len(messages) == BATCH:
+                self._parts.publisher.publish(messages)
+                messages = []
+        if messages:
+            self._parts.publisher.publish(messages)
+        self._parts.journal.note(
+            "WARNING" if blocked else "INFO",
+            f"sweep: {seen} secrets with a policy, {woken} woken, {blocked} blocked",
+            secrets=seen,
+            woken=woken,
+            blocked=blocked,
+        )
+
+    def _reason(self, secret: Secret) -> str | None:
+        now = self._parts.tools.clock.now()
+        try:
+            state = codec.decode(secret)
+        except StateError:
+            return None if codec.BLOCKED in secret.labels else "unreadable"
+        return sweep.wake_reason(secret, state, now, self._every, self._check_every)

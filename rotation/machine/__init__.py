@@ -1,0 +1,1 @@
+"""Decides: pure functions of (state, wake-up, now).  No I/O, clock or randomness here."""

@@ -1,0 +1,218 @@
+"""Decide what one tick owes a secret: nothing, a wait, a write, or a phase's effects.
+
+Rules of this module:
+  1. Level-triggered: what is owed follows from the stored state.  A message can only add a
+     request; whether it was served is read from the state too.
+  2. Every decision that leads to effects carries the state to store first, under a new token.
+  3. A held lease is respected, except by a person's emergency or revert: the fence, not the
+     lease, is what makes that safe.
+  4. A blocked secret waits for a person.  Only a request that repairs or an emergency moves it;
+     a block for a faulty policy is over as soon as the policy is not faulty any more.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rotation.machine import due, transitions
+from rotation.machine.transitions import Claim
+from rotation.model.errors import PolicyError
+from rotation.model.phase import Event, Mode, Phase
+from rotation.model.policy import Policy
+from rotation.model.rotation import State
+from rotation.model.secret import Secret
+from rotation.model.wakeup import Ask, Request, WakeUp
+
+#: ``reason`` of a wake-up by which the sweep asks to look for drift.
+CHECK = "check"
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing is owed now."""
+
+    why: str
+    #: When something will be.
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another worker holds the lease."""
+
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Store:
+    """Store the state; nothing else is owed now."""
+
+    state: State
+    why: str
+
+
+@dataclass(frozen=True)
+class Act:
+    """Store the state, then carry out what its phase owes."""
+
+    state: State
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Look whether the credential in force still works, and for versions that should not be."""
+
+
+Decision = Done | Busy | Store | Act | Inspect
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything a decision may look at."""
+
+    state: State
+    secret: Secret
+    policy: Policy
+    wake_up: WakeUp
+    #: The lease this tick would take.
+    claim: Claim
+
+    @property
+    def now(self) -> datetime:
+        """Time of the decision."""
+        return self.claim.now
+
+
+def decide(situation: Situation) -> Decision:
+    """Return what this tick owes."""
+    state = situation.state
+    if state.block is None or state.block.reason != PolicyError.reason:
+        return _decide(situation)
+    free = replace(situation, state=replace(state, block=None))
+    decision = _decide(free)
+    if isinstance(decision, Done):
+        return Store(free.state, f"the policy can be read again; {decision.why}")
+    return decision
+
+
+def _decide(s: Situation) -> Decision:
+    request = s.wake_up.request
+    return _REQUESTS[request.mode](s, request) if request else _proceed(s)
+
+
+def _proceed(s: Situation) -> Decision:
+    """Go on from the stored state, whatever woke us."""
+    state = s.state
+    if state.block:
+        return Done(f"blocked: {state.block.message}")
+    if state.lease_until and state.lease_until > s.now:
+        return Busy(state.lease_until)
+    if s.wake_up.reason == CHECK and (state.record is None or state.record.next):
+        return Inspect()
+    if state.phase is Phase.SETTLED:
+        return _rest_or_start(s)
+    if state.wake_at and state.wake_at > s.now:
+        return Done(f"{state.phase.value} until {state.wake_at:%Y-%m-%d %H:%M:%SZ}", state.wake_at)
+    return Act(transitions.claim(state, s.claim))
+
+
+def _rest_or_start(s: Situation) -> Decision:
+    found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up))
+    if found is None:
+        return Done("settled: no rotation is due")
+    return _start(
+        s, Request(Ask.ROUTINE, at=found.since, id=s.wake_up.message_id, reason=found.reason)
+    )
+
+
+def _start(s: Situation, request: Request) -> Act:
+    return Act(transitions.start(s.state, s.claim, request, str(s.secret.name)))
+
+
+def _routine(s: Situation, request: Request) -> Decision:
+    state, record, receipt = s.state, s.state.record, s.state.receipt
+    if record is None:
+        if receipt and (receipt.request_id == request.id or request.at <= receipt.started_at):
+            return Done(f"request {request.id} was served by rotation {receipt.id}")
+        return _proceed(s) if state.block else _start(s, request)
+    known = record.request_id == request.id or request.at <= record.started_at
+    return _proceed(s) if known or record.again else _remember(s, request)
+
+
+def _emergency(s: Situation, request: Request) -> Decision:
+    if _emergency_is_served(s.state, request):
+        return _proceed(s)
+    s = replace(s, state=replace(s.state, block=None))
+    state, record = s.state, s.state.record
+    if record is None:
+        return _start(s, request)
+    if state.phase is Phase.PREPARING:
+        asked = replace(
+            record,
+            mode=Mode.EMERGENCY,
+            requested_at=request.at,
+            request_id=request.id,
+            reason=request.reason,
+            requested_by=request.requested_by,
+        )
+        return Act(transitions.claim(replace(state, record=asked), s.claim))
+    if transitions.can_follow(state.phase, Event.EMERGENCY):
+        return Act(_move(s, Event.EMERGENCY, again=request))
+    if state.phase is Phase.DESTROYING:
+        hurried = replace(state, record=replace(record, again=request))
+        return Act(transitions.claim(hurried, s.claim))
+    return _remember(s, request)
+
+
+def _emergency_is_served(state: State, request: Request) -> bool:
+    record, receipt = state.record, state.receipt
+    if receipt and receipt.emergencies_until and request.at <= receipt.emergencies_until:
+        return True
+    if record is None:
+        return False
+    if record.again and record.again.mode is Ask.EMERGENCY:
+        return True
+    if record.mode is not Mode.EMERGENCY:
+        return False
+    return record.published_at is None or request.at <= record.published_at
+
+
+def _revert(s: Situation, request: Request) -> Decision:
+    state = s.state
+    event = Event.REFUSED if state.phase is Phase.PREPARING else Event.REVERT_ASKED
+    if not transitions.can_follow(state.phase, event):
+        return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
+    who = request.requested_by or "somebody"
+    why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
+    s = replace(s, state=replace(state, block=None))
+    return Act(_move(s, event, reverted=why))
+
+
+def _unblock(s: Situation, _: Request) -> Decision:
+    if s.state.block is None:
+        return _proceed(s)
+    free = replace(s.state, block=None)
+    decision = _proceed(replace(s, state=free))
+    return decision if isinstance(decision, Act) else Store(free, "unblocked")
+
+
+def _remember(s: Situation, request: Request) -> Decision:
+    """Keep a request for after this rotation, and go on with what is owed now."""
+    kept = replace(s.state, record=replace(s.state.in_flight, again=request))
+    decision = _proceed(replace(s, state=kept))
+    if isinstance(decision, Act):
+        return decision
+    return Store(kept, f"request {request.id} waits until this rotation has settled")
+
+
+def _move(s: Situation, event: Event, **facts: object) -> State:
+    moved = transitions.advance(s.state, event, s.now, s.policy, delayed=False, **facts)
+    return transitions.claim(moved, s.claim)
+
+
+_REQUESTS: Mapping[Ask, Callable[[Situation, Request], Decision]] = {
+    Ask.ROUTINE: _routine,
+    Ask.EMERGENCY: _emergency,
+    Ask.REVERT: _revert,
+    Ask.UNBLOCK: _unblock,
+}

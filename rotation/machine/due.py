@@ -1,0 +1,81 @@
+"""Decide whether a settled secret should rotate now, and say why.
+
+An ordered chain of small checks; the first that has something to say gives the reason.
+Rules of this module:
+  1. A check sees stored state and the time a message was published, nothing else a message says.
+  2. A message published before the last rotation settled is served by that rotation; so however
+     often it is delivered, one firing rotates at most once.
+  3. The schedule itself is evidence: a lost message is found by looking at it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rotation.model.rotation import State
+from rotation.model.secret import Secret
+from rotation.model.wakeup import WakeUp, WakeUpKind
+
+#: How long after a scheduled time the message may still be on its way.
+GRACE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the checks look at."""
+
+    state: State
+    secret: Secret
+    now: datetime
+    wake_up: WakeUp
+
+
+@dataclass(frozen=True)
+class Due:
+    """A rotation should start."""
+
+    reason: str
+    #: When the need arose.
+    since: datetime
+
+
+def schedule_fired(facts: Facts) -> Due | None:
+    """Secret Manager says so, in a message that no rotation has served yet."""
+    wake_up, receipt = facts.wake_up, facts.state.receipt
+    if wake_up.kind is not WakeUpKind.ROTATE:
+        return None
+    if receipt is not None and wake_up.at <= receipt.settled_at:
+        return None
+    return Due("schedule", wake_up.at)
+
+
+def schedule_missed(facts: Facts) -> Due | None:
+    """The schedule says a firing should have been served by now, and none was."""
+    fired = last_firing(facts.secret, facts.now)
+    if fired is None or facts.now < fired + GRACE:
+        return None
+    receipt = facts.state.receipt
+    served = receipt.settled_at if receipt else facts.secret.create_time
+    return Due("overdue", fired) if fired > served else None
+
+
+#: The whole rule, in order.
+CHECKS: tuple[Callable[[Facts], Due | None], ...] = (schedule_fired, schedule_missed)
+
+
+def due(facts: Facts) -> Due | None:
+    """Return why a rotation should start now; None when it should not."""
+    return next((found for check in CHECKS if (found := check(facts))), None)
+
+
+def last_firing(secret: Secret, now: datetime) -> datetime | None:
+    """Return when the schedule last fired, or should have; None when it never did.
+
+    Secret Manager moves the next time by the period as it fires, from the scheduled time.
+    """
+    schedule = secret.schedule
+    if schedule is None:
+        return None
+    if schedule.next_time <= now:
+        return schedule.next_time
+    return schedule.next_time - schedule.period if schedule.period else None

@@ -1,0 +1,55 @@
+"""Decide which secrets the sweep wakes, and why.
+
+Rules of this module:
+  1. Only what a list shows is looked at: the sweep makes no call for a single secret.
+  2. A blocked secret is reported, never woken.
+  3. Checks for drift are spread over time by a hash of the name: nothing is stored for them.
+"""
+
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from rotation.machine import due
+from rotation.machine.decide import CHECK
+from rotation.model.phase import Phase
+from rotation.model.rotation import State
+from rotation.model.secret import Secret
+from rotation.model.wakeup import WakeUp, WakeUpKind
+
+
+def wake_reason(
+    secret: Secret, state: State, now: datetime, every: timedelta, check_every: timedelta
+) -> str | None:
+    """Return why this secret should be woken; None when it should not.
+
+    Args:
+        secret: As listed; possibly stale, which costs a wake-up that finds nothing.
+        state: Its decoded state.
+        now: Time of the sweep.
+        every: Time between two sweeps.
+        check_every: Each settled secret is checked for drift once in this time; 0 never.
+    """
+    if state.block is not None:
+        return None
+    if state.phase is not Phase.SETTLED:
+        return _in_flight(state, now)
+    wake_up = WakeUp(WakeUpKind.WAKE, secret.name, message_id="", at=now)
+    if due.due(due.Facts(state, secret, now, wake_up)):
+        return "overdue"
+    return CHECK if _turn_to_check(secret, now, every, check_every) else None
+
+
+def _in_flight(state: State, now: datetime) -> str | None:
+    if state.lease_until is not None:
+        return "lease over" if state.lease_until <= now else None
+    if state.wake_at is not None:
+        return "wait over" if state.wake_at <= now else None
+    return "interrupted"
+
+
+def _turn_to_check(secret: Secret, now: datetime, every: timedelta, check_every: timedelta) -> bool:
+    if not check_every:
+        return False
+    turns = max(int(check_every / every), 1)
+    turn = int(now.timestamp() // every.total_seconds()) % turns
+    return crc32(str(secret.name).encode()) % turns == turn

@@ -1,0 +1,216 @@
+"""Decide which phase follows an event; never act on the outside world.
+
+Theory of operation: a phase is stored, then its effects are carried out, then the event they end
+in is looked up here and the phase that follows is stored.  A crash anywhere in between loses
+nothing: the next tick reads the same phase and owes the same effects again.
+
+Rules of this module:
+  1. Every change of ``State.phase`` is a row of ``TRANSITIONS``; the drawing in the README is
+     made from it.
+  2. No I/O, clock or randomness: ``now`` arrives as an argument.
+  3. Nothing irreversible is owed before ``REVOKING``, and only what ``REVOKING`` did is final.
+  4. A state that waits holds no lease.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+from rotation.model.errors import IllegalTransitionError
+from rotation.model.phase import Event, Mode, Phase
+from rotation.model.policy import Policy
+from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.wakeup import Ask, Request
+
+TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
+    (Phase.SETTLED, Event.STARTED): Phase.PREPARING,
+    (Phase.PREPARING, Event.PUBLISHED): Phase.SOAKING,
+    (Phase.PREPARING, Event.PUBLISHED_IN_EMERGENCY): Phase.REVOKING,
+    (Phase.PREPARING, Event.PUBLISHED_FIRST): Phase.SETTLED,
+    (Phase.PREPARING, Event.REFUSED): Phase.ABORTING,
+    (Phase.SOAKING, Event.SOAKED): Phase.SUSPENDING,
+    (Phase.SOAKING, Event.REVERT_ASKED): Phase.REVERTING,
+    (Phase.SOAKING, Event.EMERGENCY): Phase.REVOKING,
+    (Phase.SUSPENDING, Event.SUSPENDED): Phase.OBSERVING,
+    (Phase.SUSPENDING, Event.REVERT_ASKED): Phase.REVERTING,
+    (Phase.SUSPENDING, Event.EMERGENCY): Phase.REVOKING,
+    (Phase.OBSERVING, Event.WATCHED): Phase.REVOKING,
+    (Phase.OBSERVING, Event.STRAGGLER_SEEN): Phase.RESTORING,
+    (Phase.OBSERVING, Event.REVERT_ASKED): Phase.REVERTING,
+    (Phase.OBSERVING, Event.EMERGENCY): Phase.REVOKING,
+    (Phase.RESTORING, Event.RESTORED): Phase.SOAKING,
+    (Phase.RESTORING, Event.REVERT_ASKED): Phase.REVERTING,
+    (Phase.RESTORING, Event.EMERGENCY): Phase.REVOKING,
+    (Phase.REVOKING, Event.REVOKED): Phase.DESTROYING,
+    (Phase.DESTROYING, Event.DESTROYED): Phase.SETTLED,
+    (Phase.REVERTING, Event.REVERTED): Phase.ABORTING,
+    (Phase.ABORTING, Event.ABORTED): Phase.SETTLED,
+}
+
+#: Events after which consumers are handed *next*.
+PUBLISHED = frozenset({Event.PUBLISHED, Event.PUBLISHED_IN_EMERGENCY, Event.PUBLISHED_FIRST})
+
+#: Phases that owe nothing outside the secret: once their wait is over they are passed through.
+_PASSED_THROUGH: Mapping[Phase, Event] = {Phase.SOAKING: Event.SOAKED}
+
+#: How many times a suspended credential is looked at before it is revoked.
+LOOKS = 4
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to act: who holds it, from when, until when."""
+
+    now: datetime
+    until: datetime
+    message_id: str
+
+
+def can_follow(phase: Phase, event: Event) -> bool:
+    """Whether ``event`` has a row for ``phase``."""
+    return (phase, event) in TRANSITIONS
+
+
+def start(state: State, claim: Claim, request: Request, secret: str) -> State:
+    """Return the claimed state of a rotation that begins now.
+
+    The id is sortable and, as the token only grows, unique for the secret.
+    """
+    token = state.token + 1
+    tag = blake2b(secret.encode(), digest_size=2).hexdigest()
+    record = Record(
+        id=f"{claim.now:%Y%m%dt%H%M%S}-{tag}-{token}",
+        mode=Mode.EMERGENCY if request.mode is Ask.EMERGENCY else Mode.ROUTINE,
+        started_at=claim.now,
+        message_id=claim.message_id,
+        base=state.last,
+        previous=state.current,
+        previous_copies=state.receipt.copies if state.receipt else (),
+        reason=request.reason,
+        requested_by=request.requested_by,
+        request_id=request.id,
+        requested_at=request.at,
+    )
+    phase = _next_phase(state.phase, Event.STARTED)
+    begun = replace(state, phase=phase, record=record, block=None, wake_at=None)
+    return replace(begun, token=token, lease_until=claim.until)
+
+
+def claim(state: State, by: Claim) -> State:
+    """Return the state under a new lease and a higher token.
+
+    A phase that waited and owes nothing outside is passed through.
+    """
+    phase, record = state.phase, state.record
+    if phase in _PASSED_THROUGH:
+        phase = _next_phase(phase, _PASSED_THROUGH[phase])
+    if record is not None:
+        record = replace(record, message_id=by.message_id)
+    claimed = replace(state, phase=phase, record=record, wake_at=None)
+    return replace(claimed, token=state.token + 1, lease_until=by.until)
+
+
+def advance(
+    state: State,
+    event: Event,
+    now: datetime,
+    policy: Policy,
+    *,
+    delayed: bool,
+    **facts: Any,  # noqa: ANN401
+) -> State:
+    """Return the state that follows ``event``.
+
+    Args:
+        state: As read under the ETag the result will be written with.
+        event: What the effects of ``state.phase`` ended in.
+        now: Time of the event.
+        policy: For the length of the wait that begins.
+        delayed: Secret Manager itself delays destruction (``version_destroy_ttl``).
+        facts: Fields of `Record` that the effects established.
+
+    Raises:
+        IllegalTransitionError: No row for this pair.
+    """
+    phase = _next_phase(state.phase, event)
+    record = replace(state.in_flight, note="", **facts)
+    if phase is Phase.SETTLED:
+        return _settle(state, record, event, now)
+    wait = _wait_on_entry(phase, record, policy, delayed=delayed)
+    moved = replace(state, phase=phase, record=record, wake_at=None)
+    if wait:
+        return rest(moved, now + wait)
+    through = _PASSED_THROUGH.get(phase)
+    return advance(moved, through, now, policy, delayed=delayed) if through else moved
+
+
+def rest(state: State, until: datetime | None, note: str | None = None) -> State:
+    """Return the state without a lease, waiting until ``until`` (None: for the next wake-up)."""
+    record = state.record
+    if record and note is not None:
+        record = replace(record, note=note)
+    return replace(state, lease_until=None, wake_at=until, record=record)
+
+
+def look_interval(policy: Policy) -> timedelta:
+    """How long to wait between two looks at who uses a slot."""
+    return max(policy.retire.observe / LOOKS, timedelta(seconds=1))
+
+
+def _wait_on_entry(phase: Phase, record: Record, policy: Policy, *, delayed: bool) -> timedelta:
+    match phase:
+        case Phase.SOAKING:
+            return policy.soak
+        case Phase.OBSERVING if policy.retire.observe:
+            return look_interval(policy)
+        case Phase.DESTROYING if record.again is None and not delayed:
+            return policy.retire.destroy_after
+        case _:
+            return timedelta()
+
+
+def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
+    kept = event is not Event.ABORTED
+    current = record.next if kept else record.previous
+    emergency = record.requested_at if record.mode is Mode.EMERGENCY else None
+    before = state.receipt.emergencies_until if state.receipt else None
+    receipt = Receipt(
+        id=record.id,
+        outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
+        mode=record.mode,
+        started_at=record.started_at,
+        settled_at=now,
+        current=current,
+        last=max(state.last, record.seen, record.next or 0),
+        copies=record.copies if kept else (*record.previous_copies, *record.copies),
+        previous=record.previous if kept else record.next,
+        slot=record.slot,
+        reason=record.reason,
+        requested_by=record.requested_by,
+        request_id=record.request_id,
+        digest=record.digest,
+        published_at=record.published_at,
+        suspended_at=record.suspended_at,
+        revoked_at=record.revoked_at,
+        evidence=record.evidence,
+        why=record.reverted,
+        emergencies_until=emergency or before,
+    )
+    alarm = Block(reason="reverted", message=record.reverted, since=now)
+    return State(
+        phase=Phase.SETTLED,
+        token=state.token,
+        block=alarm if record.alarm else state.block,
+        receipt=receipt,
+        current=current,
+        aliases=state.aliases,
+    )
+
+
+def _next_phase(phase: Phase, event: Event) -> Phase:
+    try:
+        return TRANSITIONS[phase, event]
+    except KeyError:
+        raise IllegalTransitionError(f"{event.value} cannot follow {phase.value}") from None

@@ -1,0 +1,74 @@
+"""Where a rotation stands, and what can happen to it.
+
+The moves between phases are data in `rotation.machine.transitions`; nothing here decides.
+"""
+
+from enum import Enum
+
+
+class Phase(Enum):
+    """Where one rotation stands.  ``label`` is what the secret shows."""
+
+    SETTLED = "settled"
+    #: Mint on the idle slot, verify, add the version, move the aliases.
+    PREPARING = "preparing"
+    #: Old and new both work.
+    SOAKING = "soaking"
+    #: Retiring: nobody may be on the previous slot; then logins are stopped, reversibly.
+    SUSPENDING = "suspending"
+    #: Retiring: suspended, watching for stragglers.
+    OBSERVING = "observing"
+    #: Retiring: a straggler gets its credential back.
+    RESTORING = "restoring"
+    #: Retiring: scramble the password, end sessions; from here there is no way back.
+    REVOKING = "revoking"
+    #: Retiring: the revoked version waits for its destruction.
+    DESTROYING = "destroying"
+    #: Forget *next*: stop its logins, disable its version.
+    ABORTING = "aborting"
+    #: Consumers go back to *previous*; `ABORTING` then forgets *next*.
+    REVERTING = "reverting"
+
+    @property
+    def label(self) -> str:
+        """Value of the phase label; the retiring steps share one."""
+        return "retiring" if self in RETIRING else self.value
+
+
+#: The steps that the label calls ``retiring``.
+RETIRING = frozenset(
+    {Phase.SUSPENDING, Phase.OBSERVING, Phase.RESTORING, Phase.REVOKING, Phase.DESTROYING}
+)
+
+
+class Event(Enum):
+    """What happened to a rotation."""
+
+    STARTED = "started"
+    PUBLISHED = "published"
+    #: Published, and there is no previous credential to retire.
+    PUBLISHED_FIRST = "published first"
+    #: Published in an emergency: no soak.
+    PUBLISHED_IN_EMERGENCY = "published in an emergency"
+    SOAKED = "soaked"
+    SUSPENDED = "previous suspended"
+    STRAGGLER_SEEN = "straggler seen"
+    RESTORED = "straggler restored"
+    WATCHED = "watched, nobody came"
+    REVOKED = "previous revoked"
+    DESTROYED = "previous destroyed"
+    #: An emergency overtakes: previous and current may both have leaked.
+    EMERGENCY = "emergency"
+    #: A person asked to go back before anything was published.
+    REFUSED = "refused"
+    #: A person asked to go back, or the current credential no longer works.
+    REVERT_ASKED = "revert asked"
+    REVERTED = "consumers on previous again"
+    ABORTED = "next forgotten"
+
+
+class Mode(Enum):
+    """How a rotation was asked for."""
+
+    ROUTINE = "routine"
+    EMERGENCY = "emergency"

@@ -1,0 +1,134 @@
+"""Everything stored about the rotation of one secret.
+
+`State` is what the labels and annotations mean; `rotation.engine.codec` reads and writes it.
+Rules of this module:
+  1. All records are frozen; a change makes a new record.
+  2. Times are aware, in UTC, whole seconds.
+  3. No record ever holds a payload.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rotation.model.phase import Mode, Phase
+from rotation.model.wakeup import Request
+
+
+@dataclass(frozen=True)
+class Record:
+    """The rotation in flight."""
+
+    id: str
+    mode: Mode
+    started_at: datetime
+    #: Message whose delivery holds the lease; its redelivery must not be acknowledged early.
+    message_id: str
+    #: Highest version number known when the rotation started; ours comes after it.
+    base: int
+    #: Version that was current at the start; None when this is the first credential.
+    previous: int | None = None
+    #: Further versions that carry the previous credential.
+    previous_copies: tuple[int, ...] = ()
+    #: The version this rotation added; None until it is published.
+    next: int | None = None
+    #: The slot *next* logs in as.
+    slot: str = ""
+    reason: str = ""
+    requested_by: str = ""
+    request_id: str = ""
+    #: When the request was published; for a scheduled rotation, the message.
+    requested_at: datetime | None = None
+    #: SHA-256 of the payload added.
+    digest: str = ""
+    published_at: datetime | None = None
+    suspended_at: datetime | None = None
+    revoked_at: datetime | None = None
+    #: Highest version number seen since the rotation started.
+    seen: int = 0
+    #: Enabled versions, beside the one in force, that carry its credential.
+    copies: tuple[int, ...] = ()
+    #: Why it waits, for people.
+    note: str = ""
+    #: What retirement rests on, for people: one sentence per look.
+    evidence: tuple[str, ...] = ()
+    #: A request that came too late for this rotation; served as soon as it has settled.
+    again: Request | None = None
+    #: Why it went back, when it did.
+    reverted: str = ""
+    #: It went back by itself: the secret stays blocked until a person has looked.
+    alarm: bool = False
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the last rotation did, and what is in force since."""
+
+    id: str
+    #: ``rotated``, ``aborted`` or ``reverted``.
+    outcome: str
+    mode: Mode
+    started_at: datetime
+    settled_at: datetime
+    #: Version in force.
+    current: int | None
+    #: Highest version number known.
+    last: int
+    #: Further enabled versions that carry the current credential.
+    copies: tuple[int, ...] = ()
+    previous: int | None = None
+    slot: str = ""
+    reason: str = ""
+    requested_by: str = ""
+    request_id: str = ""
+    digest: str = ""
+    published_at: datetime | None = None
+    suspended_at: datetime | None = None
+    revoked_at: datetime | None = None
+    evidence: tuple[str, ...] = ()
+    why: str = ""
+    #: Emergencies asked for up to this moment have been served.
+    emergencies_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Why a person must look."""
+
+    #: Slug, the value of the label.
+    reason: str
+    #: What is wrong and what mends it, one sentence each.
+    message: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class State:
+    """What the labels, annotations and aliases of one secret say about its rotation."""
+
+    phase: Phase = Phase.SETTLED
+    token: int = 0
+    #: Another worker may take over from this moment on.
+    lease_until: datetime | None = None
+    #: When the present wait ends.
+    wake_at: datetime | None = None
+    block: Block | None = None
+    record: Record | None = None
+    receipt: Receipt | None = None
+    #: The version in force: alias ``current``, else the receipt's; None when neither exists.
+    current: int | None = None
+    aliases: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_flight(self) -> Record:
+        """The record of a rotation that is known to be in flight."""
+        if self.record is None:
+            raise LookupError("no rotation is in flight")
+        return self.record
+
+    @property
+    def last(self) -> int:
+        """Highest version number known to have existed."""
+        receipt = self.receipt.last if self.receipt else 0
+        flight = self.record
+        record = max(flight.next or 0, flight.base, flight.seen) if flight else 0
+        return max(receipt, record, self.current or 0)

@@ -1,0 +1,54 @@
+"""A delivered message, decoded.  It carries no truth: only "look at this secret, and why"."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from rotation.model.names import SecretName
+
+
+class WakeUpKind(Enum):
+    """The ``eventType`` attributes that are for us."""
+
+    ROTATE = "SECRET_ROTATE"
+    REQUEST = "ROTATION_REQUEST"
+    WAKE = "ROTATION_WAKE"
+    SWEEP = "ROTATION_SWEEP"
+
+
+class Ask(Enum):
+    """What a person asks of a secret; the ``mode`` attribute."""
+
+    ROUTINE = "routine"
+    EMERGENCY = "emergency"
+    REVERT = "revert"
+    UNBLOCK = "unblock"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asked for a rotation, when and why."""
+
+    mode: Ask
+    #: When the message was published; a rotation that started later has served it.
+    at: datetime
+    #: Idempotency key: the same id is the same request.
+    id: str
+    reason: str = ""
+    requested_by: str = ""
+
+
+@dataclass(frozen=True)
+class WakeUp:
+    """One delivery."""
+
+    kind: WakeUpKind
+    #: None for a sweep.
+    secret: SecretName | None
+    #: Identity of the message; redeliveries keep it.
+    message_id: str
+    at: datetime
+    #: Present when a person asked (``ROTATION_REQUEST``, or a message with a ``mode``).
+    request: Request | None = None
+    #: Why the sweep woke this secret (``ROTATION_WAKE``).
+    reason: str = ""

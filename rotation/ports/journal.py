@@ -1,0 +1,16 @@
+"""Where the worker says what it does."""
+
+from typing import Protocol
+
+
+class Journal(Protocol):
+    """One structured line for each thing that happened, for people and for alerts."""
+
+    def note(self, severity: str, message: str, **fields: str | float | None) -> None:
+        """Write one line.
+
+        Args:
+            severity: ``DEBUG``, ``INFO``, ``NOTICE``, ``WARNING``, ``ERROR`` or ``CRITICAL``.
+            message: One sentence; never a payload.
+            fields: ``secret``, ``rotation_id``, ``phase``, ``token``, ``duration_ms`` and the like.
+        """
