@@ -33,7 +33,7 @@ def add_services(server: grpc.aio.Server, api: PubSubApi) -> None:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
 
 
-def _handler(method: Method, api: PubSubApi) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: Method, api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]":
     return grpc.unary_unary_rpc_method_handler(
         _answering(method, api),
         request_deserializer=method.request.deserialize,
@@ -51,7 +51,7 @@ def _answering(method: Method, api: PubSubApi) -> Callable[[Any, _Context], Awai
     return answer
 
 
-def _streaming_handler(api: PubSubApi) -> grpc.RpcMethodHandler[Any, Any]:
+def _streaming_handler(api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]":
     async def answer(
         requests: AsyncIterator[types.StreamingPullRequest], context: _Context
     ) -> AsyncIterator[types.StreamingPullResponse]:
