@@ -1,0 +1,1 @@
+"""Systems that mint credentials, one plugin each; a plugin module exposes ``ISSUER``."""

@@ -1,0 +1,136 @@
+"""The rotator's own login: read its credential, keep one connection, open it again when broken.
+
+Rules of this module:
+  1. One connection to the primary is kept and used by one thread at a time.
+  2. A kept connection may have died unnoticed: the first step of any work runs once more on a new
+     one.  So a first step must change nothing that lasts.
+  3. A kept credential that is refused is read again once: the rotator is rotated, too.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import NamedTuple, TypeVar
+
+import psycopg
+
+from rotation.issuers.postgresql.errors import translate
+from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
+from rotation.issuers.postgresql.settings import IAM, Node, PostgreSQLSettings
+from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
+from rotation.model.payload import PayloadError
+from rotation.ports.issuer import IssuerEnvironment
+
+Answer = TypeVar("Answer")
+
+
+class AdminLogin(NamedTuple):
+    """Who the rotator logs in as."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"<login of {self.user}>"
+
+
+class Admin:
+    """The rotator's connections."""
+
+    def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._login: AdminLogin | None = None
+        self._kept: Connection | None = None
+        self._lock = RLock()
+
+    def connect(self) -> None:
+        """Open the kept connection, or prove that it still answers."""
+        with self.primary(_ping):
+            pass
+
+    @contextmanager
+    def primary(
+        self, first_step: Callable[[Connection], Answer]
+    ) -> Iterator[tuple[Connection, Answer]]:
+        """Lend the kept connection, after ``first_step`` has run on it, to one thread.
+
+        A transaction left open by the caller is rolled back.
+        """
+        with self._lock:
+            connection, answer = self._begin(first_step)
+            try:
+                yield connection, answer
+            finally:
+                self._tidy(connection)
+
+    def on(self, node: Node) -> Connection:
+        """Open a connection of its own to any node; the caller closes it."""
+        kept = self._login
+        try:
+            return self._open(node, kept or self._read())
+        except CredentialRefusedError as refused:
+            if kept is not None and self._read() != kept:
+                return self.on(node)
+            self._login = None
+            raise PermanentError(
+                str(refused),
+                remedy=f"store the rotator's username and password in {self._settings.admin}",
+                reason="admin-login-refused",
+            ) from None
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        with self._lock:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+
+    @property
+    def user(self) -> str:
+        """Name of the rotator, for remedies."""
+        return (self._login or self._read()).user
+
+    def _begin(self, first_step: Callable[[Connection], Answer]) -> tuple[Connection, Answer]:
+        was_kept = self._kept is not None
+        connection = self._kept = self._kept or self.on(self._settings.primary)
+        try:
+            return connection, first_step(connection)
+        except psycopg.Error as error:
+            failure = translate(error, "use the rotator's connection")
+        except RotationError:
+            self._tidy(connection)
+            raise
+        if was_kept and connection.closed:
+            self.close()
+            return self._begin(first_step)
+        self._tidy(connection)
+        raise failure
+
+    def _tidy(self, connection: Connection) -> None:
+        try:
+            connection.rollback()
+        except psycopg.Error:
+            self.close()
+
+    def _open(self, node: Node, login: AdminLogin) -> Connection:
+        return log_in(self._settings, node, login.user, login.password, ADMIN)
+
+    def _read(self) -> AdminLogin:
+        if self._settings.admin == IAM:
+            # An access token lives for an hour; it is cheap to ask for, and never kept.
+            return AdminLogin(self._settings.admin_user, self._environment.access_token())
+        name = self._settings.admin_version
+        fields = self._environment.read_payload(name).fields()
+        user, password = fields.get("username"), fields.get("password")
+        if not (isinstance(user, str) and isinstance(password, str)):
+            raise PayloadError(
+                f"{name} lacks username or password",
+                remedy="add a version with both, as one JSON object",
+            )
+        self._login = AdminLogin(user, password)
+        return self._login
+
+
+def _ping(connection: Connection) -> None:
+    connection.execute("")

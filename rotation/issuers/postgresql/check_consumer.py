@@ -1,0 +1,86 @@
+"""Preflight checks that log in as a consumer does: what it becomes, and whether we see it."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from rotation.issuers.postgresql import rights
+from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
+from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
+from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.plugin import Finding
+
+UNTESTED = "not tested: no credential is in force yet"
+
+
+def set_role(survey: Survey) -> Iterator[Finding]:
+    """Whether a session is the owner, at login and after what poolers send between clients."""
+    if survey.login is None:
+        yield warn("set-role", UNTESTED)
+        return
+    user, owner = survey.login[0], survey.settings.owner
+    with closing(_consumer(survey)) as session:
+        if (identity := _identity(session)) != owner:
+            remedy = rights.join_owner(survey.settings, user, survey.version)
+            yield bad("set-role", f"a session of {user} is {identity}, not {owner}", remedy)
+            return
+        yield fine("set-role", f"a session of {user} is {owner}")
+        session.execute("DISCARD ALL")
+        if (identity := _identity(session)) != owner:
+            yield warn(
+                "set-role",
+                f"after DISCARD ALL a session of {user} is {identity}, not {owner}",
+                "install the newest minor release, or let poolers reset with"
+                " 'DISCARD ALL; RESET ROLE'",
+            )
+        else:
+            yield fine("set-role", "DISCARD ALL keeps the owner")
+
+
+def scram(survey: Survey) -> Iterator[Finding]:
+    """Whether ``pg_hba.conf`` lets nothing weaker than SCRAM through."""
+    if survey.login is None:
+        yield warn("scram", UNTESTED)
+        return
+    try:
+        _consumer(survey, "scram-sha-256").close()
+    except PermanentError as error:
+        if error.reason != "not-scram":
+            raise
+        yield bad(
+            "scram",
+            "the server logs consumers in without SCRAM",
+            "use scram-sha-256 in pg_hba.conf, then SELECT pg_reload_conf()",
+        )
+    else:
+        yield fine("scram", "logins use SCRAM")
+
+
+def observer(survey: Survey) -> Iterator[Finding]:
+    """Whether the rotator sees sessions in full: proved with one planted on every node."""
+    if survey.login is None:
+        yield warn("observer", UNTESTED)
+        return
+    user, password = survey.login
+    seen = survey.observer.observe(survey.settings.sibling(user), user, password)
+    if seen.sighted:
+        yield fine("observer", f"a planted session was seen on {', '.join(seen.nodes)}")
+    else:
+        yield bad("observer", seen.blindness, rights.see_sessions(survey.rotator))
+
+
+def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:
+    user, password = survey.login or ("", "")
+    settings = survey.settings
+    try:
+        return log_in(settings, settings.primary, user, password, VERIFY, require_auth)
+    except CredentialRefusedError as refused:
+        raise PermanentError(
+            f"the credential in force is dead: {refused}",
+            remedy="rotate in emergency mode",
+            reason="credential-refused",
+        ) from None
+
+
+def _identity(session: Connection) -> str:
+    row = session.execute("SELECT current_user::text").fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,90 @@
+"""What a PostgreSQL credential looks like as a payload: read one, compose the next.
+
+Rules of this module:
+  1. Where to connect is kept as consumers have it; user, password and rotation id are replaced.
+  2. Foreign keys are kept.  A URL that embeds the login is rewritten with it: otherwise a version
+     would carry both credentials, and its consumer the dead one.
+  3. A previous password found anywhere else stops the rotation, with the name of the key only.
+"""
+
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.verifier import new_password
+from rotation.model.payload import ROTATION_ID, Payload, PayloadError
+
+USER, PASSWORD = "username", "password"
+
+
+def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, str]:
+    """Return user and password.
+
+    Raises:
+        PayloadError: A key is missing, or the user is none of the slots.
+    """
+    fields = payload.fields()
+    user, password = fields.get(USER), fields.get(PASSWORD)
+    if not (isinstance(user, str) and isinstance(password, str)):
+        raise PayloadError(
+            "the payload lacks username or password",
+            remedy="add a version with both, as one JSON object",
+        )
+    if user not in settings.slots:
+        raise PayloadError(
+            f"the payload's user {user!r} is none of the slots {', '.join(settings.slots)}",
+            remedy="correct slots in the policy, or add a version that uses one of them",
+        )
+    return user, password
+
+
+def compose(
+    settings: PostgreSQLSettings, slot: str, rotation_id: str, current: Payload | None
+) -> Payload:
+    """Return a new candidate for ``slot``."""
+    fields: dict[str, Any] = {
+        "engine": "postgres",
+        "host": settings.host,
+        "port": settings.port,
+        "dbname": settings.database,
+        USER: slot,
+    }
+    fresh = {USER: slot, PASSWORD: new_password(), ROTATION_ID: rotation_id}
+    previous = current.fields() if current else {}
+    kept = {
+        key: value if key in fields else _renewed(key, value, previous, fresh)
+        for key, value in previous.items()
+        if key not in fresh
+    }
+    return Payload.of(fields | kept | fresh)
+
+
+def _renewed(key: str, value: Any, previous: dict[str, Any], fresh: dict[str, str]) -> Any:  # noqa: ANN401
+    old = previous.get(PASSWORD)
+    if not (isinstance(old, str) and old and _holds(value, old)):
+        return value
+    if isinstance(value, str):
+        parts = urlsplit(value)
+        login, at, address = parts.netloc.rpartition("@")
+        if at and parts.scheme and login in _spellings(str(previous.get(USER)), old):
+            renewed = f"{quote(fresh[USER], safe='')}:{fresh[PASSWORD]}@{address}"
+            rest = urlunsplit(parts._replace(netloc=renewed))
+            if not _holds(rest, old):
+                return rest
+    raise PayloadError(
+        f"the payload repeats the password inside its key {key!r}",
+        remedy="remove that key from the payload, or make it a URL with user and password",
+        reason="payload-repeats-password",
+    )
+
+
+def _holds(value: Any, password: str) -> bool:  # noqa: ANN401
+    if isinstance(value, dict):
+        return any(_holds(part, password) for part in value.values())
+    if isinstance(value, list):
+        return any(_holds(part, password) for part in value)
+    return isinstance(value, str) and (password in value or quote(password, safe="") in value)
+
+
+def _spellings(user: str, password: str) -> set[str]:
+    return {f"{user}:{password}", f"{quote(user, safe='')}:{quote(password, safe='')}"}

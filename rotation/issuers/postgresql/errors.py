@@ -1,0 +1,140 @@
+"""Say what the caller does next about each failure PostgreSQL reports.
+
+Rules of this module:
+  1. SQLSTATE decides.  A failed login has none in libpq; there the server's English words do.
+  2. Only the state and the primary message are passed on, never detail, statement or context;
+     and a message that quotes a known secret is left out.
+  3. An answer is told apart from silence: refused connections and time-outs are temporary.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from collections.abc import Collection
+
+import psycopg
+
+from rotation.model.errors import (
+    CandidateRejectedError,
+    CredentialRefusedError,
+    PermanentError,
+    RotationError,
+    TemporaryError,
+)
+
+#: Lost, refused or broken connections; resources; operator intervention; serialization.
+TEMPORARY_CLASSES = ("08", "53", "57", "58", "40")
+LOCK_NOT_AVAILABLE = "55P03"
+OBJECT_IN_USE = "55006"
+INTERNAL = "XX000"
+#: Two writers of one role without a common lock; reported as an internal error.
+CONCURRENT_UPDATE = "tuple concurrently updated"
+MISSING_RIGHT = "42501"
+MISSING_OBJECT = "42704"
+READ_ONLY = "25006"
+#: A password hook refuses with one of these classes: invalid value, invalid authorization.
+REFUSED_BY_POLICY = ("22", "28", "0A")
+NOT_PRIMARY = "not-primary"
+
+#: What a server says before a session exists, in the order it is looked for.
+_LOGIN_WORDS = (
+    ("unexpected eof", "unreachable"),
+    ("certificate", "tls"),
+    ("server does not support SSL", "tls"),
+    ("does not match host name", "tls"),
+    ("SSL error", "tls"),
+    ("no pg_hba.conf entry", "no-hba-entry"),
+    ("pg_hba.conf rejects", "no-hba-entry"),
+    ("requirement failed", "not-scram"),
+    ("authentication failed for user", "refused"),
+    ("is not permitted to log in", "refused"),
+    ("no password supplied", "refused"),
+    ("too many clients", "busy"),
+    ("too many connections", "busy"),
+    ("remaining connection slots", "busy"),
+    ("is not currently accepting connections", "busy"),
+    ("permission denied for database", "no-connect-right"),
+    ("does not exist", "no-database"),
+)
+_LOGIN_REMEDIES = {
+    "no-hba-entry": "add a hostssl line with scram-sha-256 to pg_hba.conf for this client",
+    "no-connect-right": "GRANT CONNECT ON DATABASE to the owner role and the rotator",
+    "no-database": "create the database, or correct it in the policy",
+    "not-scram": "use scram-sha-256 in pg_hba.conf",
+    "tls": "correct tls and tls_root_cert in the policy, or the server's certificate",
+}
+
+
+def login_failure(error: psycopg.Error) -> str:
+    """Return a slug for a failed login: ``refused``, ``unreachable``, ``tls``..."""
+    text = str(error)
+    return next((slug for words, slug in _LOGIN_WORDS if words in text), "unreachable")
+
+
+def translate_login(error: psycopg.Error, who: str, node: object) -> RotationError:
+    """Return what to raise when ``who`` cannot log in to ``node``.
+
+    `CredentialRefusedError` means that the server answered, and the answer was no.
+    """
+    slug = login_failure(error)
+    if slug == "refused":
+        return CredentialRefusedError(f"{node} refuses the login of {who}")
+    if slug in _LOGIN_REMEDIES:
+        return PermanentError(
+            f"{who} cannot log in to {node}: {slug}", remedy=_LOGIN_REMEDIES[slug], reason=slug
+        )
+    if slug == "busy":
+        return TemporaryError(f"{node} takes no more connections now", reason="server-busy")
+    return TemporaryError(f"{node} cannot be reached", reason="unreachable")
+
+
+def translate(
+    error: psycopg.Error, doing: str, *, remedy: str = "", hidden: Collection[str] = ()
+) -> RotationError:
+    """Return what to raise for an error that a statement met.
+
+    Args:
+        error: As psycopg raised it.
+        doing: What was attempted, for the message: "change role orders_b".
+        remedy: The exact statement that grants the right, should that be what is missing.
+        hidden: Texts that must not appear in the message.
+    """
+    state = error.sqlstate
+    text = f"cannot {doing}: {_told(error, hidden)}"
+    if state is None or state.startswith(TEMPORARY_CLASSES):
+        return TemporaryError(text, reason="server-busy" if state else "connection-lost")
+    if state in {LOCK_NOT_AVAILABLE, OBJECT_IN_USE}:
+        return TemporaryError(text, reason="lock-not-available")
+    if state == INTERNAL and CONCURRENT_UPDATE in (error.diag.message_primary or ""):
+        return TemporaryError(text, reason="concurrent-change")
+    if state == MISSING_RIGHT:
+        return PermanentError(text, remedy=remedy, reason="missing-right")
+    if state == MISSING_OBJECT:
+        return PermanentError(text, remedy=remedy, reason="role-missing")
+    if state == READ_ONLY:
+        return not_primary(doing)
+    return PermanentError(text, remedy=remedy, reason="database-error")
+
+
+def translate_change(
+    error: psycopg.Error, doing: str, *, remedy: str, hidden: Collection[str]
+) -> RotationError:
+    """Like `translate`, for a statement that sets a password: a policy may refuse the candidate."""
+    if error.sqlstate and error.sqlstate.startswith(REFUSED_BY_POLICY):
+        return CandidateRejectedError(f"the server refused the candidate: {_told(error, hidden)}")
+    return translate(error, doing, remedy=remedy, hidden=hidden)
+
+
+def not_primary(doing: str) -> PermanentError:
+    """Return the error for a host that is a standby."""
+    return PermanentError(
+        f"cannot {doing}: the host is a standby and takes no writes",
+        remedy="set host to the primary, and list the standby under replicas",
+        reason=NOT_PRIMARY,
+    )
+
+
+def _told(error: psycopg.Error, hidden: Collection[str]) -> str:
+    state, message = error.sqlstate or "connection lost", error.diag.message_primary or ""
+    if not message or any(secret and secret in message for secret in hidden):
+        return state
+    return f"{state} {message}"

@@ -1,0 +1,173 @@
+"""Change a slot inside the fence: one transaction that locks, looks, changes, records.
+
+Two rotators may always run at once: a lease is a hint.  So the token is compared with the tokens in
+the comments of *both* slots, and written, in the very transaction that sets the password.
+
+Rules of this module:
+  1. READ COMMITTED is named in BEGIN: at a stricter level the comments would be read as they were
+     before the wait for the lock, and an older token could overwrite a newer one.
+  2. The advisory lock is a courtesy between rotators (it is per database and dies with the
+     connection); the comment is the fence.
+  3. Roles are looked up by name as a bound parameter; a cast to ``regrole`` would fold its case.
+  4. Two round trips: `enter`, the decision here, `leave`.
+  5. A connection lost in `leave` leaves the outcome unknown, whatever the server said last.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from rotation.issuers.postgresql import marker
+from rotation.issuers.postgresql.errors import not_primary, translate_change
+from rotation.issuers.postgresql.login import OWN_NAMES, Connection
+from rotation.issuers.postgresql.marker import Marker, SlotState
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.model.errors import StaleTokenError, UnknownOutcomeError
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+#: An idle time-out frees the lock when this process is frozen between the two round trips; and a
+#: commit that the server may still lose is no commit.
+LIMITS = """
+SELECT set_config('lock_timeout', %s, true),
+       set_config('statement_timeout', %s, true),
+       set_config('idle_in_transaction_session_timeout', %s, true),
+       set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+           WHEN 'off' THEN 'local' ELSE current_setting('synchronous_commit') END, true)
+"""
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || %s::text, 42))"
+LOOK = """
+SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
+       coalesce(r.rolsuper OR r.rolreplication, false), shobj_description(r.oid, 'pg_authid'),
+       (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname
+           AND coalesce(a.application_name, '') <> ALL (%s)),
+       pg_is_in_recovery()
+  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (name, place)
+  LEFT JOIN pg_roles AS r ON r.rolname = wanted.name
+ ORDER BY wanted.place
+"""
+POSITION = "SELECT pg_current_wal_insert_lsn()::text"
+
+
+@dataclass(frozen=True)
+class Role:
+    """One role as the catalogue shows it."""
+
+    name: str
+    exists: bool
+    can_login: bool
+    #: Superuser or replication role: never an application's.
+    is_powerful: bool
+    comment: str | None
+    #: Sessions on it, ours left out.
+    sessions: int
+
+    @property
+    def marker(self) -> Marker | None:
+        """Our part of the comment."""
+        return marker.read(self.comment)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the holder of the lock sees."""
+
+    slot: Role
+    sibling: Role
+    owner: Role
+
+    @property
+    def newest_token(self) -> int:
+        """The newest token either slot has seen; 0 when none."""
+        seen = (self.slot.marker, self.sibling.marker)
+        return max((mark.token for mark in seen if mark), default=0)
+
+
+def enter(connection: Connection, settings: PostgreSQLSettings, slot: str, token: int) -> Standing:
+    """Begin, lock and look; the transaction stays open.
+
+    Raises:
+        StaleTokenError: A newer token has been here.
+        PermanentError: The node is a standby.
+        psycopg.Error: As met; nothing was changed.
+    """
+    timeout = f"{settings.statement_timeout}s"
+    roles = (slot, settings.sibling(slot), settings.owner)
+    with connection.pipeline():
+        connection.execute(BEGIN)
+        connection.execute(LIMITS, [f"{settings.lock_timeout}s", timeout, timeout])
+        connection.execute(LOCK, [min(settings.slots)])
+        answer = connection.execute(LOOK, [list(OWN_NAMES), list(roles)])
+    rows = answer.fetchall()
+    if rows[0][-1]:
+        raise not_primary(f"change role {slot}")
+    standing = Standing(*(Role(*row[:-1]) for row in rows))
+    if standing.newest_token > token:
+        raise StaleTokenError(
+            f"token {token} is older than {standing.newest_token}, which changed {slot} or"
+            f" {settings.sibling(slot)}",
+            seen=standing.newest_token,
+        )
+    return standing
+
+
+def leave(
+    connection: Connection,
+    statements: Sequence[sql.Composed],
+    slot: str,
+    *,
+    remedy: str,
+    hidden: Collection[str],
+    wants_position: bool,
+) -> str | None:
+    """Send the changes and COMMIT; return how far a replica must replay to know them.
+
+    Raises:
+        UnknownOutcomeError: The connection was lost on the way.
+        CandidateRejectedError: The server refused the password by rule.
+        PermanentError: A right is missing; ``remedy`` grants it.
+    """
+    try:
+        with connection.pipeline():
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("COMMIT")
+            position = connection.execute(POSITION) if wants_position else None
+    except psycopg.Error as error:
+        if connection.closed:
+            raise UnknownOutcomeError(f"the connection was lost while changing {slot}") from None
+        raise translate_change(error, f"change role {slot}", remedy=remedy, hidden=hidden) from None
+    row = position.fetchone() if position else None
+    return str(row[0]) if row else None
+
+
+def record(role: Role, token: int, state: SlotState, version: int | None = None) -> sql.Composed:
+    """Return the statement that writes the token; without ``version`` the known one stays."""
+    if version is None:
+        version = role.marker.version if role.marker else 0
+    return sql.SQL("COMMENT ON ROLE {} IS {}").format(
+        sql.Identifier(role.name),
+        sql.Literal(marker.write(role.comment, Marker(token, version, state))),
+    )
+
+
+def set_password(slot: str, verifier: str) -> sql.Composed:
+    """Return the statement that makes ``slot`` usable with the password of ``verifier``."""
+    return sql.SQL("ALTER ROLE {} LOGIN PASSWORD {} VALID UNTIL 'infinity'").format(
+        sql.Identifier(slot), sql.Literal(verifier)
+    )
+
+
+def set_login(slot: str, *, allowed: bool) -> sql.Composed:
+    """Return the statement that lets ``slot`` log in or not; its password stays."""
+    return sql.SQL("ALTER ROLE {} " + ("LOGIN" if allowed else "NOLOGIN")).format(
+        sql.Identifier(slot)
+    )
+
+
+def scramble(slot: str, verifier: str) -> sql.Composed:
+    """Return the statement that makes the credential of ``slot`` useless for ever."""
+    return sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD {}").format(
+        sql.Identifier(slot), sql.Literal(verifier)
+    )

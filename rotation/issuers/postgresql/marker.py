@@ -1,0 +1,71 @@
+"""Our part of a role's comment: the durable fence, readable by everybody.
+
+The comment is written in the transaction that changes the password and replicates with it, so it
+tells which version a database really holds, also after a failover or a restore.
+
+Rules of this module:
+  1. Only the part between ``[rotation`` and ``]`` is ours; foreign text is kept as it is.
+  2. No secret: anybody who can log in can read comments on roles.
+  3. A part that is ours but unreadable stops the rotation; it is never overwritten.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from rotation.model.errors import StateError
+
+_OURS = re.compile(r"\[rotation\b(?P<body>[^\]]*)\]")
+_BODY = re.compile(r" token=(?P<token>\d+) version=(?P<version>\d+) state=(?P<state>[a-z]+)")
+
+
+class SlotState(Enum):
+    """What the last change made of the slot."""
+
+    MINTED = "minted"
+    SUSPENDED = "suspended"
+    RESTORED = "restored"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The last change of one slot."""
+
+    token: int
+    #: Number the credential in the slot has, or was expected to get; 0 is unknown.
+    version: int
+    state: SlotState
+
+    def __str__(self) -> str:
+        return f"[rotation token={self.token} version={self.version} state={self.state.value}]"
+
+
+def read(comment: str | None) -> Marker | None:
+    """Return our part of ``comment``; None when nothing of ours is there.
+
+    Raises:
+        StateError: Our part is there but cannot be read.
+    """
+    found = _OURS.search(comment or "")
+    if found is None:
+        return None
+    body = _BODY.fullmatch(found["body"])
+    if body is None or body["state"] not in {state.value for state in SlotState}:
+        raise StateError(
+            f"the role comment holds {found[0]!r}, which no rotation wrote",
+            remedy="find out who did; then remove that part with COMMENT ON ROLE",
+            reason="fence-unreadable",
+        )
+    return Marker(int(body["token"]), int(body["version"]), SlotState(body["state"]))
+
+
+def write(comment: str | None, marker: Marker) -> str:
+    """Return ``comment`` with our part replaced, or added at the end."""
+    foreign = _OURS.sub("", comment or "").strip()
+    return f"{foreign} {marker}" if foreign else str(marker)
+
+
+def foreign_text(comment: str | None) -> str:
+    """Return what others wrote in ``comment``."""
+    return _OURS.sub("", comment or "").strip()
