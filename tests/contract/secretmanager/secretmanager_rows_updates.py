@@ -1,0 +1,310 @@
+"""ETags and update masks."""
+
+from secretmanager_calls import (
+    AUTOMATIC,
+    BAD,
+    HOUR,
+    NAME,
+    PRECONDITION,
+    REGIONAL,
+    STALE,
+    TOPICS,
+    add,
+    ahead,
+    answers,
+    create,
+    create_regional,
+    delete,
+    destroy,
+    disable,
+    enable,
+    get,
+    look,
+    refused,
+    result,
+    seconds,
+    update,
+)
+
+ETAGS = (
+    refused(
+        "stale-etag-is-failed-precondition",
+        create(),
+        update("labels", labels={"a": "1"}),
+        update("labels", labels={"a": "2"}, etag=result(0, "etag")),
+        status=PRECONDITION,
+        message=STALE,
+        node=True,
+    ),
+    answers(
+        "current-etag-is-accepted",
+        create(),
+        update("labels", labels={"a": "1"}, etag=result(0, "etag")),
+        fields={"labels": {"a": "1"}},
+        node=True,
+    ),
+    answers(
+        "empty-etag-checks-nothing",
+        create(),
+        update("labels", labels={"a": "1"}, etag=""),
+        fields={"labels": {"a": "1"}},
+    ),
+    refused(
+        "stale-etag-refuses-a-deletion",
+        create(),
+        delete(etag='"165cdb44bc6989"'),
+        status=PRECONDITION,
+        message=STALE,
+        node=True,
+    ),
+    answers("current-etag-deletes", create(), delete(etag=result(0, "etag"))),
+    *(
+        refused(
+            f"stale-etag-refuses-to-{call.__name__}",
+            create(),
+            add(),
+            call(etag='"165cdb44bc6989"'),
+            status=PRECONDITION,
+            message=STALE,
+        )
+        for call in (enable, disable, destroy)
+    ),
+    answers(
+        "current-version-etag-is-accepted",
+        create(),
+        add(),
+        disable(etag=result(1, "etag")),
+        fields={"state": "DISABLED"},
+    ),
+    refused(
+        "secret-etag-is-not-the-version-s",
+        create(),
+        add(),
+        disable(etag=result(0, "etag")),
+        status=PRECONDITION,
+        message=STALE,
+    ),
+    answers(
+        "adding-a-version-leaves-the-secret-s-etag",
+        create(),
+        add(),
+        get(),
+        fields={"etag": result(0, "etag")},
+        node=True,
+    ),
+    answers(
+        "changing-a-version-leaves-the-secret-s-etag",
+        create(),
+        add(),
+        disable(),
+        get(),
+        fields={"etag": result(0, "etag")},
+    ),
+    answers(
+        "changing-the-secret-leaves-the-version-s-etag",
+        create(),
+        add(),
+        update("labels", labels={"a": "1"}),
+        look(),
+        fields={"etag": result(1, "etag")},
+    ),
+    refused(
+        "no-op-update-moves-the-etag",
+        create(labels={"a": "1"}),
+        update("labels", labels={"a": "1"}),
+        delete(etag=result(0, "etag")),
+        status=PRECONDITION,
+        message=STALE,
+    ),
+    refused(
+        "empty-mask-moves-the-etag-only",
+        create(labels={"a": "1"}),
+        update(labels={"b": "2"}),
+        delete(etag=result(0, "etag")),
+        status=PRECONDITION,
+        message=STALE,
+        transports=("grpc",),
+    ),
+    refused(
+        "enabling-an-enabled-version-moves-its-etag",
+        create(),
+        add(),
+        enable(),
+        disable(etag=result(1, "etag")),
+        status=PRECONDITION,
+        message=STALE,
+    ),
+    answers(
+        "refused-patch-leaves-the-etag",
+        create(),
+        ("?UpdateSecret", update("labels", labels={"A": "x"})[1]),
+        get(),
+        fields={"etag": result(0, "etag")},
+    ),
+    refused(
+        "etag-comes-before-publishing-to-topics",
+        create(),
+        update("topics", etag='"1"', topics=[{"name": "nonsense"}]),
+        status=PRECONDITION,
+        message=STALE,
+        events=(),
+    ),
+    refused(
+        "etag-comes-before-the-rules",
+        create(),
+        update("labels", etag='"1"', labels={"A": "x"}),
+        status=PRECONDITION,
+        message=STALE,
+    ),
+)
+
+MASKS = (
+    refused(
+        "mask-is-required",
+        create(),
+        ("UpdateSecret", {"secret": {"name": NAME, "labels": {"a": "1"}}}),
+        message="Field [update_mask] is required.",
+        transports=("grpc",),
+    ),
+    answers(
+        "empty-mask-changes-nothing",
+        create(labels={"a": "1"}),
+        update(labels={"b": "2"}),
+        fields={"labels": {"a": "1"}},
+        transports=("grpc",),
+    ),
+    answers(
+        "maps-are-replaced-whole",
+        create(labels={"a": "1", "b": "2"}),
+        update("labels", labels={"c": "3"}),
+        fields={"labels": {"c": "3"}},
+        node=True,
+    ),
+    answers(
+        "masked-field-missing-in-the-body-is-cleared",
+        create(labels={"a": "1"}, annotations={"x": "y"}),
+        update("labels"),
+        fields={"annotations": {"x": "y"}},
+        absent=("labels",),
+        node=True,
+    ),
+    answers(
+        "field-outside-the-mask-is-ignored",
+        create(annotations={"x": "y"}),
+        update("labels", labels={"a": "1"}, annotations={"z": "z"}),
+        fields={"annotations": {"x": "y"}, "labels": {"a": "1"}},
+    ),
+    answers(
+        "paths-may-be-snake-case",
+        create(),
+        add(),
+        update("version_aliases", version_aliases={"current": 1}),
+        fields={"versionAliases": {"current": "1"}},
+        node=True,
+    ),
+    answers(
+        "paths-may-be-camel-case",
+        create(),
+        add(),
+        update("versionAliases", version_aliases={"current": 1}),
+        fields={"versionAliases": {"current": "1"}},
+        transports=("grpc",),
+    ),
+    answers(
+        "several-fields-change-together",
+        create(),
+        add(),
+        update(
+            "labels",
+            "annotations",
+            "version_aliases",
+            labels={"a": "1"},
+            annotations={"b": "2"},
+            version_aliases={"c": 1},
+        ),
+        fields={"labels": {"a": "1"}, "annotations": {"b": "2"}, "versionAliases": {"c": "1"}},
+    ),
+    refused("star-is-refused", create(), update("*", labels={"a": "1"}), message=BAD),
+    refused("unknown-path-is-refused", create(), update("colour"), message=BAD),
+    refused(
+        "map-keys-are-refused", create(), update("labels.team", labels={"team": "x"}), message=BAD
+    ),
+    *(
+        refused(
+            f"{path}-is-immutable",
+            create(),
+            update(path),
+            message=f"Field '{path}' is immutable and cannot be updated.",
+        )
+        for path in ("secret_type", "policy_member")
+    ),
+    answers(
+        "output-only-paths-are-ignored",
+        create(labels={"a": "1"}),
+        update("name", "create_time", "tags", "etag", create_time=seconds(5)),
+        fields={"labels": {"a": "1"}, "createTime": result(0, "createTime")},
+    ),
+    answers(
+        "same-replication-is-accepted",
+        create(),
+        update("replication", **AUTOMATIC),
+        fields={"replication": {"automatic": {}}},
+    ),
+    refused(
+        "other-replication-is-refused",
+        create(),
+        update(
+            "replication", replication={"user_managed": {"replicas": [{"location": "us-east1"}]}}
+        ),
+        message="Existing secret has automatic replication, but requested secret does not. "
+        "Updating secret replication is not supported.",
+    ),
+    refused(
+        "regional-replication-path-is-refused",
+        create_regional(),
+        ("UpdateSecret", {"secret": {"name": REGIONAL}, "update_mask": {"paths": ["replication"]}}),
+        message='Field mask paths starting with "replication" are not supported in updates of '
+        "regional secret.",
+    ),
+    answers(
+        "refused-patch-changes-nothing",
+        create(labels={"a": "1"}),
+        (
+            "?UpdateSecret",
+            update("annotations", "labels", annotations={"x": "y"}, labels={"A": ""})[1],
+        ),
+        get(),
+        fields={"labels": {"a": "1"}},
+        absent=("annotations",),
+    ),
+    answers(
+        "label-update-passes-with-an-overdue-rotation",
+        create(**TOPICS, rotation={"next_rotation_time": ahead(400)}),
+        ("$advance", {"seconds": 500}),
+        update("labels", labels={"a": "1"}),
+        fields={"labels": {"a": "1"}},
+    ),
+    refused(
+        "removing-the-topics-of-a-rotation-is-refused",
+        create(**TOPICS, rotation={"next_rotation_time": ahead(400)}),
+        update("topics"),
+        message="There must be at least one topic configured when a Rotation policy is set.",
+    ),
+    answers(
+        "rotation-period-alone-can-be-changed",
+        create(
+            **TOPICS, rotation={"next_rotation_time": ahead(400), "rotation_period": seconds(HOUR)}
+        ),
+        update("rotation.rotation_period", rotation={"rotation_period": seconds(2 * HOUR)}),
+        fields={
+            "rotation.rotationPeriod": "7200s",
+            "rotation.nextRotationTime": result(0, "rotation.nextRotationTime"),
+        },
+    ),
+    answers(
+        "rotation-can-be-removed",
+        create(**TOPICS, rotation={"next_rotation_time": ahead(400)}),
+        update("rotation"),
+        absent=("rotation",),
+    ),
+)
