@@ -53,9 +53,10 @@ def _put_away(
     run: Run, payload: Payload, claim: Claim, keep: Callable[[Run], None]
 ) -> tuple[str, str]:
     before = run.state
+    run.payload = payload
     run.state = replace(before, token=before.token + 1, lease_until=claim.until)
     keep(run)
-    tidied = versions.tidy(run.store, run.secret.name, before.last, _id(before), payload)
+    tidied = versions.tidy(run, before.last, _id(before))
     run.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
     if not tidied.disabled:
         return "NOTICE", f"versions up to {tidied.seen} were added by somebody else"

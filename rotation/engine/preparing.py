@@ -101,7 +101,7 @@ def _put_away(run: Run, ours: int) -> None:
         if found.number >= ours:
             return
         if found.kind in (Kind.OURS, Kind.STALE):
-            run.store.disable(run.secret.name, found.number)
+            run.disable(found.number)
 
 
 def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
         if found.kind is Kind.OURS and adopted is None and _works(run, found):
             adopted = found
         elif found.kind in (Kind.OURS, Kind.STALE):
-            run.store.disable(name, found.number)
+            run.disable(found.number)
     if adopted is None or adopted.payload is None:
         return None
     run.payload = adopted.payload

@@ -44,7 +44,7 @@ def suspend(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.SUSPENDING)
     run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.SUSPENDED)
-    _for_previous(run, run.store.disable)
+    _for_previous(run, run.disable)
     run.reach(CrashPoint.DISABLED)
     facts = {"suspended_at": run.now, "evidence": _evidence(run, "before suspending", seen)}
     return Outcome(Event.SUSPENDED, facts)
@@ -71,7 +71,7 @@ def watch(run: Run) -> Outcome | Waiting:
 def restore(run: Run) -> Outcome:
     """Give a straggler its credential back."""
     run.issuer.restore(run.idle_slot, run.token)
-    _for_previous(run, run.store.enable)
+    _for_previous(run, run.enable)
     run.reach(CrashPoint.RESTORED)
     return Outcome(Event.RESTORED, {"suspended_at": None})
 
@@ -81,14 +81,14 @@ def revoke(run: Run) -> Outcome:
     run.check_pointer()
     ended = run.issuer.revoke(run.idle_slot, run.token)
     run.reach(CrashPoint.REVOKED)
-    _for_previous(run, run.store.disable)
+    _for_previous(run, run.disable)
     said = f"{_minute(run)} revoked; {ended} sessions ended"
     return Outcome(Event.REVOKED, {"revoked_at": run.now, "evidence": _kept(run, said)})
 
 
 def destroy(run: Run) -> Outcome:
     """Destroy the revoked version."""
-    _for_previous(run, run.store.destroy)
+    _for_previous(run, run.destroy)
     run.reach(CrashPoint.DESTROYED)
     return Outcome(Event.DESTROYED)
 
@@ -98,7 +98,7 @@ def revert(run: Run) -> Outcome:
     record, name = run.state.in_flight, run.secret.name
     if record.previous is None:
         raise PermanentError("there is no previous version to go back to", reason="no-way-back")
-    _for_previous(run, run.store.enable)
+    _for_previous(run, run.enable)
     run.payload = run.store.access(name, record.previous).payload
     run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
     run.issuer.verify(run.payload)
@@ -111,7 +111,7 @@ def abort(run: Run) -> Outcome:
     record = run.state.in_flight
     run.check_pointer()
     run.issuer.suspend(run.idle_slot, run.token)
-    tidied = versions.tidy(run.store, run.secret.name, record.base, record.id, run.payload)
+    tidied = versions.tidy(run, record.base, record.id)
     run.reach(CrashPoint.ABORTED)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 
@@ -142,12 +142,12 @@ def _payload(run: Run) -> Payload:
     return run.payload
 
 
-def _for_previous(run: Run, effect: Callable[..., None]) -> None:
+def _for_previous(run: Run, effect: Callable[[int], None]) -> None:
     record = run.state.in_flight
     if record.previous is None:
         return
     for number in (record.previous, *record.previous_copies):
-        effect(run.secret.name, number)
+        effect(number)
 
 
 def _look_again(run: Run, why: str) -> Waiting:

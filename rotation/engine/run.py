@@ -5,6 +5,7 @@ Rules of this module:
   2. A lost race is read again: while the token is still ours the change is decided again on top
      of what others wrote; otherwise the hold is over (`SupersededError`).
   3. A read that shows an older token than ours is stale, not news.
+  4. A version is changed under its own ETag, and only while the hold is known to be ours.
 """
 
 import time
@@ -23,12 +24,13 @@ from rotation.model.errors import (
     RotationError,
     TemporaryError,
 )
+from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.plugin import Change
 from rotation.model.policy import Policy
 from rotation.model.rotation import State
-from rotation.model.secret import Secret
+from rotation.model.secret import Secret, VersionState
 from rotation.ports.clock import Clock
 from rotation.ports.issuer import Issuer
 from rotation.ports.participant import RidingParticipant
@@ -183,6 +185,40 @@ class Run:
         self.rewrite(follow)
         self.fresh = self.state.phase is Phase.PREPARING
         self.reach(CrashPoint.COMMITTED)
+
+    def enable(self, number: int) -> None:
+        """Enable a version; even an enabled one, so that its ETag moves."""
+        self._on_version(number, self.store.enable, ())
+
+    def disable(self, number: int) -> None:
+        """Disable a version."""
+        self._on_version(number, self.store.disable, (VersionState.DISABLED,))
+
+    def destroy(self, number: int) -> None:
+        """Destroy a version."""
+        self._on_version(number, self.store.destroy, ())
+
+    def _on_version(
+        self,
+        number: int,
+        effect: Callable[[SecretName, int, str], None],
+        enough: tuple[VersionState, ...],
+    ) -> None:
+        """Change a version so that a worker which has lost its hold cannot.
+
+        The version's ETag is read first and the hold is checked after that: whoever takes over
+        changes the token before the version, so one of the two tells.
+        """
+        for attempt in range(TRIES):
+            seen = self.store.version(self.secret.name, number)
+            if seen.state in (*enough, VersionState.DESTROYED):
+                return
+            self.reload()
+            try:
+                return effect(self.secret.name, number, seen.etag)
+            except EtagMismatchError:
+                self.tools.pause(PAUSE * 2**attempt)
+        raise TemporaryError(f"version {number} is being written to all the time")
 
     def check_hold(self) -> None:
         """Stop when the lease is over: another worker may be at it.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from rotation.engine.run import Run
 from rotation.model.errors import NotFoundError, UnknownOutcomeError, VersionUnavailableError
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
@@ -83,20 +84,20 @@ def add_once(store: SecretStore, name: SecretName, payload: Payload, last: int) 
         return store.add_version(name, payload)
 
 
-def tidy(
-    store: SecretStore, name: SecretName, last: int, rotation_id: str, in_force: Payload | None
-) -> Tidied:
+def tidy(run: Run, last: int, rotation_id: str) -> Tidied:
     """Put away every version of ours above ``last``; keep ``latest`` readable."""
+    store, name, in_force = run.store, run.secret.name, run.payload
     found = list(beyond(store, name, last, rotation_id, in_force))
     strays = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
     copies = [each.number for each in found if each.kind is Kind.COPY]
     seen = found[-1].number if found else last
     newest_serves = not found or found[-1].kind in (Kind.COPY, Kind.FOREIGN)
     if not newest_serves and in_force is not None:
+        run.reload()
         seen = add_once(store, name, in_force, seen)
         copies.append(seen)
     for number in strays:
-        store.disable(name, number)
+        run.disable(number)
     return Tidied(seen, tuple(copies), tuple(strays))
 
 

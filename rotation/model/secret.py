@@ -50,6 +50,15 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class VersionStatus:
+    """One version without its payload, under an ETag of its own."""
+
+    number: int
+    state: VersionState
+    etag: str
+
+
+@dataclass(frozen=True)
 class SecretVersion:
     """One version and its payload."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from rotation.model.secret import Secret, SecretVersion, VersionState
+from rotation.model.secret import Secret, SecretVersion, VersionStatus
 
 
 class SecretStore(Protocol):
@@ -49,16 +49,20 @@ class SecretStore(Protocol):
             UnknownOutcomeError: It may have been added; look by number before adding again.
         """
 
-    def version_state(self, name: SecretName, number: int) -> VersionState:
+    def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
 
-    def enable(self, name: SecretName, number: int) -> None:
-        """Enable a version; enabling an enabled one succeeds."""
+    def enable(self, name: SecretName, number: int, etag: str) -> None:
+        """Enable a version under its ETag.  An enabled one gets a new ETag all the same.
 
-    def disable(self, name: SecretName, number: int) -> None:
-        """Disable a version; succeeds on a disabled or destroyed one."""
+        Raises:
+            EtagMismatchError: Somebody changed the version since it was read.
+        """
 
-    def destroy(self, name: SecretName, number: int) -> None:
+    def disable(self, name: SecretName, number: int, etag: str) -> None:
+        """Disable a version under its ETag; succeeds on a disabled or destroyed one."""
+
+    def destroy(self, name: SecretName, number: int, etag: str) -> None:
         """Destroy a version, or schedule it under ``version_destroy_ttl``; repeatable."""
 
     def list(self) -> Iterator[Secret]:
