@@ -5,7 +5,8 @@ Decides when a call is sent again; never what is stored.  The library retries ne
 deadline and its own rule:
 
 1. Reads are sent again after a passing failure, until their deadline.
-2. Enable, disable and destroy are sent again likewise: a repeat changes nothing.
+2. Enable, disable and destroy are sent again likewise: they carry the version's ETag, so a repeat
+   changes nothing.
 3. A guarded update whose answer was lost is resolved by reading.  The stored maps are ours: done.
    The ETag is still ours: sending again is harmless, since at most one of the two can win.
 4. Adding a version is sent once.  It has no ETag and no request id, so a repeat adds another one.
@@ -40,7 +41,7 @@ from rotation.model.errors import (
 )
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from rotation.model.secret import Secret, SecretVersion, VersionState
+from rotation.model.secret import Secret, SecretVersion, VersionState, VersionStatus
 
 _PAGE_SIZE: Final = 1000
 _LARGEST_PAYLOAD: Final = 64 * 1024
@@ -138,29 +139,29 @@ class SecretManager:
             raise _not_added(error, name) from None
         return number_of(added.name)
 
-    def version_state(self, name: SecretName, number: int) -> VersionState:
+    def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
-        return self._state(name, number, Patience(self._timeout))
+        return self._status(name, number, Patience(self._timeout))
 
-    def enable(self, name: SecretName, number: int) -> None:
+    def enable(self, name: SecretName, number: int, etag: str) -> None:
         """Enable a version; under ``version_destroy_ttl`` this cancels a scheduled destruction.
 
         Raises:
             VersionUnavailableError: It is destroyed.
         """
-        self._change(name, number, "enable", done={VersionState.ENABLED})
+        self._change(name, number, etag, "enable", done={VersionState.ENABLED})
 
-    def disable(self, name: SecretName, number: int) -> None:
+    def disable(self, name: SecretName, number: int, etag: str) -> None:
         """Disable a version; succeeds on a disabled or destroyed one.
 
         Under ``version_destroy_ttl`` this cancels a scheduled destruction.
         """
         done = {VersionState.DISABLED, VersionState.DESTROYED}
-        self._change(name, number, "disable", done=done)
+        self._change(name, number, etag, "disable", done=done)
 
-    def destroy(self, name: SecretName, number: int) -> None:
+    def destroy(self, name: SecretName, number: int, etag: str) -> None:
         """Destroy a version, or schedule it under ``version_destroy_ttl``; repeatable."""
-        self._change(name, number, "destroy", done={VersionState.DESTROYED})
+        self._change(name, number, etag, "destroy", done={VersionState.DESTROYED})
 
     def list(self) -> Iterator[Secret]:
         """Walk all secrets of the project, a thousand to a call."""
@@ -203,13 +204,14 @@ class SecretManager:
         answer = self._repeat("GetSecret", name, attempt, patience)
         return secret_of(types.Secret.pb(answer))
 
-    def _state(self, name: SecretName, number: int, patience: Patience) -> VersionState:
+    def _status(self, name: SecretName, number: int, patience: Patience) -> VersionStatus:
         def attempt(seconds: float) -> types.SecretVersion:
             return self._client(name).get_secret_version(
                 request={"name": name.version(number)}, retry=None, timeout=seconds
             )
 
-        return state_of(self._repeat("GetSecretVersion", name, attempt, patience))
+        answer = self._repeat("GetSecretVersion", name, attempt, patience)
+        return VersionStatus(number, state_of(answer), answer.etag)
 
     def _page(self, location: str | None, parent: str, token: str) -> types.ListSecretsResponse:
         request = types.ListSecretsRequest(parent=parent, page_size=_PAGE_SIZE, page_token=token)
@@ -264,14 +266,17 @@ class SecretManager:
             return seen
         raise EtagMismatchError(f"{secret.name} was written by somebody else")
 
-    def _change(self, name: SecretName, number: int, verb: _Verb, done: set[VersionState]) -> None:
+    def _change(
+        self, name: SecretName, number: int, etag: str, verb: _Verb, done: set[VersionState]
+    ) -> None:
         call = f"{verb.capitalize()}SecretVersion"
         patience = Patience(self._timeout)
 
         def attempt(seconds: float) -> GoogleAPICallError | None:
             method = getattr(self._client(name), f"{verb}_secret_version")
             try:
-                method(request={"name": name.version(number)}, retry=None, timeout=seconds)
+                request = {"name": name.version(number), "etag": etag}
+                method(request=request, retry=None, timeout=seconds)
             except GoogleAPICallError as error:
                 if code_of(error) is not grpc.StatusCode.FAILED_PRECONDITION:
                     raise
@@ -281,7 +286,7 @@ class SecretManager:
         refused = self._repeat(call, name, attempt, patience)
         if refused is None or (verb != "enable" and already_gone(refused)):
             return
-        state = self._state(name, number, patience)
+        state = self._status(name, number, patience).state
         if state is VersionState.DESTROYED and verb == "enable":
             raise VersionUnavailableError(f"{name.version(number)} is destroyed")
         if state not in done:

@@ -25,6 +25,7 @@ from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.secret import Schedule, Secret, VersionState
 
+ETAG = '"165cdb44bc6989"'
 NAME = SecretName.parse("projects/123/secrets/app")
 BORN = datetime(2026, 10, 2, 13, 5, 21, tzinfo=UTC)
 STALE = (
@@ -69,16 +70,16 @@ def access_message(checksum: int | None = None, number: int = 3) -> Message:
 READS = {
     "GetSecret": (lambda store: store.get(NAME), secret_message()),
     "AccessSecretVersion": (lambda store: store.access(NAME, 3), access_message()),
-    "GetSecretVersion": (lambda store: store.version_state(NAME, 1), version_message()),
+    "GetSecretVersion": (lambda store: store.version(NAME, 1), version_message()),
     "ListSecrets": (
         lambda store: list(store.list()),
         types.ListSecretsResponse.pb(types.ListSecretsResponse()),
     ),
 }
 CHANGES = {
-    "EnableSecretVersion": lambda store: store.enable(NAME, 1),
-    "DisableSecretVersion": lambda store: store.disable(NAME, 1),
-    "DestroySecretVersion": lambda store: store.destroy(NAME, 1),
+    "EnableSecretVersion": lambda store: store.enable(NAME, 1, ETAG),
+    "DisableSecretVersion": lambda store: store.disable(NAME, 1, ETAG),
+    "DestroySecretVersion": lambda store: store.destroy(NAME, 1, ETAG),
 }
 
 
@@ -419,7 +420,7 @@ def test_enabling_a_destroyed_version_says_so(
     service.script("EnableSecretVersion", (CODE.FAILED_PRECONDITION, message))
     service.script("GetSecretVersion", version_message(state="DESTROYED"))
     with pytest.raises(VersionUnavailableError, match="destroyed"):
-        store.enable(NAME, 1)
+        store.enable(NAME, 1, ETAG)
 
 
 @pytest.mark.parametrize(
@@ -561,7 +562,7 @@ def test_every_version_state_is_translated(
     service: ScriptedService, store: SecretManager, state: VersionState
 ) -> None:
     service.script("GetSecretVersion", version_message(state=state.name))
-    assert store.version_state(NAME, 1) is state
+    assert store.version(NAME, 1).state is state
 
 
 def test_a_version_state_of_the_future_is_refused(
@@ -570,7 +571,7 @@ def test_a_version_state_of_the_future_is_refused(
     unknown = types.SecretVersion.pb(types.SecretVersion(name=NAME.version(1), state=0))
     service.script("GetSecretVersion", unknown)
     with pytest.raises(PermanentError, match="does not know"):
-        store.version_state(NAME, 1)
+        store.version(NAME, 1)
 
 
 # Lists
