@@ -1,6 +1,5 @@
 """The parts of the suite: a push endpoint that records, and two Pub/Subs to run it against."""
 
-import asyncio
 import http.server
 import itertools
 import json
@@ -12,25 +11,28 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
-import uvicorn
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from rotation.local.background import Background, serve_in_background
 from rotation.local.clock import MovableClock
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.journal import SqliteJournal
 from rotation.local.pubsub.server import PubSubServer, rest_app
+from rotation.local.web import serve_app
 
 EMULATOR = Path("/usr/lib/google-cloud-sdk/platform/pubsub-emulator/bin/cloud-pubsub-emulator")
 PATIENCE = 30.0
+
+Result = TypeVar("Result")
 
 _numbers = itertools.count(1)
 
@@ -110,9 +112,8 @@ class PubSub:
     address: str
     is_ours: bool
     rest_url: str
-    broker: Broker | None = None
-    loop: asyncio.AbstractEventLoop | None = None
     clock: MovableClock = field(default_factory=MovableClock)
+    background: Background[tuple[Broker, str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.channel = grpc.insecure_channel(self.address)
@@ -130,12 +131,12 @@ class PubSub:
     def new_name(self) -> str:
         return f"projects/demo-1/subscriptions/subscription-{next(_numbers)}"
 
-    def subscribe(self, topic: str, **fields: Any) -> str:
+    def subscribe(self, topic: str, **fields: object) -> str:
         name = self.new_name()
         self.subscriber.create_subscription(request={"name": name, "topic": topic, **fields})
         return name
 
-    def push(self, topic: str, url: str, **fields: Any) -> str:
+    def push(self, topic: str, url: str, **fields: object) -> str:
         return self.subscribe(topic, push_config={"push_endpoint": url}, **fields)
 
     def publish(self, topic: str, data: bytes = b"", **attributes: str) -> str:
@@ -162,68 +163,57 @@ class PubSub:
             warnings.simplefilter("ignore", DeprecationWarning)
             return list(self.subscriber.pull(request=request, timeout=PATIENCE).received_messages)
 
-    def on_loop(self, function: Callable[[Broker], Any]) -> Any:
+    def on_loop(self, function: Callable[[Broker], Result]) -> Result:
         """Run a function on our broker, where it lives."""
-        broker = self.broker
+        return self.background.call(lambda served: function(served[0]))
 
-        async def run() -> Any:
-            return function(broker)
+    def wait_until(self, condition: Callable[[Broker], bool]) -> None:
+        """Wait until our broker is as wanted; it is looked at after every change."""
+        met = threading.Event()
 
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(PATIENCE)
+        def watch(broker: Broker) -> Callable[[], None]:
+            def look() -> None:
+                if condition(broker):
+                    met.set()
+
+            look()
+            return broker.watch(look)
+
+        unwatch = self.on_loop(watch)
+        assert met.wait(PATIENCE)
+        self.on_loop(lambda _broker: unwatch())
+
+    def wait_until_delivered(self, name: str) -> None:
+        self.wait_until(lambda broker: broker.backlog()[name]["undelivered"] == 0)
+
+
+@asynccontextmanager
+async def _embedded(
+    clock: MovableClock, journal_file: Path | None, first_window: int
+) -> AsyncIterator[tuple[Broker, str, str]]:
+    # A SQLite connection belongs to the thread that opened it: the broker's.
+    journal = None if journal_file is None else SqliteJournal(journal_file)
+    broker = Broker(clock, journal=journal)
+    with closing(broker):
+        async with (
+            PubSubServer(broker, first_window=first_window) as server,
+            serve_app(rest_app(broker)) as url,
+        ):
+            yield broker, server.grpc_address, url
 
 
 @contextmanager
 def ours(journal_file: Path | None = None, first_window: int = 1) -> Iterator[PubSub]:
     """Run the embedded Pub/Sub, gRPC and REST, on a loop of its own thread."""
-    ready: queue.Queue[PubSub | BaseException] = queue.Queue()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        clock = MovableClock()
-        journal = None if journal_file is None else SqliteJournal(journal_file)
-        broker = Broker(clock, journal=journal)
-        async with AsyncExitStack() as stack:
-            stack.callback(broker.close)
-            server = await stack.enter_async_context(
-                PubSubServer(broker, first_window=first_window)
-            )
-            url = await _serve_rest(stack, broker)
-            loop = asyncio.get_running_loop()
-            ready.put(PubSub(server.grpc_address, True, url, broker, loop, clock))
-            await stop.wait()
-
-    def run() -> None:
+    clock = MovableClock()
+    with serve_in_background(lambda: _embedded(clock, journal_file, first_window)) as background:
+        _broker, address, url = background.served
+        pubsub = PubSub(address, is_ours=True, rest_url=f"{url}/", clock=clock)
+        pubsub.background = background
         try:
-            asyncio.run(serve())
-        except BaseException as error:
-            ready.put(error)
-            raise
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    pubsub = ready.get(timeout=PATIENCE)
-    if isinstance(pubsub, BaseException):
-        raise pubsub
-    try:
-        yield pubsub
-    finally:
-        pubsub.close()
-        pubsub.loop.call_soon_threadsafe(stop.set)
-        thread.join()
-
-
-async def _serve_rest(stack: AsyncExitStack, broker: Broker) -> str:
-    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    config = uvicorn.Config(rest_app(broker), log_level="warning", ws="none", lifespan="off")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-
-    async def stop() -> None:
-        server.should_exit = True
-        await serving
-
-    stack.push_async_callback(stop)
-    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            yield pubsub
+        finally:
+            pubsub.close()
 
 
 @contextmanager
@@ -239,7 +229,7 @@ def emulator(log: Path) -> Iterator[PubSub]:
         )
     try:
         address = f"127.0.0.1:{port}"
-        pubsub = PubSub(address, False, f"http://{address}/")
+        pubsub = PubSub(address, is_ours=False, rest_url=f"http://{address}/")
         grpc.channel_ready_future(pubsub.channel).result(PATIENCE)
         yield pubsub
         pubsub.close()
