@@ -141,7 +141,8 @@ class SecretManager:
 
     def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
-        return self._status(name, number, Patience(self._timeout))
+        answer = self._version(name, number, Patience(self._timeout))
+        return VersionStatus(number, state_of(answer), answer.etag)
 
     def enable(self, name: SecretName, number: int, etag: str) -> None:
         """Enable a version; under ``version_destroy_ttl`` this cancels a scheduled destruction.
@@ -204,14 +205,13 @@ class SecretManager:
         answer = self._repeat("GetSecret", name, attempt, patience)
         return secret_of(types.Secret.pb(answer))
 
-    def _status(self, name: SecretName, number: int, patience: Patience) -> VersionStatus:
+    def _version(self, name: SecretName, number: int, patience: Patience) -> types.SecretVersion:
         def attempt(seconds: float) -> types.SecretVersion:
             return self._client(name).get_secret_version(
                 request={"name": name.version(number)}, retry=None, timeout=seconds
             )
 
-        answer = self._repeat("GetSecretVersion", name, attempt, patience)
-        return VersionStatus(number, state_of(answer), answer.etag)
+        return self._repeat("GetSecretVersion", name, attempt, patience)
 
     def _page(self, location: str | None, parent: str, token: str) -> types.ListSecretsResponse:
         request = types.ListSecretsRequest(parent=parent, page_size=_PAGE_SIZE, page_token=token)
@@ -286,10 +286,13 @@ class SecretManager:
         refused = self._repeat(call, name, attempt, patience)
         if refused is None or (verb != "enable" and already_gone(refused)):
             return
-        state = self._status(name, number, patience).state
+        # Ours may be the change that moved the ETag: its answer was lost, and it was sent again.
+        seen = self._version(name, number, patience)
+        state = state_of(seen)
         if state is VersionState.DESTROYED and verb == "enable":
             raise VersionUnavailableError(f"{name.version(number)} is destroyed")
-        if state not in done:
+        scheduled = verb == "destroy" and "scheduled_destroy_time" in seen
+        if state not in done and not scheduled:
             raise translate(refused, call, name)
 
 

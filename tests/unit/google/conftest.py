@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from scripted_service import ScriptedService
 
 from rotation.google.secret_manager import SecretManager
+from tests.unit.google.scripted_service import ScriptedService
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import google_crc32c
 import grpc
 import pytest
 from google.cloud.secretmanager_v1 import types
 from google.protobuf.message import Message
-from scripted_service import ScriptedService
 
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import (
@@ -24,6 +24,7 @@ from rotation.model.errors import (
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.secret import Schedule, Secret, VersionState
+from tests.unit.google.scripted_service import ScriptedService
 
 ETAG = '"165cdb44bc6989"'
 NAME = SecretName.parse("projects/123/secrets/app")
@@ -51,9 +52,11 @@ def secret_message(
     )
 
 
-def version_message(number: int = 1, state: str = "ENABLED") -> Message:
+def version_message(number: int = 1, state: str = "ENABLED") -> Any:
     return types.SecretVersion.pb(
-        types.SecretVersion(name=NAME.version(number), state=types.SecretVersion.State[state])
+        types.SecretVersion(
+            name=NAME.version(number), state=types.SecretVersion.State[state], etag='"v"'
+        )
     )
 
 
@@ -456,6 +459,58 @@ def test_a_refusal_that_left_the_state_as_it_was_is_permanent(
     service.script("GetSecretVersion", version_message(state=state))
     with pytest.raises(PermanentError, match="new words"):
         CHANGES[method](store)
+
+
+@pytest.mark.parametrize("method", CHANGES)
+def test_a_change_of_state_is_guarded_by_the_etag_of_the_version(
+    service: ScriptedService, store: SecretManager, method: str
+) -> None:
+    service.script(method, version_message())
+    CHANGES[method](store)
+    assert [request.etag for request in service.requests[method]] == ['"165cdb44bc6989"']
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "after"),
+    [
+        ("EnableSecretVersion", "DISABLED", "ENABLED"),
+        ("DisableSecretVersion", "ENABLED", "DISABLED"),
+        ("DestroySecretVersion", "DISABLED", "DESTROYED"),
+    ],
+)
+def test_a_moved_etag_is_a_lost_race_unless_the_state_is_the_wanted_one(
+    service: ScriptedService, store: SecretManager, method: str, before: str, after: str
+) -> None:
+    service.script(method, (CODE.FAILED_PRECONDITION, STALE))
+    service.script("GetSecretVersion", version_message(state=before), version_message(state=after))
+    with pytest.raises(EtagMismatchError):
+        CHANGES[method](store)
+    CHANGES[method](store)
+    assert service.calls[method] == 2
+
+
+@pytest.mark.parametrize("method", CHANGES)
+def test_a_lost_answer_to_a_change_of_state_is_no_lost_race(
+    service: ScriptedService, store: SecretManager, method: str
+) -> None:
+    state = {"Enable": "ENABLED", "Disable": "DISABLED", "Destroy": "DESTROYED"}
+    service.script(method, (CODE.UNAVAILABLE, "lost"), (CODE.FAILED_PRECONDITION, STALE))
+    wanted = version_message(state=state[method.removesuffix("SecretVersion")])
+    service.script("GetSecretVersion", wanted)
+    CHANGES[method](store)
+    assert service.calls[method] == 2
+
+
+def test_a_lost_answer_to_a_scheduled_destruction_is_no_lost_race(
+    service: ScriptedService, store: SecretManager
+) -> None:
+    service.script(
+        "DestroySecretVersion", (CODE.UNAVAILABLE, "lost"), (CODE.FAILED_PRECONDITION, STALE)
+    )
+    scheduled = version_message(state="DISABLED")
+    scheduled.scheduled_destroy_time.FromDatetime(BORN)
+    service.script("GetSecretVersion", scheduled)
+    store.destroy(NAME, 1, '"v"')
 
 
 @pytest.mark.parametrize("method", CHANGES)
