@@ -101,7 +101,7 @@ class Broker:
     def create_subscription(self, asked: types.Subscription) -> types.Subscription:
         """Add a subscription; it gets the messages published from now on."""
         subscription = self._catalogue.create_subscription(asked)
-        self._queues[subscription.name] = Queue(subscription.name, rules_of(subscription), self)
+        self._add_queue(subscription)
         return self._saved(subscription)
 
     def subscription(self, name: str) -> types.Subscription:
@@ -272,7 +272,7 @@ class Broker:
     ) -> str:
         published = self._clock.now()
         message = Message(
-            message_id=self._next_id(published),
+            message_id=str(self._next_id(published)),
             publish_time=_to_millisecond(published),
             attributes=dict(attributes),
             data=data,
@@ -286,9 +286,9 @@ class Broker:
         self.changed()
         return message.message_id
 
-    def _next_id(self, published: datetime) -> str:
-        self._last_id = max(self._last_id + 1, int(published.timestamp() * 1_000_000))
-        return str(self._last_id)
+    def _next_id(self, now: datetime) -> int:
+        self._last_id = max(self._last_id + 1, int(now.timestamp() * 1_000_000))
+        return self._last_id
 
     def _queue_for(self, subscription: str, ack_ids: Sequence[str]) -> Queue:
         self._catalogue.subscription(subscription)
@@ -306,11 +306,15 @@ class Broker:
             self._catalogue.topics[topic.name] = topic
         for subscription in self._journal.subscriptions():
             self._catalogue.subscriptions[subscription.name] = subscription
-            queue = Queue(subscription.name, rules_of(subscription), self)
-            self._queues[subscription.name] = queue
+            self._add_queue(subscription)
         for kept in self._journal.messages():
             queue = self._queues[kept.subscription]
             queue.restore(kept.number, kept.message, kept.attempts, self._now())
+
+    def _add_queue(self, subscription: types.Subscription) -> None:
+        start = self._next_id(self._clock.now())
+        queue = Queue(subscription.name, rules_of(subscription), self, start)
+        self._queues[subscription.name] = queue
 
 
 def check_message(attributes: Mapping[str, str], data: bytes) -> None:

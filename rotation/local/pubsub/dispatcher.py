@@ -82,7 +82,9 @@ class Dispatcher:
         while True:
             self._wake.clear()
             due = [self._serve(*pair) for pair in self._broker.queues()]
-            await self._sleep_until(min((moment for moment in due if moment), default=None))
+            await self._sleep_until(
+                min((moment for moment in due if moment is not None), default=None)
+            )
 
     def _serve(self, subscription: types.Subscription, queue: Queue) -> float | None:
         """Start what may start now; return when to look again."""
@@ -102,12 +104,10 @@ class Dispatcher:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _push(self, subscription: types.Subscription, delivery: Delivery) -> None:
-        accepted = False
-        try:
-            accepted = await self._post(subscription, delivery)
-        finally:
-            self._windows[subscription.name].finish(accepted=accepted)
-            self._broker.pushed(subscription.name, delivery, accepted=accepted)
+        # Cancelled at shutdown, it is no failed attempt: the lease just ends with the process.
+        accepted = await self._post(subscription, delivery)
+        self._windows[subscription.name].finish(accepted=accepted)
+        self._broker.pushed(subscription.name, delivery, accepted=accepted)
 
     async def _post(self, subscription: types.Subscription, delivery: Delivery) -> bool:
         push = push_of(subscription, delivery)

@@ -43,14 +43,22 @@ class _Entry:
 
 
 class Queue:
-    """The undelivered messages of one subscription."""
+    """The undelivered messages of one subscription.
 
-    def __init__(self, name: str, rules: Rules, keeper: Keeper) -> None:
+    Args:
+        name: Full name of the subscription.
+        rules: What it obeys; may be replaced at any time.
+        keeper: Who remembers.
+        start: Messages are numbered from the next number on.  A subscription that is created
+            again starts higher, so an ack id of its past life means nothing.
+    """
+
+    def __init__(self, name: str, rules: Rules, keeper: Keeper, start: int = 0) -> None:
         self.name = name
         self.rules = rules
         self._keeper = keeper
         self._entries: dict[int, _Entry] = {}
-        self._last = 0
+        self._last = start
         # Heaps of (due, number); a pair whose entry has moved on is skipped when it surfaces.
         self._waiting: list[tuple[float, int]] = []
         self._leased: list[tuple[float, int]] = []

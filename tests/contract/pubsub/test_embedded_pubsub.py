@@ -232,6 +232,15 @@ def test_deleted_resources_stay_deleted_after_a_restart(tmp_path: Path) -> None:
         pubsub.publisher.get_topic(topic=topic)
 
 
+def test_topic_labels_are_replaced_as_a_whole(mine: PubSub) -> None:
+    topic = mine.topic()
+    for labels in ({"team": "db", "tier": "1"}, {"team": "web"}):
+        mine.publisher.update_topic(
+            topic={"name": topic, "labels": labels}, update_mask={"paths": ["labels"]}
+        )
+    assert dict(mine.publisher.get_topic(topic=topic).labels) == {"team": "web"}
+
+
 def test_subscriber_of_the_client_library_receives_and_acknowledges(mine: PubSub) -> None:
     topic = mine.topic()
     name = mine.subscribe(topic)

@@ -129,6 +129,26 @@ def test_unknown_ack_id_is_refused(pubsub: PubSub) -> None:
         pubsub.subscriber.acknowledge(subscription=subscription, ack_ids=[])
 
 
+def test_modified_ack_deadline_is_at_most_600_seconds(pubsub: PubSub) -> None:
+    topic = pubsub.topic()
+    name = pubsub.subscribe(topic)
+    pubsub.publish(topic, b"x")
+    (received,) = pubsub.pull(name)
+
+    def modify(seconds: int) -> None:
+        pubsub.subscriber.modify_ack_deadline(
+            subscription=name, ack_ids=[received.ack_id], ack_deadline_seconds=seconds
+        )
+
+    modify(600)
+    if not pubsub.is_ours:
+        modify(601)  # the emulator lets it pass
+        return
+    for seconds in (-1, 601):
+        with pytest.raises(InvalidArgument):
+            modify(seconds)
+
+
 def test_every_subscription_gets_its_own_copy(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     subscriptions = [pubsub.subscribe(topic) for _ in range(2)]
@@ -277,14 +297,16 @@ def test_filter_lets_only_matching_messages_through(pubsub: PubSub) -> None:
     assert pubsub.pull_now(subscription) == []
 
 
-def test_bad_filter_is_refused(pubsub: PubSub) -> None:
-    topic = pubsub.topic()
-    for text in ("attributes.k = v", "hello", 'attributes.k = "' + "v" * 256 + '"'):
-        if pubsub.is_ours:
-            with pytest.raises(InvalidArgument):
-                pubsub.subscribe(topic, filter=text)
-        else:  # the emulator stores anything
-            pubsub.subscribe(topic, filter=text)
+@pytest.mark.parametrize("text", ["attributes.k = v", "hello", f'attributes.k = "{"v" * 256}"'])
+def test_bad_filter_is_refused(pubsub: PubSub, text: str) -> None:
+    request = {"name": pubsub.new_name(), "topic": pubsub.topic(), "filter": text}
+    if not pubsub.is_ours:
+        pubsub.subscriber.create_subscription(request=request)  # the emulator stores anything
+        return
+    with pytest.raises(InvalidArgument):
+        pubsub.subscriber.create_subscription(request=request)
+    with pytest.raises(NotFound):
+        pubsub.subscriber.get_subscription(subscription=request["name"])
 
 
 def test_filter_and_topic_are_fixed_at_creation(pubsub: PubSub) -> None:
@@ -338,11 +360,18 @@ def test_endpoint_that_is_no_url_is_refused(pubsub: PubSub) -> None:
         pubsub.push(pubsub.topic(), "nowhere")
 
 
-def test_refusals_leave_nothing_behind(pubsub: PubSub) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ack_deadline_seconds": 601},
+        {"dead_letter_policy": {"dead_letter_topic": MISSING_TOPIC}},
+    ],
+)
+def test_refused_creation_leaves_nothing_behind(pubsub: PubSub, wrong: dict[str, object]) -> None:
     name = pubsub.new_name()
     with pytest.raises(GoogleAPICallError):
         pubsub.subscriber.create_subscription(
-            request={"name": name, "topic": pubsub.topic(), "ack_deadline_seconds": 601}
+            request={"name": name, "topic": pubsub.topic(), **wrong}
         )
     with pytest.raises(NotFound):
         pubsub.subscriber.get_subscription(subscription=name)

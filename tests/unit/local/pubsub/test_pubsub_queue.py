@@ -166,3 +166,12 @@ def test_keeper_knows_every_message_and_its_attempts() -> None:
     first, _second = queue.lease(0, 2)
     queue.acknowledge(first.ack_id)
     assert notebook.kept == {2: 1, 3: 0}
+
+
+def test_ack_id_from_before_a_new_creation_means_nothing() -> None:
+    (stale,) = filled(1).lease(0, 1)
+    queue = Queue("s", RULES, Notebook(), start=100)
+    queue.add(message(7), now=0)
+    queue.lease(0, 1)
+    queue.acknowledge(stale.ack_id)
+    assert len(queue) == 1
