@@ -2,11 +2,11 @@
 
 It decides nothing about messages: queues say what is due, answers go back to the broker.
 
-1. Answered 102, 200, 201, 202 or 204 is accepted; any other answer, or none, is a failed attempt.
+1. Answered 200, 201, 202 or 204 is accepted; any other answer, or none, is a failed attempt.
+   (The service also takes a 102, which HTTP calls interim: here the final answer counts.)
 2. The acknowledgement deadline is the request's timeout.  A slower endpoint goes on working while
    the message is delivered again: deliveries overlap, as with the real service.
-3. Slow start: a subscription has a window of requests at once; it doubles with a success and
-   halves with a failure, between 1 and `LARGEST_WINDOW`.
+3. Slow start: a subscription has a `Window` of requests at once.
 4. One task looks after all subscriptions; it sleeps until a change or the next due time.
 """
 
@@ -23,29 +23,9 @@ from rotation.local.pubsub.envelope import push_of
 from rotation.local.pubsub.message import Delivery
 from rotation.local.pubsub.queue import Queue
 from rotation.local.pubsub.tasks import cancelled
+from rotation.local.pubsub.window import Window
 
-LARGEST_WINDOW: Final = 256
-_ACCEPTED: Final = frozenset({102, 200, 201, 202, 204})
-
-
-class _Window:
-    """How many pushes of one subscription may run at once."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._running = 0
-
-    @property
-    def free(self) -> int:
-        return max(0, self._size - self._running)
-
-    def start(self) -> None:
-        self._running += 1
-
-    def finish(self, *, accepted: bool) -> None:
-        self._running -= 1
-        size = self._size * 2 if accepted else self._size // 2
-        self._size = max(1, min(size, LARGEST_WINDOW))
+_ACCEPTED: Final = frozenset({200, 201, 202, 204})
 
 
 class Dispatcher:
@@ -54,7 +34,7 @@ class Dispatcher:
     def __init__(self, broker: Broker, *, first_window: int = 1) -> None:
         self._broker = broker
         self._first_window = first_window
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[str, Window] = {}
         self._wake = asyncio.Event()
         self._pushes: set[asyncio.Task[None]] = set()
         # Push endpoints are local: a proxy from the environment must not see them.
@@ -92,7 +72,7 @@ class Dispatcher:
         queue.expire(now)
         if not subscription.push_config.push_endpoint:
             return queue.next_expiry()
-        window = self._windows.setdefault(queue.name, _Window(self._first_window))
+        window = self._windows.setdefault(queue.name, Window(self._first_window))
         for delivery in self._broker.lease(queue.name, window.free):
             window.start()
             task = asyncio.create_task(self._push(types.Subscription(subscription), delivery))

@@ -48,6 +48,47 @@ def test_eventarc_delivery_carries_the_event_in_headers(mine: PubSub, endpoint: 
     assert "data" not in message
 
 
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_successful_answer_acknowledges(mine: PubSub, endpoint: Endpoint, status: int) -> None:
+    topic, path = mine.topic(), endpoint.path(lambda _: status)
+    name = mine.push(topic, endpoint.url(path))
+    mine.publish(topic, b"x")
+    mine.wait_until_delivered(name)
+    endpoint.next(path)
+    assert endpoint.count(path) == 0
+
+
+@pytest.mark.parametrize("status", [203, 206, 302, 400, 404, 500])
+def test_any_other_answer_brings_the_message_again(
+    mine: PubSub, endpoint: Endpoint, status: int
+) -> None:
+    answers = iter([status, 200])
+    topic, path = mine.topic(), endpoint.path(lambda _: next(answers))
+    name = mine.push(topic, endpoint.url(path))
+    number = mine.publish(topic, b"x")
+    assert [endpoint.next(path).message["messageId"] for _ in range(2)] == [number, number]
+    mine.wait_until_delivered(name)
+
+
+def test_unreachable_endpoint_gets_the_message_once_it_is_there(mine: PubSub) -> None:
+    late = Endpoint()
+    path = late.path()
+    url = late.url(path)
+    late.close()
+    topic = mine.topic()
+    name = mine.push(topic, url)
+    number = mine.publish(topic, b"x")
+    there = Endpoint()
+    try:
+        path = there.path()
+        mine.subscriber.modify_push_config(
+            subscription=name, push_config={"push_endpoint": there.url(path)}
+        )
+        assert there.next(path).message["messageId"] == number
+    finally:
+        there.close()
+
+
 def test_backoff_doubles_up_to_its_maximum(mine: PubSub, endpoint: Endpoint) -> None:
     topic, path = mine.topic(), endpoint.path(lambda _: 503)
     policy = {
