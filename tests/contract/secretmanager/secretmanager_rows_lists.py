@@ -201,7 +201,8 @@ EVENTS = (
         "topics-are-tried-before-the-rest-is-judged",
         create(),
         update("topics", "labels", **TOPICS, labels={"A": "x"}),
-        message=f'Invalid field "labels"; key "A" does not conform to regular expression "{LABEL_KEY}"',
+        message='Invalid field "labels"; key "A" does not conform to regular expression '
+        f'"{LABEL_KEY}"',
         events=("TOPIC_CONFIGURED",),
     ),
     answers(
@@ -299,6 +300,7 @@ OTHERS = (
         create(),
         ("RotateSecret", {"parent": NAME}),
         status="UNIMPLEMENTED",
-        message="Managed rotation of Cloud SQL credentials is not part of the embedded Secret Manager.",
+        message="Managed rotation of Cloud SQL credentials is not part of the embedded Secret "
+        "Manager.",
     ),
 )

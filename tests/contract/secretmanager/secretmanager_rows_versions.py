@@ -39,7 +39,8 @@ VERSIONS = (
         access(),
         fields={
             "name": f"{NAME}/versions/1",
-            "payload": {"data": "b25l", "dataCrc32c": "714388201"},
+            "payload.data": "b25l",
+            "payload.dataCrc32c": "714388201",
         },
         node=True,
     ),
