@@ -1,0 +1,201 @@
+"""Start everything, say where it is, and end it all again.
+
+Rules of this module:
+  1. What was started is ended, in the opposite order, also when a later part fails to start.
+  2. The function starts last: when a stack is entered, everything answers.
+"""
+
+import base64
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from rotation.local.background import Background, serve_in_background
+from rotation.local.postgres.rotatable import create_rotatable_database
+from rotation.local.postgres.server import PostgresServer
+from rotation.local.secretmanager.controls import Controls
+from rotation.local.stack.function import FunctionProcess
+from rotation.local.stack.options import StackOptions
+from rotation.local.stack.services import Services, services
+from rotation.model.errors import PermanentError
+
+
+class StackError(PermanentError):
+    """A part of the stack refused what was asked of it."""
+
+    reason = "stack-refused"
+
+
+class Stack:
+    """The embedded stack; a context manager."""
+
+    def __init__(self, options: StackOptions | None = None, *, emulator: str = "") -> None:
+        """Set up; nothing starts before the stack is entered.
+
+        Args:
+            options: How.
+            emulator: ``host:port`` of Google's Pub/Sub emulator to use instead of our own.
+        """
+        self.options = options or StackOptions()
+        self._emulator = emulator
+        self._parts = ExitStack()
+        self._background: Background[Services] | None = None
+        self.folder = Path()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as parts:
+            self.folder = self._make_folder(parts)
+            # Before gRPC's threads exist: starting a process beside them makes it complain.
+            self.postgres = parts.enter_context(self._make_postgres())
+            self._background = parts.enter_context(
+                serve_in_background(lambda: services(self.options, self.folder, self._emulator))
+            )
+            self.controls = parts.enter_context(Controls(self.services.secret_manager_rest))
+            self.function = FunctionProcess(
+                self.function_environment(),
+                self.folder / "function.log",
+                workers=self.options.workers,
+                threads=self.options.threads,
+            )
+            self._background.call(
+                lambda running: running.subscribe(self.options, self.function.url)
+            )
+            parts.callback(self.function.stop)
+            self.function.start()
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._parts.close()
+
+    @property
+    def services(self) -> Services:
+        """The services; touch their objects only through `call`."""
+        return self._running.served
+
+    @property
+    def topic(self) -> str:
+        """Full name of the rotation topic."""
+        return self.options.topic_name
+
+    @property
+    def _running(self) -> Background[Services]:
+        if self._background is None:
+            raise LookupError("the stack is not running")
+        return self._background
+
+    def advance(self, step: timedelta) -> None:
+        """Move the clock of the services and the function forward."""
+        self.services.clock.advance(step)
+
+    def publish(self, **attributes: str) -> None:
+        """Publish one attribute-only message to the rotation topic."""
+        self._running.call(lambda running: running.broker.publish(self.topic, attributes, None))
+
+    def backlog(self) -> int:
+        """Return how many deliveries to the function are still owed."""
+        waiting = self._running.call(lambda running: running.broker.backlog())
+        return int(waiting[self.options.subscription_name]["undelivered"])
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point gcloud, clients, psql and our own commands here."""
+        running = self.services
+        return {
+            "CLOUDSDK_CORE_PROJECT": self.options.project,
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER": f"{running.secret_manager_rest}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{running.pubsub_rest}/",
+            "SECRET_MANAGER_ENDPOINT": running.secret_manager_grpc,
+            "PUBSUB_EMULATOR_HOST": running.pubsub_grpc,
+            "ROTATION_FUNCTION_URL": self.function.url,
+            "ROTATION_TOPIC": self.topic,
+            "ROTATION_PROJECT": self.options.project,
+            "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
+            "PGHOST": self.postgres.host,
+            "PGPORT": str(self.postgres.port),
+            "PGUSER": "postgres",
+            "PGPASSWORD": self.postgres.superuser_password(),
+            "PGDATABASE": "postgres",
+        }
+
+    def function_environment(self) -> dict[str, str]:
+        """Return the variables the function runs with."""
+        running, options = self.services, self.options
+        return {
+            "ROTATION_PROJECT": options.project,
+            "ROTATION_TOPIC": self.topic,
+            "SECRET_MANAGER_ENDPOINT": running.secret_manager_grpc,
+            "PUBSUB_EMULATOR_HOST": running.pubsub_grpc,
+            "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
+            "ROTATION_LEASE_SECONDS": str(options.lease.total_seconds()),
+            "ROTATION_BUDGET_SECONDS": str(options.budget.total_seconds()),
+            "ROTATION_SWEEP_SECONDS": str(options.sweep_every.total_seconds()),
+            "ROTATION_CHECK_SECONDS": str(options.check_every.total_seconds()),
+            **options.function_environment,
+        }
+
+    def create_secret(
+        self, secret_id: str, body: Mapping[str, Any], payload: Mapping[str, Any] | None = None
+    ) -> str:
+        """Create a secret, with a first version when there is a payload; return its name.
+
+        Args:
+            secret_id: Id of the secret.
+            body: Fields of the REST API's Secret, beside replication.
+            payload: One JSON object.
+        """
+        base = f"{self.services.secret_manager_rest}/v1"
+        parent = f"projects/{self.options.project}"
+        with httpx.Client(base_url=base, trust_env=False) as client:
+            created = _checked(
+                client.post(
+                    f"{base}/{parent}/secrets",
+                    params={"secretId": secret_id},
+                    json={"replication": {"automatic": {}}, **body},
+                )
+            )
+            if payload is not None:
+                data = json.dumps(payload).encode()
+                self._add_version(client, str(created["name"]), data)
+        return str(created["name"])
+
+    def create_database(
+        self, database: str, owner: str, slots: tuple[str, str], rotator: str = "rotator"
+    ) -> dict[str, Any]:
+        """Create a rotatable database; return the payload of the rotator's secret."""
+        return create_rotatable_database(self.postgres, database, owner, slots, rotator)
+
+    def _add_version(self, client: httpx.Client, secret: str, data: bytes) -> None:
+        body = {"payload": {"data": base64.b64encode(data).decode()}}
+        _checked(client.post(f"{client.base_url}{secret}:addVersion", json=body))
+
+    def _make_folder(self, parts: ExitStack) -> Path:
+        if self.options.data_dir is not None:
+            self.options.data_dir.mkdir(parents=True, exist_ok=True)
+            return self.options.data_dir.resolve()
+        folder = Path(tempfile.mkdtemp(prefix="rotation-"))
+        parts.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)  # PostgreSQL may have to run as another user
+        return folder
+
+    def _make_postgres(self) -> PostgresServer:
+        return PostgresServer(
+            self.folder / "postgres",
+            bindir=self.options.bindir,
+            tls=self.options.tls,
+            settings={"fsync": "off", **self.options.postgres_settings},
+        )
+
+
+def _checked(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
+    if response.is_error:
+        raise StackError(body["error"]["message"])
+    return body
