@@ -8,7 +8,7 @@ Rules of this module:
      before the wait for the lock, and an older token could overwrite a newer one.
   2. The advisory lock is a courtesy between rotators (it is per database and dies with the
      connection); the comment is the fence.
-  3. Roles are looked up by name as a bound parameter; a cast to ``regrole`` would fold its case.
+  3. Roles are looked up by comparing names; a cast to ``regrole`` would fold its case.
   4. Two round trips: `enter`, the decision here, `leave`.
   5. A connection lost in `leave` leaves the outcome unknown, whatever the server said last.
 """
@@ -26,24 +26,23 @@ from rotation.issuers.postgresql.marker import Marker, SlotState
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import StaleTokenError, UnknownOutcomeError
 
-BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 #: An idle time-out frees the lock when this process is frozen between the two round trips; and a
-#: commit that the server may still lose is no commit.
-LIMITS = """
-SELECT set_config('lock_timeout', %s, true),
-       set_config('statement_timeout', %s, true),
-       set_config('idle_in_transaction_session_timeout', %s, true),
+#: commit that the server may still lose is no commit.  One message of four statements, not a
+#: pipeline: libpq ends a pipeline with a Flush, which switches the server's idle time-out off.
+ENTER = """
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SELECT set_config('lock_timeout', {lock_timeout}, true),
+       set_config('statement_timeout', {timeout}, true),
+       set_config('idle_in_transaction_session_timeout', {timeout}, true),
        set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-           WHEN 'off' THEN 'local' ELSE current_setting('synchronous_commit') END, true)
-"""
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || %s::text, 42))"
-LOOK = """
+           WHEN 'off' THEN 'local' ELSE current_setting('synchronous_commit') END, true);
+SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || {pair}, 42));
 SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
        coalesce(r.rolsuper OR r.rolreplication, false), shobj_description(r.oid, 'pg_authid'),
        (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname
-           AND coalesce(a.application_name, '') <> ALL (%s)),
+           AND coalesce(a.application_name, '') <> ALL ({own}::text[])),
        pg_is_in_recovery()
-  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (name, place)
+  FROM unnest({roles}::text[]) WITH ORDINALITY AS wanted (name, place)
   LEFT JOIN pg_roles AS r ON r.rolname = wanted.name
  ORDER BY wanted.place
 """
@@ -92,13 +91,16 @@ def enter(connection: Connection, settings: PostgreSQLSettings, slot: str, token
         PermanentError: The node is a standby.
         psycopg.Error: As met; nothing was changed.
     """
-    timeout = f"{settings.statement_timeout}s"
-    roles = (slot, settings.sibling(slot), settings.owner)
-    with connection.pipeline():
-        connection.execute(BEGIN)
-        connection.execute(LIMITS, [f"{settings.lock_timeout}s", timeout, timeout])
-        connection.execute(LOCK, [min(settings.slots)])
-        answer = connection.execute(LOOK, [list(OWN_NAMES), list(roles)])
+    question = sql.SQL(ENTER).format(
+        lock_timeout=sql.Literal(f"{settings.lock_timeout}s"),
+        timeout=sql.Literal(f"{settings.statement_timeout}s"),
+        pair=sql.Literal(min(settings.slots)),
+        own=sql.Literal(list(OWN_NAMES)),
+        roles=sql.Literal([slot, settings.sibling(slot), settings.owner]),
+    )
+    answer = connection.execute(question)
+    while answer.nextset():
+        pass  # the last of the four answers is the one that has roles
     rows = answer.fetchall()
     if rows[0][-1]:
         raise not_primary(f"change role {slot}")
