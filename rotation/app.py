@@ -9,7 +9,7 @@ Rules of this module:
 from collections.abc import Callable, Mapping
 
 from rotation import config, registry
-from rotation.config import Settings
+from rotation.config import ConfigError, Settings
 from rotation.engine.crashpoints import armed, never
 from rotation.engine.gather import Threads
 from rotation.engine.pool import IssuerPool
@@ -67,6 +67,10 @@ class Application:
         if wake_up is None:
             event = envelope.attributes.get("eventType", "none")[:80]
             self._journal.note("DEBUG", f"not for us: eventType {event}")
+        elif wake_up.secret is None and not self._settings.project:
+            raise ConfigError(
+                "the sweep needs the project to list", remedy="set ROTATION_PROJECT to its id"
+            )
         elif wake_up.secret and not self._serves(wake_up.secret):
             self._journal.note(
                 "WARNING",

@@ -8,7 +8,7 @@ Rules of this module:
   4. Nothing that exceeds Secret Manager's limits is sent: `StateError` names the limit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -151,18 +151,15 @@ def _store(annotations: dict[str, str], key: str, value: object) -> None:
     if value is None:
         annotations.pop(key, None)
         return
-    annotations[key] = msgspec.json.encode(_compact(msgspec.to_builtins(value))).decode()
+    annotations[key] = msgspec.json.encode(_compact(value)).decode()
 
 
-def _compact(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Leave out what equals "nothing", so that annotations stay small."""
-    if not isinstance(value, dict):
+def _compact(value: Any) -> Any:  # noqa: ANN401 - any record
+    """Leave out fields that have their default, so that annotations stay small."""
+    if not is_dataclass(value):
         return value
-    return {
-        key: _compact(item)
-        for key, item in value.items()
-        if item is not None and item is not False and item not in ("", [])
-    }
+    pairs = ((each, getattr(value, each.name)) for each in fields(value))
+    return {each.name: _compact(item) for each, item in pairs if item != each.default}
 
 
 def _number(secret: Secret, key: str) -> int | None:

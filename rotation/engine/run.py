@@ -215,9 +215,11 @@ class Run:
                 return
             self.reload()
             try:
-                return effect(self.secret.name, number, seen.etag)
+                effect(self.secret.name, number, seen.etag)
             except EtagMismatchError:
                 self.tools.pause(PAUSE * 2**attempt)
+            else:
+                return
         raise TemporaryError(f"version {number} is being written to all the time")
 
     def check_hold(self) -> None:

@@ -61,7 +61,7 @@ class Worker:
             if codec.POLICY not in secret.annotations:
                 continue
             seen += 1
-            blocked += codec.BLOCKED in secret.labels
+            blocked += self._report_blocked(secret)
             reason = self._reason(secret)
             if reason is not None:
                 woken += 1
@@ -78,6 +78,14 @@ class Worker:
             woken=woken,
             blocked=blocked,
         )
+
+    def _report_blocked(self, secret: Secret) -> bool:
+        if codec.BLOCKED not in secret.labels:
+            return False
+        block = codec.read_block(secret)
+        why = block.message if block else secret.labels[codec.BLOCKED]
+        self._parts.journal.note("WARNING", f"blocked: {why}", secret=str(secret.name))
+        return True
 
     def _reason(self, secret: Secret) -> str | None:
         now = self._parts.tools.clock.now()

@@ -1,0 +1,53 @@
+# Everything sets itself up in .venv; Python 3.11+, git and make are all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-all lint check generate clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/.dev ## Make .venv with everything development needs
+
+demo: $(VENV)/.local ## Watch a credential being rotated, on real parts, in about a minute
+	@$(BIN)/rotation demo
+
+test: $(VENV)/.dev ## Run the tests that take seconds each
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.dev ## Run the tests that take longer
+	$(PYTEST) -m slow
+
+test-all: $(VENV)/.dev ## Run every test
+	$(PYTEST)
+
+lint: $(VENV)/.dev ## Check style, types and generated documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m rotation.generate --check
+
+check: lint test ## What to run before a commit
+
+generate: $(VENV)/.dev ## Write the generated parts of the documents
+	$(BIN)/python -m rotation.generate
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,112 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rotation.machine.due import Facts, due, last_firing
+from rotation.machine.sweep import wake_reason
+from rotation.model.names import SecretName
+from rotation.model.phase import Mode, Phase
+from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.secret import Schedule, Secret
+from rotation.model.wakeup import WakeUp, WakeUpKind
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NAME = SecretName("123", "app")
+DAY = timedelta(days=1)
+EVERY = timedelta(minutes=5)
+
+
+def secret(next_time: datetime | None = None, period: timedelta | None = 30 * DAY) -> Secret:
+    schedule = Schedule(next_time, period) if next_time else None
+    return Secret(NAME, "etag", NOW - 100 * DAY, schedule=schedule)
+
+
+def settled(at: datetime) -> State:
+    return State(receipt=Receipt("r", "rotated", Mode.ROUTINE, at - EVERY, at, 1, 1))
+
+
+def message(kind: WakeUpKind = WakeUpKind.ROTATE, at: datetime = NOW) -> WakeUp:
+    return WakeUp(kind, NAME, "m1", at)
+
+
+def test_firing_newer_than_the_last_rotation_is_due() -> None:
+    found = due(Facts(settled(NOW - DAY), secret(), NOW, message()))
+    assert found
+    assert found.reason == "schedule"
+
+
+def test_firing_older_than_the_last_rotation_is_not() -> None:
+    assert due(Facts(settled(NOW + EVERY), secret(), NOW, message())) is None
+
+
+def test_missed_firing_is_found_by_the_schedule_alone() -> None:
+    state, late = settled(NOW - 40 * DAY), secret(NOW + 29 * DAY)
+    found = due(Facts(state, late, NOW, message(WakeUpKind.WAKE)))
+    assert found
+    assert (found.reason, found.since) == ("overdue", NOW - DAY)
+
+
+def test_message_on_its_way_is_given_time() -> None:
+    state, fresh = settled(NOW - 40 * DAY), secret(NOW + 30 * DAY - timedelta(minutes=1))
+    assert due(Facts(state, fresh, NOW, message(WakeUpKind.WAKE))) is None
+
+
+def test_schedule_that_never_fired_in_the_life_of_the_secret_is_not_missed() -> None:
+    young = Secret(NAME, "etag", NOW - DAY, schedule=Schedule(NOW + DAY, 30 * DAY))
+    assert due(Facts(State(), young, NOW, message(WakeUpKind.WAKE))) is None
+
+
+@pytest.mark.parametrize(
+    ("next_time", "period", "expected"),
+    [
+        (NOW + DAY, 30 * DAY, NOW - 29 * DAY),
+        (NOW + DAY, None, None),
+        (NOW - DAY, None, NOW - DAY),
+        (NOW - DAY, 30 * DAY, NOW - DAY),
+    ],
+    ids=["periodic", "once, later", "once, past", "not fired yet"],
+)
+def test_last_firing(
+    next_time: datetime, period: timedelta | None, expected: datetime | None
+) -> None:
+    assert last_firing(secret(next_time, period), NOW) == expected
+
+
+def reason(state: State, **when: datetime) -> str | None:
+    return wake_reason(secret(), state, when.get("now", NOW), EVERY, timedelta())
+
+
+def in_flight(**times: datetime) -> State:
+    record = Record("r", Mode.ROUTINE, NOW, "m", 1)
+    return State(Phase.SOAKING, 1, times.get("lease_until"), times.get("wake_at"), record=record)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (in_flight(wake_at=NOW + EVERY), None),
+        (in_flight(wake_at=NOW - EVERY), "wait over"),
+        (in_flight(lease_until=NOW + EVERY), None),
+        (in_flight(lease_until=NOW - EVERY), "lease over"),
+        (in_flight(), "interrupted"),
+        (settled(NOW), None),
+    ],
+    ids=["waiting", "waited", "held", "lease over", "interrupted", "settled"],
+)
+def test_sweep_wakes_what_is_owed_something(state: State, expected: str | None) -> None:
+    assert reason(state) == expected
+
+
+def test_sweep_never_wakes_a_blocked_secret() -> None:
+    assert reason(State(block=Block("rights", "GRANT missing", NOW))) is None
+
+
+def test_every_secret_is_checked_exactly_once_in_the_time_between_checks() -> None:
+    turns = range(12)
+    for number in range(40):
+        name = SecretName("123", f"app-{number}")
+        one = Secret(name, "etag", NOW)
+        reasons = [
+            wake_reason(one, settled(NOW), NOW + turn * EVERY, EVERY, 12 * EVERY) for turn in turns
+        ]
+        assert reasons.count("check") == 1
