@@ -55,6 +55,12 @@ class PubSubPublisher:
         """Publish one attribute-only message each; return when all are accepted."""
         if not messages:
             return
+        if not self._topic:
+            raise PermanentError(
+                "there is no topic to publish to",
+                remedy="set ROTATION_TOPIC to projects/PROJECT/topics/TOPIC",
+                reason="config-invalid",
+            )
         client = self._connected()
         due = time.monotonic()
         futures = []
