@@ -24,7 +24,7 @@ from rotation.local.pubsub.control import control_routes
 from rotation.local.pubsub.methods import METHODS, Method
 from rotation.local.status import StatusError, invalid, rest_body, status_of
 
-_QUERY_FIELDS: Final = frozenset({"pageSize", "pageToken", "updateMask"})
+_QUERY_FIELDS: Final = frozenset({"pageSize", "pageToken"})
 
 
 def rest_app(broker: Broker) -> Starlette:

@@ -1,6 +1,7 @@
 """What the embedded Pub/Sub adds to the contract: failure modes, Eventarc, persistence, REST."""
 
 import itertools
+import queue
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from google.api_core.exceptions import NotFound, PermissionDenied, ServiceUnavailable
 from google.cloud import pubsub_v1
+from google.pubsub_v1.types import StreamingPullRequest
 from pubsub_support import PATIENCE, Endpoint, PubSub, Received, ours
 
 from rotation.local.pubsub.forward import ForwardingPublisher
@@ -102,7 +104,6 @@ def test_backoff_doubles_up_to_its_maximum(mine: PubSub, endpoint: Endpoint) -> 
     waits = [later - earlier for earlier, later in itertools.pairwise(moments)]
     # A busy machine can only make a wait longer, never shorter than asked for.
     assert all(wait >= least for wait, least in zip(waits, (0.25, 0.5, 1, 1, 1), strict=True))
-    assert waits[2] > waits[0]
 
 
 def test_twenty_deliveries_run_at_once(endpoint: Endpoint) -> None:
@@ -307,6 +308,51 @@ def test_subscriber_of_the_client_library_receives_and_acknowledges(mine: PubSub
     assert sorted(got) == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_stream_obeys_its_limit_its_deadline_and_its_acknowledgements(mine: PubSub) -> None:
+    topic = mine.topic()
+    name = mine.subscribe(topic)
+    requests: queue.SimpleQueue[StreamingPullRequest | None] = queue.SimpleQueue()
+    first_request = StreamingPullRequest(
+        subscription=name, stream_ack_deadline_seconds=60, max_outstanding_messages=1
+    )
+    requests.put(first_request)
+    stream = mine.subscriber.streaming_pull(requests=iter(requests.get, None))
+    numbers = [mine.publish(topic, b"x")]
+    (first,) = next(iter(stream)).received_messages
+    assert mine.on_loop(lambda broker: broker.wait_for_next(name)) > 30
+    numbers.append(mine.publish(topic, b"y"))
+    backlog = mine.on_loop(lambda broker: broker.backlog()[name])
+    assert backlog == {"undelivered": 2, "outstanding": 1}
+    requests.put(StreamingPullRequest(ack_ids=[first.ack_id]))
+    (second,) = next(iter(stream)).received_messages
+    assert [first.message.message_id, second.message.message_id] == numbers
+    requests.put(
+        StreamingPullRequest(modify_deadline_ack_ids=[second.ack_id], modify_deadline_seconds=[0])
+    )
+    (again,) = next(iter(stream)).received_messages
+    assert again.message.message_id == numbers[1]
+    requests.put(StreamingPullRequest(ack_ids=[again.ack_id]))
+    mine.wait_until_delivered(name)
+    stream.cancel()
+    requests.put(None)
+
+
+def test_missed_deadline_of_the_last_attempt_is_a_dead_letter_though_nobody_pulls(
+    mine: PubSub,
+) -> None:
+    topic, dead = mine.topic(), mine.topic()
+    grave = mine.subscribe(dead)
+    name = mine.subscribe(topic, dead_letter_policy={"dead_letter_topic": dead})
+    mine.publish(topic, b"x")
+    for seconds in (0, 0, 0, 0, 1):
+        (received,) = mine.pull(name)
+        mine.subscriber.modify_ack_deadline(
+            subscription=name, ack_ids=[received.ack_id], ack_deadline_seconds=seconds
+        )
+    assert received.delivery_attempt == 5
+    assert mine.pull(grave)[0].message.data == b"x"
+
+
 def test_forwarding_publisher_publishes_and_reports_refusals(pubsub: PubSub) -> None:
     topic = pubsub.topic()
     name = pubsub.subscribe(topic)
@@ -336,5 +382,12 @@ def test_rest_answers_as_google_does(pubsub: PubSub) -> None:
         change = {"subscription": {"ackDeadlineSeconds": 60}, "updateMask": "ackDeadlineSeconds"}
         assert rest.patch(name, json=change).json()["ackDeadlineSeconds"] == 60
         assert rest.post(f"{topic}:publish", json={"nonsense": 1}).status_code == 400
+        for word in ("one", "two"):
+            rest.put(f"v1/projects/rest-pages/topics/{word}").raise_for_status()
+        first = rest.get("v1/projects/rest-pages/topics", params={"pageSize": 1}).json()
+        rest_of_it = {"pageToken": first["nextPageToken"]}
+        last = rest.get("v1/projects/rest-pages/topics", params=rest_of_it).json()
+        names = [one["name"].rpartition("/")[2] for one in first["topics"] + last["topics"]]
+        assert (sorted(names), "nextPageToken" in last) == (["one", "two"], False)
         assert rest.delete(name).json() == {}
         assert rest.delete(topic).json() == {}
