@@ -11,6 +11,14 @@ the status codes and messages of the real service.  In one process, on one event
 
 Without an event loop: ``serve_in_background(lambda: SecretManagerServer(store))``.
 
+Google's clients have no setting for it, so they are given the address: a gRPC transport with
+``grpc.insecure_channel(server.grpc_address)``, or a REST transport with that host, ``url_scheme``
+``http`` and anonymous credentials.  ``gcloud`` needs ``CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true`` and
+``CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER`` set to ``rest_url`` with a slash at the end.
+
+Not embedded: managed rotation (refused with UNIMPLEMENTED), encryption keys, and access control
+(policies are kept but grant and deny nothing; see the failure ``denied``).
+
 The REST port also answers a control API (JSON in and out), which `controls.Controls` speaks:
 
 =======  ==============================  =====================================================

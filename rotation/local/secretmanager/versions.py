@@ -2,7 +2,7 @@
 
 1. Adding takes no ETag and leaves the secret's ETag alone.
 2. ``latest`` is the newest version whatever its state; nothing falls back to an older one.
-3. Access by number is never stale; by ``latest`` or alias it may be.
+3. Adding and then accessing by number is consistent; reads by ``latest`` or alias may be stale.
 4. Aliases and ``latest`` are for reading: a change of state needs a number.
 5. Order of checks on a change of state: not found, then the ETag, then the state.
 """
@@ -14,7 +14,7 @@ import google_crc32c
 from rotation.local.secretmanager.etags import check_etag, etag_at
 from rotation.local.secretmanager.events import Event
 from rotation.local.secretmanager.filters import parse_filter
-from rotation.local.secretmanager.history import FRESH, View
+from rotation.local.secretmanager.history import View
 from rotation.local.secretmanager.messages import (
     DESTROYED,
     DISABLED,
@@ -79,7 +79,7 @@ def _set_replication_status(version: Message, secret: Message) -> None:
 def access_secret_version(store: Store, request: Message, view: View) -> Message:
     """Read a payload."""
     key, spelled = store.names.version(request.name)
-    record = store.read(key, FRESH if spelled.isdecimal() else view, whole)
+    record = store.read(key, view, whole)
     version = _named(record, spelled)
     if version.message.state != ENABLED:
         state = SecretVersion.State.Name(version.message.state)
