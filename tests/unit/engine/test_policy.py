@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Literal
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rotation.engine.duration import LONGEST, format_duration, parse_duration
@@ -44,6 +44,7 @@ class Database:
     probes: list[str] = field(default_factory=list)
     tls: Literal["verify-full", "require"] = "verify-full"
     tone: Tone = Tone.QUIET
+    level: Literal[1, 2] = 1
     owner: str | None = None
     patience: timedelta = timedelta(minutes=5)
     nested: Nested | None = None
@@ -198,6 +199,7 @@ def test_nonsense_is_no_duration(text: str) -> None:
         parse_duration(text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, int(LONGEST.total_seconds())))
 def test_a_duration_spelled_reads_the_same(seconds: int) -> None:
     duration = timedelta(seconds=seconds)
@@ -231,6 +233,8 @@ def test_a_soak_that_is_no_duration_is_a_fault(value: object) -> None:
             {"tls": "verify"},
             "issuer.tls: expected one of 'verify-full', 'require'; did you mean 'verify-full'?",
         ),
+        ({"level": True}, "issuer.level: expected one of 1, 2"),
+        ({"level": 1.0}, "issuer.level: expected one of 1, 2"),
         ({"tls": 1}, "issuer.tls: expected one of 'verify-full', 'require'"),
         ({"tone": "shrill"}, "issuer.tone: expected one of 'loud', 'quiet'"),
         ({"nested": {}}, "issuer.nested: the key 'name' is missing"),
@@ -477,20 +481,23 @@ def decodes_or_says_why(text: str) -> None:
         assert decode_policy(encode_policy(policy), ISSUERS, PARTICIPANTS) == policy
 
 
+@settings(deadline=None)
 @given(st.text())
 @example('{"\\ud800": 1}')
 def test_any_text_is_a_policy_or_a_policy_error(text: str) -> None:
     decodes_or_says_why(text)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, LIKELY, max_size=6))
 def test_any_object_is_a_policy_or_a_policy_error(document: dict[str, object]) -> None:
     decodes_or_says_why(json.dumps(document))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, LIKELY, max_size=6))
-def test_any_settings_are_a_policy_or_a_policy_error(settings: dict[str, object]) -> None:
-    decodes_or_says_why(json.dumps({"issuer": {**settings, **ISSUER}}))
+def test_any_settings_are_a_policy_or_a_policy_error(chosen: dict[str, object]) -> None:
+    decodes_or_says_why(json.dumps({"issuer": {**chosen, **ISSUER}}))
 
 
 # Schema

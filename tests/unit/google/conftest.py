@@ -17,6 +17,14 @@ def service() -> Iterator[ScriptedService]:
 
 @pytest.fixture
 def store(service: ScriptedService) -> Iterator[SecretManager]:
+    store = SecretManager("demo", endpoint=service.endpoint)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def impatient(service: ScriptedService) -> Iterator[SecretManager]:
+    """Gives up soon, for calls that shall never succeed."""
     store = SecretManager("demo", endpoint=service.endpoint, timeout=0.8)
     yield store
     store.close()
