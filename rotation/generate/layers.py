@@ -16,8 +16,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model",),
 )
 
-#: The one exception: the command line builds its parts with the composition root.
-ALLOWED: frozenset[tuple[str, str]] = frozenset({("cli", "app"), ("main", "app")})
+#: The exceptions: ``python -m rotation`` is the command line, which builds its parts with the
+#: composition root.
+ALLOWED: frozenset[tuple[str, str]] = frozenset({("main", "app"), ("main", "cli"), ("cli", "app")})
 
 
 def may_import(importer: str, imported: str) -> bool:
