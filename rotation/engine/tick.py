@@ -31,7 +31,6 @@ from rotation.model.errors import (
     NotFoundError,
     PermanentError,
     StaleTokenError,
-    StateError,
     TemporaryError,
 )
 from rotation.model.payload import Payload
@@ -39,7 +38,7 @@ from rotation.model.phase import Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import Ask, WakeUp
+from rotation.model.wakeup import WakeUp
 from rotation.ports.journal import Journal
 from rotation.ports.participant import RidingParticipant
 from rotation.ports.publisher import Publisher
@@ -177,13 +176,7 @@ class Tick:
     def _read_state(self, participants: Sequence[RidingParticipant]) -> State:
         seen = (each.observe(self._secret.aliases) for each in participants)
         pointed = next((number for number in seen if number is not None), None)
-        try:
-            state = codec.decode(self._secret, pointed)
-        except StateError:
-            if self._wake_up.request and self._wake_up.request.mode is Ask.UNBLOCK:
-                self.note("ERROR", "unblock cannot help while the stored state makes no sense")
-            raise
-        self._state = state
+        self._state = state = codec.decode(self._secret, pointed)
         if state.phase is Phase.SETTLED and state.current is None and state.receipt is None:
             state = replace(state, current=self._newest())
         return state
