@@ -16,6 +16,9 @@ from rotation.model.errors import PermanentError
 
 _T = TypeVar("_T")
 
+#: Where the project's id is looked for, in order.
+_PROJECT = ("ROTATION_PROJECT", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
+
 
 class ConfigError(PermanentError):
     """An environment variable is missing or faulty.  The process does not start."""
@@ -35,6 +38,10 @@ class Settings:
     topic: str = ""
     #: ``host:port`` of an embedded Secret Manager; empty: Google's.
     secret_manager: str = ""
+    #: Base URL of an embedded Secret Manager's REST API, as gcloud is told it; empty: Google's.
+    secret_manager_rest: str = ""
+    #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
+    pubsub_emulator: str = ""
     lease: timedelta = timedelta(seconds=600)
     budget: timedelta = timedelta(seconds=480)
     sweep_every: timedelta = timedelta(seconds=300)
@@ -70,10 +77,12 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     read = _Reader(env)
     base = Settings()
     return Settings(
-        project=env.get("ROTATION_PROJECT", env.get("GOOGLE_CLOUD_PROJECT", "")),
+        project=next(filter(None, (env.get(name) for name in _PROJECT)), ""),
         projects=frozenset(filter(None, env.get("ROTATION_PROJECTS", "").split(","))),
         topic=env.get("ROTATION_TOPIC", ""),
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
+        secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
+        pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),

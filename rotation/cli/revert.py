@@ -1,0 +1,80 @@
+"""The command ``revert``: send consumers back to the previous version.
+
+1. Possible until the previous credential is revoked; after that the way back is a new rotation.
+2. It ends when the rotation has settled: *next* is forgotten then.
+"""
+
+import click
+
+from rotation.cli.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.context import Context, json_option
+from rotation.cli.failures import NO
+from rotation.cli.standing import Standing, find_managed
+from rotation.machine import transitions
+from rotation.model.errors import PermanentError
+from rotation.model.phase import Event, Phase
+from rotation.model.rotation import State
+from rotation.model.wakeup import Ask
+
+_GOING_BACK = frozenset({Phase.REVERTING, Phase.ABORTING})
+
+
+@click.command()
+@click.argument("secret")
+@asking_options
+@json_option
+@click.pass_context
+def revert(
+    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+) -> None:
+    """Send consumers of SECRET back to the previous version, while it still works."""
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    before = find_managed(context, secret)
+    _refuse_too_late(before)
+    ctx.exit(ask(context, before, Ask.REVERT, how, _judge))
+
+
+def _refuse_too_late(standing: Standing) -> None:
+    state = standing.state
+    if state is None or state.record is None:
+        raise PermanentError(
+            f"{standing.short} is settled: there is no rotation to go back from",
+            remedy=f"to replace the credential in force: rotation rotate {standing.short}",
+            reason="settled",
+        )
+    if not _can_go_back(state):
+        raise PermanentError(
+            f"{standing.short} is {state.phase.value}: the previous credential is revoked",
+            remedy=f"the way back is a new rotation: rotation rotate {standing.short}",
+            reason="too-late",
+        )
+
+
+def _can_go_back(state: State) -> bool:
+    events = (Event.REFUSED, Event.REVERT_ASKED)
+    can_turn = any(transitions.can_follow(state.phase, event) for event in events)
+    return can_turn or state.phase in _GOING_BACK
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    state, before = standing.state, asked.before.state
+    if blocked := blocked_anew(asked, standing):
+        return blocked
+    if state is None or before is None:
+        return None
+    mine = before.in_flight.id
+    receipt = state.receipt
+    if receipt and receipt.id == mine:
+        if receipt.outcome == "rotated":
+            return _too_late(receipt.current)
+        forgotten = f"; version {receipt.previous} is disabled" if receipt.previous else ""
+        return Verdict(receipt.outcome, f"version {receipt.current} is in force again{forgotten}")
+    if state.record and state.record.id == mine and state.record.revoked_at:
+        return _too_late(state.record.next)
+    return None
+
+
+def _too_late(current: int | None) -> Verdict:
+    told = f"too late: the previous credential is revoked, and version {current} is in force"
+    return Verdict("too-late", told, NO)

@@ -1,0 +1,71 @@
+"""The command ``rotate``: ask for a routine rotation.
+
+1. It ends when consumers get the next version; soaking and retiring go on by themselves.
+2. A request that meets a rotation in flight is kept for after it; that is an answer too.
+3. A blocked secret is not asked: the worker would wait for a person.
+"""
+
+import click
+
+from rotation.cli.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.context import Context, json_option
+from rotation.cli.failures import NO
+from rotation.cli.standing import Standing, find_managed
+from rotation.cli.wording import next_step
+from rotation.model.errors import PermanentError, PolicyError
+from rotation.model.rotation import Record
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secret")
+@asking_options
+@json_option
+@click.pass_context
+def rotate(
+    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+) -> None:
+    """Ask for a rotation of SECRET, and follow it until consumers get the next version."""
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    before = find_managed(context, secret)
+    _refuse_blocked(before)
+    ctx.exit(ask(context, before, Ask.ROUTINE, how, _judge))
+
+
+def _refuse_blocked(standing: Standing) -> None:
+    block = standing.block
+    # The policy was read without a fault just now, so a block for it is over.
+    if block is not None and block.reason != PolicyError.reason:
+        raise PermanentError(
+            f"{standing.short} is blocked: {block.reason}: {block.message}",
+            remedy=next_step(block, standing),
+            reason="blocked",
+        )
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    state = standing.state
+    if blocked := blocked_anew(asked, standing):
+        return blocked
+    if state is None:
+        return None
+    record, receipt = state.record, state.receipt
+    if receipt and receipt.request_id == asked.id:
+        if receipt.outcome == "rotated":
+            return Verdict("rotated", f"version {receipt.current} is in force")
+        return Verdict(receipt.outcome, f"{receipt.outcome}: {receipt.why}", NO)
+    return _judge_flight(asked, record) if record else None
+
+
+def _judge_flight(asked: Asked, record: Record) -> Verdict | None:
+    if record.request_id == asked.id:
+        if record.published_at is None or record.reverted:
+            return None
+        old = f"; version {record.previous} works until it is retired" if record.previous else ""
+        return Verdict("rotated", f"version {record.next} is in force{old}")
+    if record.again is not None:
+        ours = record.again.id == asked.id
+        which = "the request" if ours else "an earlier request"
+        return Verdict("queued", f"{which} is served when rotation {record.id} has settled")
+    return None

@@ -1,0 +1,111 @@
+"""Words for people: where a secret stands, in one or a few lines.
+
+It decides nothing.  Whatever others wrote is made printable before it reaches a terminal.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from rotation.cli.context import printable
+from rotation.cli.standing import Standing
+from rotation.engine.duration import format_duration
+from rotation.model.errors import PolicyError, StateError
+from rotation.model.phase import Phase
+from rotation.model.rotation import Block, Receipt
+
+
+def stands(standing: Standing) -> str:
+    """Say the phase, and until when it lasts."""
+    state = standing.state
+    if state is None:
+        return "unreadable"
+    phase = state.phase.value
+    if state.wake_at:
+        return f"{phase} until {moment(state.wake_at, standing.now)}"
+    if state.phase is not Phase.SETTLED and state.lease_until is None:
+        return f"{phase}, waits for the next wake-up"
+    return phase
+
+
+def in_force(standing: Standing) -> str:
+    """Say which version consumers get."""
+    if standing.current is None:
+        return "no version on record"
+    slot = f" ({printable(standing.slot)})" if standing.slot else ""
+    return f"version {standing.current}{slot}"
+
+
+def following(standing: Standing) -> str:
+    """Say when the next rotation is scheduled."""
+    if standing.overdue_since:
+        return f"overdue since {moment(standing.overdue_since, standing.now)}"
+    schedule = standing.secret.schedule
+    return moment(schedule.next_time, standing.now) if schedule else "no schedule"
+
+
+def last(standing: Standing) -> str:
+    """Say what the last rotation did."""
+    receipt = standing.state.receipt if standing.state else None
+    return _outcome(receipt, standing.now) if receipt else "never"
+
+
+def attention(standing: Standing) -> str:
+    """Say what a person must do; empty when nothing."""
+    block = standing.block
+    said = [str(fault) for fault in standing.faults]
+    if not said and block:
+        since = moment(block.since, standing.now)
+        said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, standing)}"]
+    return "; ".join(printable(each) for each in said)
+
+
+def next_step(block: Block, standing: Standing) -> str:
+    """Say how a blocked secret goes on, once the cause is mended."""
+    if block.reason == PolicyError.reason:
+        return f"then: rotation policy apply {standing.short} FILE"
+    if block.reason == StateError.reason:
+        return f"after that: rotation unblock {standing.short}"
+    return f"when that is mended: rotation unblock {standing.short}"
+
+
+def details(standing: Standing) -> Iterator[str]:
+    """Yield everything about one secret, a line each."""
+    yield f"{standing.short}: {stands(standing)}; {in_force(standing)}"
+    if todo := attention(standing):
+        yield f"  blocked {todo}" if standing.block and not standing.faults else f"  faulty: {todo}"
+    record = standing.state.record if standing.state else None
+    if record is not None:
+        asked = f" by {printable(record.requested_by)}" if record.requested_by else ""
+        why = f": {printable(record.reason)}" if record.reason else ""
+        yield f"  rotation {record.id}, {record.mode.value}, asked{asked}{why}"
+        if record.note:
+            yield f"  waits because: {printable(record.note)}"
+        if record.again:
+            again = record.again
+            yield f"  pending: {again.mode.value} request of {_who(again.requested_by)}"
+    yield f"  last: {last(standing)}"
+    yield f"  next: {following(standing)}"
+
+
+def moment(time: datetime, now: datetime) -> str:
+    """Spell a time, and how far from now it is."""
+    distance = abs(time - now)
+    near = format_duration(_rounded(distance))
+    return f"{time:%Y-%m-%d %H:%M:%SZ} ({f'in {near}' if time >= now else f'{near} ago'})"
+
+
+def _outcome(receipt: Receipt, now: datetime) -> str:
+    why = f": {printable(receipt.why)}" if receipt.why else ""
+    return f"{receipt.outcome} {moment(receipt.settled_at, now)}{why}"
+
+
+def _who(name: str) -> str:
+    return printable(name) if name else "somebody"
+
+
+def _rounded(length: timedelta) -> timedelta:
+    """Leave out what does not matter at that distance."""
+    for step in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
+        if length >= step * 2:
+            return length - length % (step / (24 if step.days else 60))
+    return length
