@@ -123,9 +123,14 @@ def _new_client(timeout: float) -> "PublisherClient":
 def _is_passing(error: Exception) -> bool:
     from google.api_core import exceptions  # noqa: PLC0415 - rule 1
 
-    return isinstance(
-        error, exceptions.ServerError | exceptions.TooManyRequests | exceptions.Aborted
+    # An expired token is renewed by the next attempt.
+    passing = (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.Aborted,
+        exceptions.Unauthorized,
     )
+    return isinstance(error, passing)
 
 
 def _translate(error: Exception, topic: str) -> RotationError:
@@ -140,7 +145,7 @@ def _translate(error: Exception, topic: str) -> RotationError:
             grant = f"gcloud pubsub topics add-iam-policy-binding {name}"
             role = "--member=serviceAccount:CALLER --role=roles/pubsub.publisher"
             return AccessDeniedError(said, remedy=f"run: {grant} {role}")
-        case exceptions.ClientError() if not isinstance(error, exceptions.TooManyRequests):
+        case exceptions.ClientError():
             return PermanentError(said)
         case _:
             return TemporaryError(said)

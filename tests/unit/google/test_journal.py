@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -88,12 +89,29 @@ def test_the_default_stream_is_standard_output_of_the_moment(
     assert json.loads(capsys.readouterr().out)["message"] == "hello"
 
 
+class SlowStream(io.StringIO):
+    """Lets other threads in while it writes, and notices them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writers = 0
+        self.overlaps = 0
+
+    def write(self, text: str) -> int:
+        self.writers += 1
+        self.overlaps += self.writers > 1
+        time.sleep(0.0001)
+        written = super().write(text)
+        self.writers -= 1
+        return written
+
+
 def test_threads_do_not_mix_their_lines() -> None:
-    stream = io.StringIO()
+    stream = SlowStream()
     journal = CloudJournal(stream)
 
     def write() -> None:
-        for number in range(200):
+        for number in range(50):
             journal.note("INFO", "x" * 500, number=number)
 
     threads = [threading.Thread(target=write) for _ in range(4)]
@@ -101,7 +119,8 @@ def test_threads_do_not_mix_their_lines() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(lines(stream)) == 800
+    assert len(lines(stream)) == 200
+    assert stream.overlaps == 0
 
 
 def fail_with_a_local_variable() -> None:

@@ -135,7 +135,9 @@ def test_a_refusal_is_permanent_and_sent_once(
     assert len(topic.requests) == 1
 
 
-@pytest.mark.parametrize("code", [CODE.UNAVAILABLE, CODE.RESOURCE_EXHAUSTED, CODE.INTERNAL])
+@pytest.mark.parametrize(
+    "code", [CODE.UNAVAILABLE, CODE.RESOURCE_EXHAUSTED, CODE.INTERNAL, CODE.UNAUTHENTICATED]
+)
 def test_a_failure_that_lasts_is_temporary(topic: ScriptedTopic, code: grpc.StatusCode) -> None:
     topic.answers = [code]
     publisher = PubSubPublisher(TOPIC, timeout=0.8)
@@ -157,3 +159,8 @@ def test_a_process_that_publishes_nothing_never_loads_the_client() -> None:
         "sys.exit(bool({'grpc', 'google.cloud.pubsub_v1', 'google.auth'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_topic_names_the_setting() -> None:
+    with pytest.raises(PermanentError, match="set ROTATION_TOPIC"):
+        PubSubPublisher("").publish([{"a": "b"}])

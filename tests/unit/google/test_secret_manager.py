@@ -365,7 +365,7 @@ def test_adding_to_a_silent_service_is_unknown_and_never_repeated(
     service: ScriptedService, impatient: SecretManager
 ) -> None:
     service.script("AddSecretVersion", service.hold)
-    with pytest.raises(UnknownOutcomeError):
+    with pytest.raises(UnknownOutcomeError, match="DEADLINE_EXCEEDED"):
         impatient.add_version(NAME, Payload(b"x"))
     assert service.calls == {"AddSecretVersion": 1}
 
