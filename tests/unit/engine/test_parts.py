@@ -1,0 +1,89 @@
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from rotation.engine.crashpoints import CrashPoint, armed, never
+from rotation.engine.gather import Threads
+from rotation.engine.pool import SIZE, IssuerPool
+from rotation.model.names import SecretName
+from rotation.model.payload import Payload
+from rotation.model.policy import PluginChoice
+from rotation.ports.issuer import IssuerEnvironment
+
+from .world import MemoryIssuer, MemorySettings
+
+NAME = SecretName("123", "app")
+
+
+def test_calls_run_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=10)
+    threads = Threads(2)
+    assert len(threads([both.wait, both.wait])) == 2
+    threads.close()
+
+
+def test_first_error_in_order_is_raised_after_all_have_ended() -> None:
+    ended = []
+
+    def fail(name: str) -> None:
+        ended.append(name)
+        raise ValueError(name)
+
+    threads = Threads(2)
+    with pytest.raises(ValueError, match="first"):
+        threads([lambda: fail("first"), lambda: fail("second")])
+    assert sorted(ended) == ["first", "second"]
+    threads.close()
+
+
+def test_unarmed_crash_points_do_nothing() -> None:
+    never(CrashPoint.MINTED)
+
+
+def test_armed_crash_point_interrupts_once(tmp_path: Path) -> None:
+    stopped = []
+    reach = armed("minted:stop", tmp_path / "marker")
+    child = os.fork()
+    if child == 0:
+        reach(CrashPoint.CLAIMED)
+        reach(CrashPoint.MINTED)
+        reach(CrashPoint.MINTED)
+        os._exit(7)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    stopped.append(os.WIFSTOPPED(status))
+    os.kill(child, signal.SIGCONT)
+    _, status = os.waitpid(child, 0)
+    assert stopped == [True]
+    assert os.waitstatus_to_exitcode(status) == 7
+
+
+@pytest.mark.parametrize("spec", ["nowhere:kill", "minted:explode", "minted"])
+def test_faulty_crash_point_is_refused(spec: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere|explode|''"):
+        armed(spec, tmp_path / "marker")
+
+
+def pool() -> IssuerPool:
+    environment = IssuerEnvironment(lambda _: Payload(b"{}"), lambda: "")
+    return IssuerPool({"memory": MemoryIssuer}, environment)
+
+
+def test_issuer_is_kept_for_the_same_policy_and_made_anew_for_another() -> None:
+    issuers, choice = pool(), PluginChoice("memory", MemorySettings())
+    first = issuers.get(NAME, "policy", choice)
+    assert issuers.get(NAME, "policy", choice) is first
+    assert issuers.get(NAME, "another policy", choice) is not first
+    issuers.close()
+
+
+def test_pool_keeps_so_many_and_closes_the_oldest() -> None:
+    issuers, choice, closed = pool(), PluginChoice("memory", MemorySettings()), []
+    oldest = issuers.get(NAME, "0", choice)
+    oldest.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    for number in range(SIZE):
+        issuers.get(NAME, f"policy {number}", choice)
+    assert closed == [True]
+    issuers.close()
