@@ -42,6 +42,10 @@ class Services:
     secret_manager_grpc: str
     #: Base URL for gcloud and other REST clients, without a trailing slash.
     secret_manager_rest: str
+    #: The same secrets by a second door with counters and failures of its own, so that what the
+    #: function calls can be told from what consumers call.
+    consumer_grpc: str
+    consumer_rest: str
     pubsub_grpc: str
     pubsub_rest: str
 
@@ -83,6 +87,7 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
         )
         stack.callback(store.close)
         secrets = await stack.enter_async_context(SecretManagerServer(store))
+        consumers = await stack.enter_async_context(SecretManagerServer(store))
         pubsub = await stack.enter_async_context(
             PubSubServer(broker, first_window=options.first_window)
         )
@@ -95,6 +100,8 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             broker=broker,
             secret_manager_grpc=secrets.grpc_address,
             secret_manager_rest=secrets.rest_url,
+            consumer_grpc=consumers.grpc_address,
+            consumer_rest=consumers.rest_url,
             pubsub_grpc=emulator or pubsub.grpc_address,
             pubsub_rest=pubsub_rest,
         )

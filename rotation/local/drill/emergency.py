@@ -1,0 +1,156 @@
+"""The emergency: the credential in force has leaked and must die now.
+
+What fails here fails on purpose: sessions of the leaked credential are ended.  It is counted
+apart from everything else.
+"""
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final, Self
+
+import psycopg
+
+from rotation.local.drill.director import Director, Stopwatch, in_columns
+from rotation.local.drill.narrator import DrillError
+from rotation.local.drill.world import World
+
+#: Within this many seconds a leaked credential has to be refused, on a busy machine too.
+LIMIT: Final = 10.0
+_KNOCK_EVERY: Final = 0.02
+_REFUSALS: Final = ("authentication failed", "not permitted to log in")
+
+
+class Intruder:
+    """Somebody who has the leaked credential: holds a session and logs in again and again."""
+
+    def __init__(self, world: World, version: int) -> None:
+        self._world, self._version = world, version
+        self._refused = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._knock, name="intruder", daemon=True)
+        self._session = world.log_in(version)
+        self.refused_at = 0.0
+        self.logins = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(psycopg.Error):
+            self._session.close()
+
+    def await_refusal(self) -> float:
+        """Return the monotonic time of the first refusal."""
+        if not self._refused.wait(60):
+            raise DrillError("the leaked credential still logs in after 60 s")
+        return self.refused_at
+
+    def is_out(self) -> bool:
+        """Whether the session that was open has been ended."""
+        try:
+            self._session.execute("SELECT 1")
+        except psycopg.Error:
+            return True
+        return False
+
+    def still_refused(self) -> bool:
+        """Whether one more login is refused."""
+        try:
+            self._world.log_in(self._version).close()
+        except psycopg.OperationalError as error:
+            return is_refusal(error)
+        return False
+
+    def _knock(self) -> None:
+        while not self._stop.wait(_KNOCK_EVERY):
+            try:
+                self._world.log_in(self._version).close()
+            except psycopg.OperationalError as error:
+                if is_refusal(error):
+                    self.refused_at = time.monotonic()
+                    self._refused.set()
+                    return
+            else:
+                self.logins += 1
+
+
+@dataclass(frozen=True)
+class _Before:
+    version: int
+    slot: str
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the server said no, rather than nobody answered."""
+    return any(words in str(error) for words in _REFUSALS)
+
+
+def emergency(director: Director) -> None:
+    """Ask for an emergency rotation and measure until the leaked credential is dead."""
+    director.scene("emergency: the credential in force has leaked")
+    world = director.world
+    before = _Before(world.current(), "")
+    before = _Before(before.version, str(world.payloads[before.version]["username"]))
+    failed_before = director.consumers.tally()
+    with Intruder(world, before.version) as intruder:
+        director.wait("a login with the leaked credential", lambda: intruder.logins > 0)
+        asked = time.monotonic()
+        director.publish(**world.request(mode="emergency", reason="leaked", requested_by="demo"))
+        seconds = intruder.await_refusal() - asked
+        director.await_phase("destroying")
+        director.counted("emergency")
+        _claim_dead(director, intruder, before, seconds)
+    _claim_recovered(director, before.version + 1)
+    director.findings.emergency = director.consumers.tally() - failed_before
+    _clean_up(director, before.version)
+
+
+def _claim_dead(director: Director, intruder: Intruder, before: _Before, seconds: float) -> None:
+    director.findings.refused_after = seconds
+    director.claim(
+        f"the leaked credential is refused within {LIMIT:.0f} s of the request",
+        f"{seconds:.2f} s after it was published",
+        held=seconds <= LIMIT and intruder.still_refused(),
+    )
+    sessions = {each["slot"]: each["sessions"] for each in director.world.slots()}
+    director.claim(
+        "its sessions are ended",
+        f"sessions: {in_columns(sessions)}",
+        held=intruder.is_out() and sessions[before.slot] == 0,
+    )
+
+
+def _claim_recovered(director: Director, version: int) -> None:
+    """Await the consumers; those that follow a name need one retry, pinned ones a deployment."""
+    director.await_moved(version, pinned=False)
+    streaks = [
+        each.report.longest_streak
+        for each in director.consumers.reports()
+        if each.binding != "pinned"
+    ]
+    director.claim(
+        "every consumer of current and latest is back with its first retry",
+        f"most failures in a row: {max(streaks)}",
+        held=max(streaks) <= 1,
+    )
+    watch = Stopwatch()
+    director.deploy(version)
+    director.await_moved(version, pinned=True)
+    director.line(f"pinned consumers are back {watch.seconds:.1f} s after their deployment")
+
+
+def _clean_up(director: Director, leaked: int) -> None:
+    before = director.consumers.tally()
+    director.settle("destroying")
+    states = director.world.versions()
+    director.claim(
+        "the leaked version is destroyed",
+        ", ".join(f"{number} {state.lower()}" for number, state in states.items()),
+        held=states[leaked] == "DESTROYED" and states[leaked + 1] == "ENABLED",
+    )
+    director.claim_unnoticed("the time after the emergency", before)
