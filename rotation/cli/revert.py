@@ -68,8 +68,12 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
     if receipt and receipt.id == mine:
         if receipt.outcome == "rotated":
             return _too_late(receipt.current)
-        forgotten = f"; version {receipt.previous} is disabled" if receipt.previous else ""
-        return Verdict(receipt.outcome, f"version {receipt.current} is in force again{forgotten}")
+        told = f"version {receipt.current} is in force again"
+        if receipt.previous:
+            told += f"; version {receipt.previous} is disabled"
+        if state.record:
+            told += f"; rotation {state.record.id}, asked for meanwhile, has begun"
+        return Verdict(receipt.outcome, told)
     if state.record and state.record.id == mine and state.record.revoked_at:
         return _too_late(state.record.next)
     return None

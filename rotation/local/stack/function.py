@@ -82,6 +82,8 @@ class FunctionProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        # For whoever finds this process after its stack was killed.
+        self.log.with_suffix(".pid").write_text(f"{self._process.pid}\n", encoding="ascii")
         self._await_listening()
 
     def kill(self) -> None:

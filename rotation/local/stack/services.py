@@ -58,7 +58,7 @@ class Services:
         try:
             self.broker.set_push_config(options.subscription_name, push)
         except StatusError:
-            self.broker.create_subscription(_subscription(options, push))
+            self.broker.create_subscription(push_subscription(options, push))
 
 
 @asynccontextmanager
@@ -107,7 +107,8 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
         )
 
 
-def _subscription(options: StackOptions, push: types.PushConfig) -> types.Subscription:
+def push_subscription(options: StackOptions, push: types.PushConfig) -> types.Subscription:
+    """Return the subscription that wakes the function."""
     shortest, longest = options.backoff
     return types.Subscription(
         name=options.subscription_name,

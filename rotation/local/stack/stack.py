@@ -20,7 +20,10 @@ import httpx
 from rotation.local.background import Background, serve_in_background
 from rotation.local.postgres.rotatable import create_rotatable_database
 from rotation.local.postgres.server import PostgresServer
+from rotation.local.pubsub.forward import ForwardingPublisher
 from rotation.local.secretmanager.controls import Controls
+from rotation.local.stack.emulator import create_topics, subscribe
+from rotation.local.stack.folder import exclusive, kept_port
 from rotation.local.stack.function import FunctionProcess
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
@@ -54,6 +57,8 @@ class Stack:
             self.folder = self._make_folder(parts)
             # Before gRPC's threads exist: starting a process beside them makes it complain.
             self.postgres = parts.enter_context(self._make_postgres())
+            if self._emulator:
+                create_topics(self._emulator, self.options)
             self._background = parts.enter_context(
                 serve_in_background(lambda: services(self.options, self.folder, self._emulator))
             )
@@ -64,9 +69,12 @@ class Stack:
                 workers=self.options.workers,
                 threads=self.options.threads,
             )
-            self._background.call(
-                lambda running: running.subscribe(self.options, self.function.url)
-            )
+            if self._emulator:
+                subscribe(self._emulator, self.options, self.function.url)
+            else:
+                self._background.call(
+                    lambda running: running.subscribe(self.options, self.function.url)
+                )
             parts.callback(self.function.stop)
             self.function.start()
             self._parts = parts.pop_all()
@@ -97,7 +105,11 @@ class Stack:
 
     def publish(self, **attributes: str) -> None:
         """Publish one attribute-only message to the rotation topic."""
-        self._running.call(lambda running: running.broker.publish(self.topic, attributes, None))
+        if self._emulator:
+            with ForwardingPublisher(self._emulator) as publisher:
+                publisher.publish(self.topic, attributes, None)
+        else:
+            self._running.call(lambda running: running.broker.publish(self.topic, attributes, None))
 
     def backlog(self) -> int:
         """Return how many deliveries to the function are still owed."""
@@ -179,7 +191,9 @@ class Stack:
     def _make_folder(self, parts: ExitStack) -> Path:
         if self.options.data_dir is not None:
             self.options.data_dir.mkdir(parents=True, exist_ok=True)
-            return self.options.data_dir.resolve()
+            folder = self.options.data_dir.resolve()
+            parts.enter_context(exclusive(folder))
+            return folder
         folder = Path(tempfile.mkdtemp(prefix="rotation-"))
         parts.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)  # PostgreSQL may have to run as another user
@@ -191,6 +205,7 @@ class Stack:
             bindir=self.options.bindir,
             tls=self.options.tls,
             settings={"fsync": "off", **self.options.postgres_settings},
+            port=kept_port(self.folder),
         )
 
 
