@@ -126,6 +126,24 @@ class Scene:
     def await_idle(self, seconds: float = PATIENCE) -> None:
         wait_until(self.idle, "all deliveries are answered", seconds)
 
+    def resting(self) -> bool:
+        """Whether no delivery is on its way, though refused ones may wait to come again."""
+
+        def look(running: Any) -> bool:
+            waiting = running.broker.backlog()[self.stack.options.subscription_name]
+            (queue,) = (
+                queue
+                for _, queue in running.broker.queues()
+                if queue.name == self.stack.options.subscription_name
+            )
+            due = queue.next_delivery()
+            return not waiting["outstanding"] and (due is None or due > running.broker.now())
+
+        return self.call(look)
+
+    def await_resting(self) -> None:
+        wait_until(self.resting, "no delivery is on its way")
+
     def sweep(self) -> None:
         self.stack.publish(eventType="ROTATION_SWEEP")
 
@@ -158,28 +176,27 @@ class Scene:
         )
         return answer.status_code
 
-    @contextmanager
-    def function_with(self, **environment: str) -> Iterator[None]:
-        """Run the function with another environment for a while."""
+    def restart(self, **environment: str) -> None:
+        """Start the function anew, with more environment."""
         self.await_idle()
         self.stack.function.stop()
         self.stack.function.start(**environment)
-        try:
-            yield
-        finally:
-            self.stack.function.stop()
-            self.stack.function.start()
 
     @contextmanager
     def interrupted_at(self, point: str, action: str = "kill") -> Iterator[Path]:
-        """Run the function so that it is interrupted once at a crash point; yields the marker."""
+        """Run the function so that it is interrupted once at a crash point; yields the marker.
+
+        With the marker there, the process is like any other: it need not be started again.
+        """
         marker = self.stack.folder / f"fired-{next(self._markers)}"
-        environment = {
-            "ROTATION_CRASH_AT": f"{point}:{action}",
-            "ROTATION_CRASH_MARKER": str(marker),
-        }
-        with self.function_with(**environment):
+        self.restart(
+            ROTATION_CRASH_AT=f"{point}:{action}",
+            ROTATION_CRASH_MARKER=str(marker),
+        )
+        try:
             yield marker
+        finally:
+            marker.touch()
 
     def name(self) -> str:
         """Return a name for one more secret."""

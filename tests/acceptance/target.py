@@ -1,7 +1,6 @@
 """One secret under rotation, its database, and what a consumer and a sceptic can see of them."""
 
 import json
-import time
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -270,19 +269,13 @@ class Target:
             beat: Called before each step, so that a consumer gets to look in between.
         """
         for _ in range(40):
-            self.pause()
+            self.scene.await_resting()
             if self.phase == "settled":
                 return
             if beat is not None:
                 beat()
             self.move_on()
         raise AssertionError(f"{self.id} never settles: {self.log()[-3:]}")
-
-    def pause(self, seconds: float = 2.0) -> None:
-        """Wait until no delivery is on its way, or its worker is clearly dead."""
-        ends = time.monotonic() + seconds
-        while not self.scene.idle() and time.monotonic() < ends:
-            time.sleep(0.02)
 
     def _wait(self, seen: Any, what: str) -> Any:
         try:
