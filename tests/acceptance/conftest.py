@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.evidence import Evidence
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import Scene, opened, options
+from tests.acceptance.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
 from tests.acceptance.target import Target
 
 _EVIDENCE = Evidence()
@@ -30,7 +30,8 @@ def evidence() -> Evidence:
 
 @pytest.fixture(scope="session")
 def scene(evidence: Evidence) -> Iterator[Scene]:
-    with opened(options(), evidence) as running:
+    served = {"ROTATION_PROJECTS": f"{PROJECT},{PROJECT_NUMBER}"}
+    with opened(options(function_environment=served), evidence) as running:
         yield running
 
 

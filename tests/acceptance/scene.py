@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from tests.acceptance.evidence import Evidence
 PATIENCE = 20.0
 
 PROJECT = "demo-project"
+PROJECT_NUMBER = 123456789012
 POSTGRES = {
     "log_statement": "all",
     "log_connections": "on",
@@ -163,9 +164,11 @@ class Scene:
         self.await_idle()
         self.controls.reset_calls()
 
-    def deliver(self, message_id: str = "by-hand", **attributes: str) -> int:
+    def deliver(
+        self, message_id: str = "by-hand", at: datetime | None = None, **attributes: str
+    ) -> int:
         """Post one message to the function directly; return the HTTP status."""
-        stamp = self.stack.services.clock.now().isoformat().replace("+00:00", "Z")
+        stamp = (at or self.stack.services.clock.now()).isoformat().replace("+00:00", "Z")
         message = {"attributes": attributes, "messageId": message_id, "publishTime": stamp}
         return self.post(json.dumps({"message": message}).encode())
 

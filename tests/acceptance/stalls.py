@@ -39,3 +39,18 @@ def straggling(target: Target) -> Iterator[None]:
             target.scene.await_idle()
             assert target.refused(payload)
             yield
+
+
+def settle_by_hand(target: Target, beat: Callable[[], None]) -> None:
+    """Let all the time pass that the rotation takes, without Pub/Sub.
+
+    Pub/Sub would send some of its requests over connections to the stopped process.
+    """
+    for _ in range(20):
+        if target.phase == "settled":
+            return
+        beat()
+        target.skip_wait()
+        wake = {"eventType": "ROTATION_WAKE", "secretId": target.name}
+        assert target.scene.deliver(**wake) == 204
+    raise AssertionError(f"{target.id} never settles: {target.log()[-3:]}")

@@ -94,6 +94,13 @@ class Target:
             request={"secret": changed, "update_mask": {"paths": list(maps)}}
         )
 
+    def set_topic(self) -> None:
+        """Have every write published to the function's own topic."""
+        changed = {"name": self.name, "topics": [{"name": self.scene.stack.topic}]}
+        self.scene.client.update_secret(
+            request={"secret": changed, "update_mask": {"paths": ["topics"]}}
+        )
+
     def set_policy(self, **changes: Any) -> None:
         self.policy = {**self.policy, **changes}
         self.edit(annotations={"rotation.policy": json.dumps(self.policy)})
@@ -249,16 +256,20 @@ class Target:
         self._wait(lambda: self.current != before, f"{self.id} has a new current version")
         self.scene.await_idle()
 
-    def move_on(self) -> None:
-        """Let the time pass that the secret waits for, and wait until something was done."""
-        before = self.secret.etag
-        wakes = [
+    def skip_wait(self) -> None:
+        """Move the clock to where a wait, or a dead worker's lease, is over."""
+        ends = [
             float(self.labels[key])
             for key in ("rotation_wake_at", "rotation_lease_until")
             if key in self.labels
         ]
+        self.scene.advance(seconds=max([0.0, *(end - self.scene.now for end in ends)]) + 1)
+
+    def move_on(self) -> None:
+        """Let the time pass that the secret waits for, and wait until something was done."""
+        before = self.secret.etag
         self.scene.evidence.add_processes()
-        self.scene.advance(seconds=max(0.0, *wakes, 0.0) - self.scene.now + 1 if wakes else 1)
+        self.skip_wait()
         self.scene.sweep()
         self._wait(lambda: self.secret.etag != before, f"{self.id} moves on from {self.phase}")
 
