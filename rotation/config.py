@@ -42,6 +42,8 @@ class Settings:
     secret_manager_rest: str = ""
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
+    #: Where an embedded stack's function listens; set only by that stack's own variables.
+    function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
     budget: timedelta = timedelta(seconds=480)
     sweep_every: timedelta = timedelta(seconds=300)
@@ -83,6 +85,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),

@@ -3,7 +3,8 @@
 1. The variables are told, and the file written, when everything answers; not before.
 2. SIGINT, SIGTERM and SIGHUP end it in order; that is its normal end, exit code 0.
 3. The database's password is never printed: the file has it, and so has the folder.
-4. A ``PUBSUB_EMULATOR_HOST`` that is set is used instead of our own Pub/Sub.
+4. A ``PUBSUB_EMULATOR_HOST`` that is set is used instead of our own Pub/Sub, unless it came
+   from the file of another stack: two functions behind one subscription would share its wake-ups.
 """
 
 import signal
@@ -95,7 +96,7 @@ def _serve(
     from rotation.local.stack import Stack  # noqa: PLC0415 - the extra [local]
 
     try:
-        with Stack(options, emulator=context.settings.pubsub_emulator) as stack:
+        with Stack(options, emulator=_emulator(context)) as stack:
             if sample and not end.is_set():
                 _create_sample(stack)
             if file and not end.is_set():
@@ -108,6 +109,11 @@ def _serve(
     finally:
         _remove(file)
     context.say("stopped")
+
+
+def _emulator(context: Context) -> str:
+    settings = context.settings
+    return "" if settings.function_url else settings.pubsub_emulator
 
 
 def _options(data_dir: Path | None, project: str, lease: int, **more: Any) -> "StackOptions":  # noqa: ANN401
@@ -159,7 +165,7 @@ def _lines(
     yield from (f"  {name}={text}" for name, text in shown.items())
     yield f"  {_PASSWORD} is the text in {password}"
     yield f"the function's log: {stack.function.log}"
-    if context.settings.pubsub_emulator:
+    if _emulator(context):
         yield "Pub/Sub is the one that PUBSUB_EMULATOR_HOST names"
     if file:
         yield f"in another shell: . {file}; rotation status"
