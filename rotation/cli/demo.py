@@ -1,26 +1,27 @@
 """The command ``demo``: the product's job, live, on the embedded stack.
 
 1. Exit codes: 0 every claim held; 1 one did not, or the stack did not start; 130 interrupted.
+   However it ends, everything is ended and removed first.
 2. The story goes to standard output; with ``--json`` to standard error, and one object follows
    on standard output.
 3. Colours are for terminals only.
 """
 
-import json
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import click
 
+from rotation.cli.context import Context, json_option
+from rotation.cli.failures import NO, OK
 from rotation.engine import codec
 from rotation.local.drill import Claim, DrillOptions, Summary, run_drill
-from rotation.model.errors import RotationError
 
-_INTERRUPTED = 130
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Teller:
@@ -67,33 +68,32 @@ class _Teller:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 @click.option("--keep", is_flag=True, help="Keep the folder with all state and logs.")
-def demo(*, as_json: bool, keep: bool) -> None:
+@json_option
+@click.pass_context
+def demo(ctx: click.Context, /, *, keep: bool) -> None:
     """Rotate under load, kill, collide and revoke, and check every claim.
 
-    Starts the embedded stack in a folder of its own and eight consumer processes; ends and removes
-    everything.  Takes about a minute.
+    Starts the embedded stack and eight consumer processes on this machine, and ends and removes
+    everything. Takes about a minute.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    context = ctx.ensure_object(Context)
+    for number in _ENDS:
+        signal.signal(number, _interrupt)
     folder = _kept_folder() if keep else None
-    teller = _Teller(to_stderr=as_json)
-    try:
-        summary = run_drill(teller, DrillOptions(codec.POLICY, folder))
-    except RotationError as error:
-        raise click.ClickException(str(error)) from None
-    except KeyboardInterrupt:
-        click.echo("interrupted; everything is ended", err=True)
-        sys.exit(_INTERRUPTED)
+    teller = _Teller(to_stderr=context.json)
+    summary = run_drill(teller, DrillOptions(codec.POLICY, folder))
     teller.summary(summary)
     if folder is not None:
-        click.echo(f"kept, with the passwords of this demo in it: {folder}", err=as_json)
-    if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=2))
-    sys.exit(0 if summary.held else 1)
+        click.echo(f"kept, with the passwords of this demo in it: {folder}", err=context.json)
+    if context.json:
+        context.answer(summary.as_json(), "")
+    ctx.exit(OK if summary.held else NO)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
     raise KeyboardInterrupt
 
 

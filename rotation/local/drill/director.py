@@ -25,7 +25,7 @@ _WAITS: Final = {
     "observing": OBSERVE / 4 + _ROUNDING,
     "destroying": DESTROY_AFTER + _ROUNDING,
 }
-_TOLD: Final = frozenset({"NOTICE", "WARNING", "ERROR", "CRITICAL"})
+_ALARMS: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 #: Calls of the sweep, which serves all secrets at once.
 _SWEEP: Final = "ListSecrets"
 
@@ -53,6 +53,8 @@ class Director:
         self.findings = Findings()
         self._narrator = narrator
         self._log = FunctionLog(world.stack.function.log, self._tell)
+        self._warned: set[str] = set()
+        self._is_brief = False
 
     def scene(self, title: str) -> None:
         """Begin a scene."""
@@ -82,8 +84,7 @@ class Director:
         self.claim(f"nobody noticed {during}", detail, held=did.queries > 0 and not did.failures)
 
     def publish(self, **attributes: str) -> None:
-        """Publish one message to the function's topic; calls are counted from here."""
-        self.count_from_here()
+        """Publish one message to the function's topic."""
         self.world.stack.publish(**attributes)
 
     def count_from_here(self) -> None:
@@ -101,7 +102,8 @@ class Director:
     def move_clock(self, step: timedelta) -> None:
         """Move the clock of Secret Manager, Pub/Sub and the function."""
         self.world.stack.advance(step)
-        self.line(f"the clock moves {in_words(step)}")
+        if not self._is_brief:
+            self.line(f"the clock moves {in_words(step)}")
 
     def await_phase(self, *phases: str, seconds: float = 60.0) -> Entry:
         """Tell what the function does until it has reached one of the phases."""
@@ -128,19 +130,29 @@ class Director:
 
         who = "all consumers" if pinned else "consumers of current and latest"
         seconds = await_that(f"{who} moving to version {version}", moved)
-        self.line(f"{who} use version {version}, {seconds:.1f} s after they were looked at")
+        self.line(f"{who} use version {version}, {seconds:.1f} s later")
 
     def deploy(self, version: int) -> None:
         """Deploy a version number to the pinned consumers."""
         self.consumers.deploy(version)
         self.line(f"version {version} is deployed to the pinned consumers")
 
-    def settle(self, since: str = "soaking") -> None:
-        """Move the clock from wait to wait until the rotation has settled."""
-        phase = since
+    def settle(self, since: str = "soaking", *, brief: bool = False) -> None:
+        """Move the clock from wait to wait until the rotation has settled.
+
+        Args:
+            since: Phase that waits now.
+            brief: Tell only the beginning, the end and what goes wrong.
+        """
+        phase, began = since, self.world.now()
+        self._is_brief = brief
         while phase != "settled":
             self.move_clock(_WAITS[phase])
             phase = reached(self.await_phase(*_WAITS, "settled"))
+        self._is_brief = False
+        if brief:
+            passed = in_words(self.world.now() - began)
+            self.line(f"the clock moves {passed}, wait by wait; function: {since} -> settled")
 
     def wait(self, what: str, condition: Callable[[], bool], seconds: float = 30.0) -> float:
         """Wait for a condition and tell meanwhile what the function does."""
@@ -152,8 +164,13 @@ class Director:
         return await_that(what, look, seconds)
 
     def _tell(self, entry: Entry) -> None:
-        if entry.get("severity") in _TOLD:
-            self.line(f"function: {entry['message']}{_in_detail(entry)}")
+        text, severity = str(entry["message"]), entry.get("severity")
+        if severity in _ALARMS and text not in self._warned:
+            # The same complaint comes with every delivery.
+            self._warned.add(text)
+            self.line(f"function: {text}")
+        elif severity == "NOTICE" and not self._is_brief:
+            self.line(f"function: {text}{_in_detail(entry)}")
 
     def _kinds(self) -> str:
         kinds: dict[str, int] = {}
@@ -189,7 +206,7 @@ def in_words(step: timedelta) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "a few seconds"
 
 
-def in_columns(calls: dict[str, Any]) -> str:
+def by_method(calls: dict[str, Any]) -> str:
     """Spell calls by method."""
     return ", ".join(f"{method} {count}" for method, count in sorted(calls.items())) or "none"
 

@@ -7,12 +7,11 @@ apart from everything else.
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
 from typing import Final, Self
 
 import psycopg
 
-from rotation.local.drill.director import Director, Stopwatch, in_columns
+from rotation.local.drill.director import Director, by_method
 from rotation.local.drill.narrator import DrillError
 from rotation.local.drill.world import World
 
@@ -79,12 +78,6 @@ class Intruder:
                 self.logins += 1
 
 
-@dataclass(frozen=True)
-class _Before:
-    version: int
-    slot: str
-
-
 def is_refusal(error: psycopg.Error) -> bool:
     """Whether the server said no, rather than nobody answered."""
     return any(words in str(error) for words in _REFUSALS)
@@ -94,23 +87,23 @@ def emergency(director: Director) -> None:
     """Ask for an emergency rotation and measure until the leaked credential is dead."""
     director.scene("emergency: the credential in force has leaked")
     world = director.world
-    before = _Before(world.current(), "")
-    before = _Before(before.version, str(world.payloads[before.version]["username"]))
-    failed_before = director.consumers.tally()
-    with Intruder(world, before.version) as intruder:
+    leaked, before = world.current(), director.consumers.tally()
+    with Intruder(world, leaked) as intruder:
         director.wait("a login with the leaked credential", lambda: intruder.logins > 0)
+        director.line(f"somebody else logs in with version {leaked} and keeps a session")
+        director.count_from_here()
         asked = time.monotonic()
         director.publish(**world.request(mode="emergency", reason="leaked", requested_by="demo"))
         seconds = intruder.await_refusal() - asked
         director.await_phase("destroying")
         director.counted("emergency")
-        _claim_dead(director, intruder, before, seconds)
-    _claim_recovered(director, before.version + 1)
-    director.findings.emergency = director.consumers.tally() - failed_before
-    _clean_up(director, before.version)
+        _claim_dead(director, intruder, leaked, seconds)
+    _claim_recovered(director, leaked + 1)
+    director.findings.emergency = director.consumers.tally() - before
+    _clean_up(director, leaked)
 
 
-def _claim_dead(director: Director, intruder: Intruder, before: _Before, seconds: float) -> None:
+def _claim_dead(director: Director, intruder: Intruder, leaked: int, seconds: float) -> None:
     director.findings.refused_after = seconds
     director.claim(
         f"the leaked credential is refused within {LIMIT:.0f} s of the request",
@@ -118,10 +111,11 @@ def _claim_dead(director: Director, intruder: Intruder, before: _Before, seconds
         held=seconds <= LIMIT and intruder.still_refused(),
     )
     sessions = {each["slot"]: each["sessions"] for each in director.world.slots()}
+    slot = str(director.world.payloads[leaked]["username"])
     director.claim(
         "its sessions are ended",
-        f"sessions: {in_columns(sessions)}",
-        held=intruder.is_out() and sessions[before.slot] == 0,
+        f"sessions: {by_method(sessions)}",
+        held=intruder.is_out() and sessions[slot] == 0,
     )
 
 
@@ -138,15 +132,13 @@ def _claim_recovered(director: Director, version: int) -> None:
         f"most failures in a row: {max(streaks)}",
         held=max(streaks) <= 1,
     )
-    watch = Stopwatch()
     director.deploy(version)
     director.await_moved(version, pinned=True)
-    director.line(f"pinned consumers are back {watch.seconds:.1f} s after their deployment")
 
 
 def _clean_up(director: Director, leaked: int) -> None:
     before = director.consumers.tally()
-    director.settle("destroying")
+    director.settle("destroying", brief=True)
     states = director.world.versions()
     director.claim(
         "the leaked version is destroyed",

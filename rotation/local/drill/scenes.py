@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from rotation.local.drill.deliveries import Delivery, deliver_at_once, deliver_until_accepted
-from rotation.local.drill.director import Director, in_columns, reached
+from rotation.local.drill.director import Director, by_method, reached
 from rotation.local.drill.narrator import DrillError
 from rotation.local.drill.world import LEASE, SOAK
 
@@ -14,20 +14,23 @@ FEWEST_COLD: Final = 6
 #: Answer of the function that asks for another delivery.
 _AGAIN: Final = 503
 #: Stop moving the clock this long before a firing: no sweep shall be counted with it.
-_BEFORE: Final = timedelta(minutes=2)
+_BEFORE: Final = timedelta(minutes=1)
 
 
 def first_credential(director: Director) -> None:
     """Give the database its first credential, and the consumers their work."""
     director.scene("the first credential")
     world = director.world
+    director.count_from_here()
     director.publish(eventType="SECRET_ROTATE", secretId=world.secret)
     director.await_phase("settled")
     director.counted("first credential")
     current = world.current()
     states = world.versions()
     director.claim(
-        "the first rotation mints the first version", f"versions: {states}", held=current == 1
+        "the first rotation mints the first version",
+        f"versions: {_states(states)}",
+        held=current == 1,
     )
     if current != 1:
         raise DrillError("without a first credential there is nothing to rotate")
@@ -51,7 +54,7 @@ def schedule_fires(director: Director) -> None:
     total = sum(calls.values())
     director.claim(
         f"published with at most {FEWEST_COLD} calls of Secret Manager",
-        f"{total}: {in_columns(calls)}",
+        f"{total}: {by_method(calls)}",
         held=total <= FEWEST_COLD,
     )
     director.await_moved(version + 1, pinned=False)
@@ -69,6 +72,7 @@ def killed_in_the_middle(director: Director, marker: Path) -> None:
     function.start(ROTATION_CRASH_AT="added:kill", ROTATION_CRASH_MARKER=str(marker))
     workers = set(function.children())
     director.line("the function starts again, to be killed by SIGKILL once it has added a version")
+    director.count_from_here()
     director.publish(**world.request(mode="routine", reason="drill", requested_by="demo"))
     director.await_claimed()
     director.wait("the kill", marker.exists)
@@ -104,15 +108,16 @@ def deliveries_at_once(director: Director) -> None:
     director.count_from_here()
     world.publish_together(first, first, second)
     answers = deliver_at_once(url, posts)
-    director.line(f"4 requests posted at one moment beside 3 messages; answered {answers}")
     director.await_phase("soaking")
+    director.line(f"4 requests posted at one moment beside 3 messages; answered {answers}")
     for post, answer in zip(posts, answers, strict=True):
         if answer == _AGAIN:
             deliver_until_accepted(url, post)
     director.wait("the end of all deliveries", lambda: world.stack.backlog() == 0)
-    director.counted("7 deliveries at once")
+    calls = director.counted("7 deliveries at once")
+    director.line(f"together they cost {sum(calls.values())} calls: {by_method(calls)}")
     late = _late_repeat(director, posts[0])
-    director.claim("a late repeat costs one call", in_columns(late), held=late == {"GetSecret": 1})
+    director.claim("a late repeat costs one call", by_method(late), held=late == {"GetSecret": 1})
     _finish(director, version + 1)
     _claim_one_new(director, version)
     director.claim_unnoticed("the conflict", before)
@@ -154,7 +159,7 @@ def _finish(director: Director, version: int) -> None:
     director.await_moved(version, pinned=False)
     director.deploy(version)
     director.await_moved(version, pinned=True)
-    director.settle()
+    director.settle(brief=True)
 
 
 def _claim_one_new(director: Director, before: int) -> None:

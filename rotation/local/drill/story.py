@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+import psycopg
 
 from rotation.local.drill import leaks
 from rotation.local.drill.consumers import Consumers
 from rotation.local.drill.director import Director, Stopwatch
 from rotation.local.drill.emergency import emergency
 from rotation.local.drill.leaks import Place
-from rotation.local.drill.narrator import DrillError, Narrator
+from rotation.local.drill.narrator import Narrator
 from rotation.local.drill.scenes import (
     deliveries_at_once,
     first_credential,
@@ -28,6 +29,7 @@ from rotation.local.drill.scenes import (
 from rotation.local.drill.summary import Summary, summarize
 from rotation.local.drill.world import SLOTS, World, make_world, stack_options
 from rotation.local.stack import Stack
+from rotation.model.errors import RotationError
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,10 @@ def _play(director: Director, scenes: list[Callable[[], None]], seen: list[bytes
     for scene in scenes:
         try:
             scene()
-        except DrillError as error:
-            director.claim("the drill goes on", str(error), held=False)
+        except (RotationError, httpx.HTTPError, psycopg.Error) as error:
+            # What a service says is not for the screen: nobody knows what it quotes.
+            why = str(error) if isinstance(error, RotationError) else type(error).__name__
+            director.claim("the drill goes on", why, held=False)
             return
         seen.append(leaks.processes())
 

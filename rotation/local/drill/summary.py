@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rotation.local.drill.director import Findings, in_columns
+from rotation.local.drill.director import Findings, by_method
 from rotation.local.drill.narrator import Claim
 from rotation.local.drill.world import World
 
@@ -44,10 +44,10 @@ class Summary:
             rows.append((f"slot {slot['slot']}", said))
         rows += [
             ("routine", _work(self.routine)),
-            ("emergency", _work(self.emergency) + ", on purpose"),
+            ("emergency", _work(self.emergency) + " (on purpose)"),
         ]
         for rotation, calls in self.calls.items():
-            rows.append((f"calls, {rotation}", f"{sum(calls.values())}: {in_columns(calls)}"))
+            rows.append((f"calls, {rotation}", f"{sum(calls.values())}: {by_method(calls)}"))
         if self.refused_after is not None:
             rows.append(("leaked credential refused", f"after {self.refused_after:.2f} s"))
         width = max(len(name) for name, _ in rows)
@@ -71,5 +71,6 @@ def summarize(findings: Findings, world: World, seconds: float) -> Summary:
 def _work(did: dict[str, int]) -> str:
     return (
         f"{did['queries']} queries, {did['failed_queries']} failed; "
-        f"{did['logins']} logins, {did['failed_logins']} refused"
+        f"{did['logins']} logins and {did['failed_logins']} refused; "
+        f"{did['failed_reads']} failed reads of the credential"
     )
