@@ -26,8 +26,11 @@ SELECT 'membership', g.rolname::text, format('GRANT %%I TO {slot}', g.rolname)
 UNION
 SELECT 'setting', coalesce(d.datname || ': ', '') || item,
        format('ALTER ROLE {slot}%%s SET %%s = %%s',
-              coalesce(' IN DATABASE ' || quote_ident(d.datname), ''),
-              split_part(item, '=', 1), substr(item, strpos(item, '=') + 1))
+              coalesce(' IN DATABASE ' || quote_ident(d.datname), ''), split_part(item, '=', 1),
+              -- Lists are stored as they are written; quoted, they would be a list of one.
+              CASE WHEN split_part(item, '=', 1) ~ '^(search_path|temp_tablespaces|.*_libraries)$'
+                   THEN substr(item, strpos(item, '=') + 1)
+                   ELSE quote_literal(substr(item, strpos(item, '=') + 1)) END)
   FROM slot JOIN pg_db_role_setting AS s ON s.setrole = slot.oid
   LEFT JOIN pg_database AS d ON d.oid = s.setdatabase CROSS JOIN unnest(s.setconfig) AS item
 UNION

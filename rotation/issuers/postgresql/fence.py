@@ -40,8 +40,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || {pair}, 42));
 SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
        coalesce(r.rolsuper OR r.rolreplication, false), shobj_description(r.oid, 'pg_authid'),
        (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname
-           AND coalesce(a.application_name, '') <> ALL ({own}::text[])),
-       pg_is_in_recovery()
+           AND coalesce(a.application_name, '') <> ALL ({own}::text[]))
   FROM unnest({roles}::text[]) WITH ORDINALITY AS wanted (name, place)
   LEFT JOIN pg_roles AS r ON r.rolname = wanted.name
  ORDER BY wanted.place
@@ -98,13 +97,14 @@ def enter(connection: Connection, settings: PostgreSQLSettings, slot: str, token
         own=sql.Literal(list(OWN_NAMES)),
         roles=sql.Literal([slot, settings.sibling(slot), settings.owner]),
     )
-    answer = connection.execute(question)
+    try:
+        answer = connection.execute(question)
+    except psycopg.errors.FeatureNotSupported:
+        # READ WRITE overrides a default of read-only; a standby cannot grant it.
+        raise not_primary(f"change role {slot}") from None
     while answer.nextset():
         pass  # the last of the four answers is the one that has roles
-    rows = answer.fetchall()
-    if rows[0][-1]:
-        raise not_primary(f"change role {slot}")
-    standing = Standing(*(Role(*row[:-1]) for row in rows))
+    standing = Standing(*(Role(*row) for row in answer.fetchall()))
     if standing.newest_token > token:
         raise StaleTokenError(
             f"token {token} is older than {standing.newest_token}, which changed {slot} or"

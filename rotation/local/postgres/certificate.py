@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 LIFETIME = timedelta(days=3650)
 
 
-def write_certificates(folder: Path) -> None:
-    """Write ``ca.pem``, ``server.pem`` and ``server.key`` for localhost and 127.0.0.1."""
+def write_certificates(folder: Path, host: str = "localhost") -> None:
+    """Write ``ca.pem``, ``server.pem`` and ``server.key`` for ``host`` and 127.0.0.1."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name("embedded PostgreSQL authority")
     authority = (
@@ -25,9 +25,9 @@ def write_certificates(folder: Path) -> None:
         .sign(authority_key, hashes.SHA256())
     )
     server_key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    names = [x509.DNSName(host), x509.IPAddress(IPv4Address("127.0.0.1"))]
     server = (
-        _builder(_name("localhost"), authority_name, server_key)
+        _builder(_name(host), authority_name, server_key)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(authority_key, hashes.SHA256())
     )

@@ -3,12 +3,12 @@ from collections.abc import Iterator
 import pytest
 
 from rotation.local.postgres import PostgresServer
-from tests.integration.postgresql.kit import SERVERS, Site, SiteMaker, leaked, make_site, name_of
+from tests.integration.postgresql.kit import SERVERS, Site, SiteMaker, leaked, make_site
 
 LOUD = {"log_statement": "all", "log_min_error_statement": "info", "log_connections": "on"}
 
 
-@pytest.fixture(scope="session", params=SERVERS, ids=name_of)
+@pytest.fixture(scope="session", params=SERVERS)
 def loud_server(request: pytest.FixtureRequest) -> Iterator[tuple[PostgresServer, list[Site]]]:
     """One server of each kind, which logs all it hears; no password may be in that log."""
     binaries = request.param

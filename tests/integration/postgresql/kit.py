@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from rotation.issuers.postgresql import PostgreSQL, PostgreSQLSettings
 from rotation.local.postgres import (
-    PostgresBinaries,
     PostgresServer,
     create_rotatable_database,
     find_bindirs,
@@ -20,13 +20,17 @@ from rotation.local.postgres import (
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
 
-SERVERS = find_bindirs()
+#: Every server of this machine; beside the preferred one they run with the slow tests.
+SERVERS = [
+    pytest.param(
+        binaries,
+        id=f"postgres-{binaries.version}",
+        marks=[pytest.mark.slow] if place else [],
+    )
+    for place, binaries in enumerate(find_bindirs())
+]
 ADMIN = "projects/acme/secrets/rotator"
 _numbers = count(1)
-
-
-def name_of(binaries: PostgresBinaries) -> str:
-    return f"postgres-{binaries.version}"
 
 
 @dataclass

@@ -23,7 +23,9 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 """
 
 
-def try_to_mint(issuer: PostgreSQL, slot: str, payload: Payload, token: int) -> RotationError | None:
+def try_to_mint(
+    issuer: PostgreSQL, slot: str, payload: Payload, token: int
+) -> RotationError | None:
     try:
         issuer.mint(slot, payload, token, token)
     except RotationError as error:
@@ -106,7 +108,9 @@ def test_a_writer_without_the_lock_makes_a_temporary_error(site: Site) -> None:
         other.execute(f"ALTER ROLE {slot} CONNECTION LIMIT 7")
         future = pool.submit(try_to_mint, issuer, slot, candidate, 1)
         with closing(site.server.connect(site.database)) as watcher:
-            question = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = %s"
+            question = (
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = %s"
+            )
             while not watcher.execute(question, [site.rotator]).fetchall():
                 pass
         other.execute("COMMIT")

@@ -76,7 +76,7 @@ def test_another_candidate_under_the_same_token_replaces_the_first(site: Site) -
 
 
 def test_names_are_taken_as_they_are_written(new_site: SiteMaker) -> None:
-    site = new_site('Mixed "Case\' %s ')
+    site = new_site("Mixed \"Case' %s ")
     payload = site.mint(site.slots[0], token=1)
     assert site.issuer().verify(payload).identity == site.owner
     site.issuer().suspend(site.slots[0], 2)
@@ -119,7 +119,7 @@ def test_a_missing_slot_becomes_the_twin_of_the_other(site: Site) -> None:
     if site.server.binaries.major >= 16:
         site.run("GRANT {} TO {} WITH ADMIN TRUE", site.owner, site.rotator)
     site.run("ALTER ROLE {} CONNECTION LIMIT 7", first)
-    site.run("ALTER ROLE {} SET search_path = shop, \"My Schema\", public", first)
+    site.run('ALTER ROLE {} SET search_path = shop, "My Schema", public', first)
     site.run("ALTER ROLE {} IN DATABASE {} SET statement_timeout = '7s'", first, site.database)
     payload = site.mint(second, token=1)
     current = site.mint(first, token=2)
