@@ -68,7 +68,7 @@ def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Ju
     asked = _publish(context, before, what, manner)
     context.say(f"{before.short}: {what.value} request {asked.id} published")
     if not manner.wait:
-        verdict = Verdict("published-request", f"follow it with: rotation status {before.short}")
+        verdict = Verdict("requested", f"follow it with: rotation status {before.short}")
     else:
         verdict = _follow(context, asked, judge, manner.timeout)
     context.answer(_body(asked, verdict), f"{before.short}: {printable(verdict.sentence)}")

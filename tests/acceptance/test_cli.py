@@ -1,0 +1,469 @@
+"""The commands that ask and answer, as a person runs them, against the whole embedded stack."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from rotation.cli.main import main
+from rotation.google.secret_manager import SecretManager
+from rotation.local.stack import Stack, StackOptions
+from rotation.model.errors import VersionUnavailableError
+from rotation.model.names import SecretName
+from rotation.model.payload import Payload
+
+PATIENCE = 20.0
+WAITS = {"soak": "1h", "retire": {"observe": "30m", "destroy_after": "1h"}}
+
+
+@dataclass
+class Bench:
+    stack: Stack
+    store: SecretManager
+    passwords: list[str] = field(default_factory=list)
+
+    def name(self, short: str) -> SecretName:
+        return SecretName(self.stack.options.project, short)
+
+    def create(self, short: str, *, rotator: bool = True, **policy: Any) -> str:
+        """Create a database, the rotator's secret, and a managed secret that never rotated."""
+        slots = (f"{short}_a", f"{short}_b")
+        admin = self.stack.create_database(short, f"{short}_owner", slots, f"{short}_rotator")
+        self.stack.create_secret(f"{short}-rotator", {}, admin if rotator else None)
+        issuer = {
+            "kind": "postgresql",
+            "host": self.stack.postgres.host,
+            "port": self.stack.postgres.port,
+            "database": short,
+            "slots": slots,
+            "owner": f"{short}_owner",
+            "admin": str(self.name(f"{short}-rotator")),
+            "tls": "disable",
+        }
+        text = json.dumps({"issuer": issuer, **WAITS, **policy})
+        first = datetime.now(UTC) + timedelta(days=2)
+        rotation = {"nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}", "rotationPeriod": "864000s"}
+        body = {
+            "topics": [{"name": self.stack.topic}],
+            "rotation": rotation,
+            "annotations": {"rotation.policy": text},
+        }
+        self.stack.create_secret(short, body)
+        self.passwords.append(admin["password"])
+        return short
+
+    def current(self, short: str) -> Payload:
+        payload = self.store.access(self.name(short), "current").payload
+        self.passwords.append(payload.fields()["password"])
+        return payload
+
+    def annotate(self, short: str, labels: dict[str, str], **annotations: str) -> None:
+        secret = self.store.get(self.name(short))
+        self.store.update(
+            secret,
+            labels={**secret.labels, **labels},
+            annotations={**secret.annotations, **annotations},
+            aliases=secret.aliases,
+        )
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    times = {"lease": timedelta(seconds=10), "budget": timedelta(seconds=8)}
+    with Stack(StackOptions(**times, ack_deadline=timedelta(seconds=10))) as stack:
+        endpoint = stack.services.secret_manager_grpc
+        store = SecretManager(stack.options.project, endpoint=endpoint)
+        yield Bench(stack, store)
+        store.close()
+
+
+@pytest.fixture(autouse=True)
+def environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in bench.stack.environment().items():
+        monkeypatch.setenv(name, text)
+
+
+@pytest.fixture
+def run(bench: Bench, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run one command in this process; nothing that it prints may hold a password."""
+
+    def here(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main(arguments)
+        shown = capfd.readouterr()
+        check(bench, shown.out, shown.err)
+        return code, shown.out, shown.err
+
+    return here
+
+
+def check(bench: Bench, *texts: str) -> None:
+    secrets = [*bench.passwords, bench.stack.environment()["PGPASSWORD"]]
+    for text in texts:
+        assert "Traceback" not in text
+        assert not [password for password in secrets if password in text]
+
+
+def shell(bench: Bench, *arguments: str) -> tuple[int, str, str]:
+    """Run one command as a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-m", "rotation", *arguments],
+        env={**os.environ, **bench.stack.environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    check(bench, result.stdout, result.stderr)
+    return result.returncode, result.stdout, result.stderr
+
+
+def can_log_in(payload: Payload) -> bool:
+    login = payload.fields()
+    names = {"dbname": "dbname", "user": "username", "password": "password"}
+    options = {name: login[key] for name, key in names.items()}
+    try:
+        psycopg.connect(host=login["host"], port=login["port"], **options).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def await_phase(run: Callable[..., tuple[int, str, str]], short: str, phase: str) -> dict[str, Any]:
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = json.loads(run("status", short, "--json")[1])["secrets"][0]
+        if found["phase"] == phase or time.monotonic() > end:
+            assert found["phase"] == phase
+            return dict(found)
+        time.sleep(0.1)
+
+
+# rotate and status
+
+
+def test_rotations_are_asked_for_and_followed(bench: Bench) -> None:
+    bench.create("plain")
+    code, out, err = shell(bench, "rotate", "plain")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "plain: version 1 is in force"
+    first = bench.current("plain")
+    code, out, err = shell(bench, "rotate", "plain", "--reason", "drill", "--by", "ada")
+    assert (code, err) == (0, "")
+    assert "plain: version 2 is in force; version 1 works until it is retired" in out
+    assert can_log_in(first)
+    assert can_log_in(bench.current("plain"))
+    code, out, err = shell(bench, "status", "plain")
+    assert (code, err) == (0, "")
+    assert out.startswith("plain: soaking until ")
+    assert "version 2 (plain_b)" in out
+    assert "routine, asked by ada: drill" in out
+
+
+def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
+    bench.create("form")
+    code, out, err = run("--json", "status")
+    assert (code, err) == (0, "")
+    body = json.loads(out)
+    by_name = {each["secret"].rpartition("/")[2]: each for each in body["secrets"]}
+    assert "form-rotator" not in by_name
+    assert by_name["form"] == {
+        "secret": f"projects/{bench.stack.options.project_number}/secrets/form",
+        "phase": "settled",
+        "current": None,
+        "slot": None,
+        "waits_until": None,
+        "lease_until": None,
+        "rotation": None,
+        "pending": None,
+        "blocked": None,
+        "faults": [],
+        "last": None,
+        "next_rotation": by_name["form"]["next_rotation"],
+        "overdue_since": None,
+        "needs_a_person": False,
+    }
+    assert datetime.fromisoformat(by_name["form"]["next_rotation"]) > datetime.now(UTC)
+
+
+def test_without_waiting_the_request_is_published_all_the_same(bench: Bench, run: Any) -> None:
+    bench.create("nowait")
+    code, out, _ = run("rotate", "nowait", "--no-wait", "--json")
+    body = json.loads(out)
+    assert (code, body["outcome"]) == (0, "requested")
+    found = await_phase(run, "nowait", "settled")
+    while not found["last"]:
+        found = await_phase(run, "nowait", "settled")
+    assert found["last"]["request_id"] == body["request_id"]
+
+
+def test_a_request_during_a_rotation_waits_its_turn(bench: Bench, run: Any) -> None:
+    bench.create("queue")
+    run("rotate", "queue")
+    run("rotate", "queue")
+    code, out, _ = run("rotate", "queue", "--json", "--by", "bob")
+    body = json.loads(out)
+    assert (code, body["outcome"]) == (0, "queued")
+    found = json.loads(run("status", "queue", "--json")[1])["secrets"][0]
+    assert found["pending"]["id"] == body["request_id"]
+    assert found["pending"]["mode"] == "routine"
+    code, out, _ = run("rotate", "queue", "--json")
+    assert json.loads(out)["message"].startswith("an earlier request is served")
+    assert "pending: routine request of bob" in run("status", "queue")[1]
+
+
+def test_a_rotation_whose_function_is_gone_is_no_answer_in_time(bench: Bench, run: Any) -> None:
+    bench.create("alone")
+    bench.stack.function.kill()
+    try:
+        code, out, _ = run("rotate", "alone", "--timeout", "0.5")
+        assert code == 3
+        assert "no worker has taken the request up after 0.5 s" in out
+    finally:
+        bench.stack.function.start()
+    run("rotate", "alone")
+    assert can_log_in(bench.current("alone"))
+
+
+# emergency
+
+
+def test_an_emergency_ends_when_the_old_credential_is_refused(bench: Bench) -> None:
+    bench.create("leak")
+    main(["rotate", "leak"])
+    leaked = bench.current("leak")
+    code, out, err = shell(bench, "emergency", "leak", "--reason", "found in a log", "--json")
+    assert (code, err) == (0, "")
+    body = json.loads(out)
+    assert (body["outcome"], body["mode"]) == ("revoked", "emergency")
+    assert 0 <= body["seconds"] < PATIENCE
+    assert not can_log_in(leaked)
+    assert can_log_in(bench.current("leak"))
+
+
+def test_an_emergency_while_soaking_revokes_both_that_may_have_leaked(
+    bench: Bench, run: Any
+) -> None:
+    bench.create("both")
+    run("rotate", "both")
+    older = bench.current("both")
+    run("rotate", "both")
+    newer = bench.current("both")
+    code, out, _ = run("emergency", "both", "--reason", "leak")
+    assert code == 0
+    assert "the credential of version 2 is revoked, " in out.splitlines()[-1]
+    assert not can_log_in(older)
+    assert not can_log_in(newer)
+    assert can_log_in(bench.current("both"))
+
+
+def test_the_first_emergency_has_nothing_to_revoke(bench: Bench, run: Any) -> None:
+    bench.create("virgin")
+    code, out, _ = run("emergency", "virgin", "--reason", "drill")
+    assert code == 0
+    assert "version 1 is in force; there was no previous one" in out
+
+
+@pytest.mark.parametrize(("typed", "code"), [("typed", 0), ("yes", 1)])
+def test_on_a_terminal_the_name_must_be_typed(
+    bench: Bench, typed: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = f"typed{code}{len(typed)}"
+    bench.create(short)
+    master, slave = os.openpty()
+    os.write(master, f"{short if typed == 'typed' else typed}\n".encode())
+    command = [sys.executable, "-m", "rotation", "emergency", short, "--reason", "drill"]
+    environment = {**os.environ, **bench.stack.environment()}
+    with os.fdopen(slave, "rb") as terminal, os.fdopen(master, "wb"):
+        result = subprocess.run(
+            command, stdin=terminal, capture_output=True, env=environment, check=False, timeout=60
+        )
+    assert result.returncode == code
+    assert (f"Type {short} to go on" in result.stderr.decode()) is True
+    assert ("nothing was published" in result.stderr.decode()) is bool(code)
+    assert ("is in force" in result.stdout.decode()) is not bool(code)
+
+
+# revert
+
+
+def test_a_revert_gives_consumers_the_previous_version_again(bench: Bench) -> None:
+    bench.create("back")
+    main(["rotate", "back"])
+    first = bench.current("back")
+    main(["rotate", "back"])
+    second = bench.current("back")
+    code, out, err = shell(bench, "revert", "back", "--reason", "slow queries")
+    assert (code, err) == (0, "")
+    assert "back: version 1 is in force again; version 2 is disabled" in out
+    assert bench.current("back") == first
+    assert can_log_in(first)
+    assert not can_log_in(second)
+    with pytest.raises(VersionUnavailableError):
+        bench.store.access(bench.name("back"), 2)
+    code, _, err = shell(bench, "revert", "back")
+    assert code == 1
+    assert "back is settled: there is no rotation to go back from" in err
+
+
+def test_a_revert_after_the_revocation_is_refused(bench: Bench, run: Any) -> None:
+    bench.create("late")
+    run("rotate", "late")
+    run("emergency", "late", "--reason", "leak")
+    code, _, err = run("revert", "late")
+    assert code == 1
+    assert "the previous credential is revoked; the way back is a new rotation" in err
+
+
+# blocked
+
+
+def test_a_block_says_what_to_do_and_is_lifted_after_that(bench: Bench, run: Any) -> None:
+    bench.create("stuck", rotator=False)
+    code, out, err = shell(bench, "rotate", "stuck")
+    assert (code, err) == (1, "")
+    assert "stuck: blocked: not-found: " in out
+    assert out.endswith("when that is mended: rotation unblock stuck\n")
+    code, out, err = run("status", "--json")
+    assert (code, err) == (1, "")
+    body = json.loads(out)
+    stuck = [each for each in body["secrets"] if each["needs_a_person"]]
+    assert [each["blocked"]["reason"] for each in stuck] == ["not-found"]
+    code, out, err = run("rotate", "stuck")
+    assert (code, out) == (1, "")
+    assert "stuck is blocked: not-found" in err
+    admin = {"username": "stuck_rotator", "password": bench.passwords[-1]}
+    bench.store.add_version(bench.name("stuck-rotator"), Payload.of(admin))
+    code, out, err = shell(bench, "unblock", "stuck")
+    assert (code, err) == (0, "")
+    assert "stuck: not blocked any more" in out
+    main(["rotate", "stuck"])
+    assert can_log_in(bench.current("stuck"))
+
+
+def test_a_block_that_was_not_mended_comes_back(bench: Bench, run: Any) -> None:
+    bench.create("again", rotator=False)
+    run("rotate", "again")
+    code, out, _ = run("unblock", "again", "--json")
+    assert (code, json.loads(out)["outcome"]) == (1, "blocked")
+    admin = {"username": "again_rotator", "password": bench.passwords[-1]}
+    bench.store.add_version(bench.name("again-rotator"), Payload.of(admin))
+    assert run("unblock", "again")[0] == 0
+
+
+def test_what_is_not_blocked_is_left_alone(bench: Bench, run: Any) -> None:
+    bench.create("free")
+    etag = bench.store.get(bench.name("free")).etag
+    code, out, _ = run("unblock", "free")
+    assert code == 0
+    assert out == "free: not blocked; settled\n"
+    assert bench.store.get(bench.name("free")).etag == etag
+
+
+# what cannot be read
+
+
+def test_unreadable_state_is_shown_with_its_remedy(bench: Bench, run: Any) -> None:
+    bench.create("odd")
+    bench.annotate("odd", {"rotation_phase": "soaking"}, **{"rotation.record": "{"})
+    code, out, _ = run("status", "odd")
+    assert code == 1
+    assert out.startswith("odd: unreadable; no version on record\n  faulty: annotation")
+    assert "rotation.record cannot be read; restore it, or remove the labels" in out
+    for command in (["rotate"], ["revert"], ["unblock"], ["emergency", "--reason", "x"]):
+        code, _, err = run(*command, "odd")
+        assert code == 1
+        assert "annotation rotation.record cannot be read; restore it" in err
+    bench.store.update(bench.store.get(bench.name("odd")), labels={}, annotations={}, aliases={})
+
+
+def test_a_faulty_policy_is_shown_and_stops_a_request(bench: Bench, run: Any) -> None:
+    bench.create("bad", soek="5m")
+    code, out, _ = run("status", "bad", "--json")
+    assert code == 1
+    assert "did you mean 'soak'?" in json.loads(out)["secrets"][0]["faults"][0]
+    code, _, err = run("rotate", "bad")
+    assert code == 1
+    assert "unknown key 'soek'; did you mean 'soak'?" in err
+    bench.store.update(bench.store.get(bench.name("bad")), labels={}, annotations={}, aliases={})
+
+
+@pytest.mark.parametrize("command", ["status", "rotate", "revert", "unblock", "emergency"])
+def test_only_managed_secrets_can_be_asked(bench: Bench, run: Any, command: str) -> None:
+    options = ["--reason", "x"] if command == "emergency" else []
+    code, _, err = run(command, "nosuch", *options)
+    assert code == 3
+    assert "NOT_FOUND" in err
+    name = bench.name("unmanaged")
+    if not any(each.name.secret_id == "unmanaged" for each in bench.store.list()):
+        bench.stack.create_secret("unmanaged", {})
+    code, _, err = run(command, str(name), *options)
+    assert code == 1
+    assert "has no policy, so it is not managed by rotation; give it one: rotation policy" in err
+
+
+def test_text_of_others_cannot_steer_the_terminal(bench: Bench, run: Any) -> None:
+    bench.create("escape")
+    run("rotate", "escape")
+    run("rotate", "escape", "--reason", "\x1b[2Jgone\nforged: settled")
+    out = run("status", "escape")[1]
+    assert "\x1b" not in out
+    assert "\nforged" not in out
+
+
+def test_a_missing_permission_is_named_and_exit_code_3(bench: Bench, run: Any) -> None:
+    bench.create("denied")
+    controls = bench.stack.controls
+    controls.set_failure("denied", "GetSecret", permission="secretmanager.secrets.get")
+    try:
+        code, _, err = run("rotate", "denied")
+    finally:
+        controls.clear_failures()
+    assert code == 3
+    assert "the caller lacks secretmanager.secrets.get; run: gcloud" in err
+
+
+def test_a_topic_that_is_missing_is_named(
+    bench: Bench, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create("lost")
+    monkeypatch.setenv("ROTATION_TOPIC", "nowhere")
+    code, _, err = run("rotate", "lost")
+    assert code == 3
+    assert "gcloud pubsub topics create nowhere" in err
+
+
+def test_without_a_configured_topic_the_secret_knows_it(
+    bench: Bench, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create("topical")
+    monkeypatch.delenv("ROTATION_TOPIC")
+    assert run("rotate", "topical")[0] == 0
+    assert can_log_in(bench.current("topical"))
+
+
+# the clock; last, because it moves for all
+
+
+def test_moving_the_clock_ends_every_wait(bench: Bench, run: Any) -> None:
+    bench.create("aging")
+    run("rotate", "aging")
+    first = bench.current("aging")
+    run("rotate", "aging")
+    for _ in range(6):
+        code, out, err = run("clock", "advance", "1h")
+        assert (code, err) == (0, "")
+        assert out.startswith("the clock moved forward by 1h: it is ")
+        time.sleep(0.2)  # the sweep looks ten times a second
+    found = await_phase(run, "aging", "settled")
+    assert found["last"]["outcome"] == "rotated"
+    assert found["current"] == 2
+    assert not can_log_in(first)

@@ -1,0 +1,213 @@
+"""`rotation up` as a process: started, used through its file, ended, killed, started again."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from rotation.cli.main import main
+
+PATIENCE = 60.0
+COMMAND = [sys.executable, "-m", "rotation"]
+#: What points a shell at a stack; none of it may leak in from the caller's.
+POINTERS = ("PUBSUB_EMULATOR_HOST", "ROTATION_FUNCTION_URL", "ROTATION_CLOCK_FILE")
+
+
+class Up:
+    """One such process."""
+
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
+        self.file = folder / "env"
+        self.output = folder / "output"
+        self.file.unlink(missing_ok=True)
+        bare = {name: text for name, text in os.environ.items() if name not in POINTERS}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, "up", "--sample", "--env-file", str(self.file), *options],
+                env={**bare, **environment, "TMPDIR": str(folder)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(self.file.exists, self.process)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        lines = self.file.read_text().splitlines()
+        pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
+        return {name: text.strip("'") for name, text in pairs}
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that PostgreSQL's own user may enter."""
+    path = Path(tempfile.mkdtemp(prefix="rotation-up-"))
+    path.chmod(0o755)
+    yield path
+    assert processes_in(path) == []
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., Up]]:
+    """Start `up`; whatever still runs at the end is ended."""
+    started: list[Up] = []
+
+    def begin(*options: str, **environment: str) -> Up:
+        started.append(Up(folder, *options, **environment))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        if each.process.poll() is None:
+            each.end()
+
+
+def wait_for(done: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not done():
+        assert process.poll() is None, "it ended"
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes that name a folder, or live in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            lives = (path / "cwd").readlink()
+        except OSError:
+            continue
+        if str(folder) in command or lives.is_relative_to(folder):
+            found.append(command)
+    return found
+
+
+def sourced(up: Up, script: str) -> str:
+    """Run a line of shell in which the file was read."""
+    full = f'. {up.file}; rotation() {{ {sys.executable} -m rotation "$@"; }}; {script}'
+    bare = {name: text for name, text in os.environ.items() if name not in POINTERS}
+    done = subprocess.run(
+        ["/bin/sh", "-ec", full], capture_output=True, text=True, check=False, env=bare
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
+    start: Callable[..., Up], folder: Path
+) -> None:
+    up = start()
+    assert stat.S_IMODE(up.file.stat().st_mode) == 0o600
+    names = {name for name in up.variables if name.startswith("CLOUDSDK_API_ENDPOINT")}
+    assert names == {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB",
+    }
+    assert "orders: version 1 is in force" in sourced(up, "rotation rotate orders")
+    assert sourced(up, "rotation status").startswith("orders: settled; version 1 (orders_a)")
+    wait_for(lambda: "rotation status" in up.output.read_text(), up.process)
+    told = up.output.read_text()
+    password = up.variables["PGPASSWORD"]
+    assert password not in told
+    where = told.partition("PGPASSWORD is the text in ")[2].splitlines()[0]
+    assert Path(where).read_text().strip() == password
+    login = {"host": up.variables["PGHOST"], "port": up.variables["PGPORT"], "user": "postgres"}
+    psycopg.connect(dbname="orders", password=password, **login).close()
+    assert up.end(signal.SIGINT) == 0
+    assert "Traceback" not in up.output.read_text()
+    assert [path.name for path in folder.iterdir()] == ["output"]
+
+
+def test_json_is_one_object_without_the_password(start: Callable[..., Up]) -> None:
+    up = start("--json")
+    password = up.variables["PGPASSWORD"]
+    wait_for(lambda: up.output.read_text().rstrip().endswith("}"), up.process)
+    body = json.loads(up.output.read_text())
+    assert "PGPASSWORD" not in body
+    assert password not in up.output.read_text()
+    assert body["SECRET_MANAGER_ENDPOINT"] == up.variables["SECRET_MANAGER_ENDPOINT"]
+    assert body["env_file"] == str(up.file)
+    assert up.end() == 0
+    assert json.loads(up.output.read_text()) == body
+
+
+def test_a_killed_stack_starts_again_where_it_was(start: Callable[..., Up], folder: Path) -> None:
+    data = folder / "data"
+    up = start("--data-dir", str(data))
+    sourced(up, "rotation rotate orders; rotation rotate orders")
+    port = up.variables["PGPORT"]
+    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    assert processes_in(data) != []  # it could not end what it had started
+    up = start("--data-dir", str(data))
+    assert up.variables["PGPORT"] == port
+    assert sourced(up, "rotation status").startswith("orders: soaking until ")
+    sourced(up, "rotation clock advance 10m")
+    wait_for(lambda: "orders: observing" in sourced(up, "rotation status"), up.process)
+    said = sourced(up, "rotation emergency orders --reason drill")
+    assert "version 3 is in force; the credential of version 2 is revoked" in said
+    assert up.end() == 0
+    assert processes_in(data) == []
+
+
+def test_one_folder_has_one_stack(
+    start: Callable[..., Up], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = start("--data-dir", str(folder / "data"))
+    assert main(["up", "--data-dir", str(folder / "data")]) == 1
+    assert "another stack is running in" in capsys.readouterr().err
+    assert "orders: settled" in sourced(up, "rotation status")
+
+
+def test_another_pubsub_gets_what_it_needs(
+    start: Callable[..., Up], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = start()
+    address = other.variables["PUBSUB_EMULATOR_HOST"]
+    (folder / "second").mkdir(mode=0o755)
+    up = Up(folder / "second", "--project", "second-project", PUBSUB_EMULATOR_HOST=address)
+    try:
+        assert up.variables["PUBSUB_EMULATOR_HOST"] == address
+        assert "version 1 is in force" in sourced(up, "rotation rotate orders")
+        assert "PUBSUB_EMULATOR_HOST names" in up.output.read_text()
+    finally:
+        assert up.end() == 0
+
+
+def test_a_pubsub_that_is_gone_is_named_and_nothing_is_left(folder: Path) -> None:
+    bare = {name: text for name, text in os.environ.items() if name not in POINTERS}
+    done = subprocess.run(
+        [*COMMAND, "up"],
+        env={**bare, "PUBSUB_EMULATOR_HOST": "127.0.0.1:1", "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the Pub/Sub at 127.0.0.1:1 (PUBSUB_EMULATOR_HOST)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "env").write_text("PATH=/bin\n")
+    assert main(["up", "--env-file", str(folder / "env")]) == 2
+    assert "exists and is something else; choose another" in capsys.readouterr().err
+    assert (folder / "env").read_text() == "PATH=/bin\n"
