@@ -32,13 +32,15 @@ def straggling(target: Target) -> Iterator[None]:
         target.scene.advance(hours=1, seconds=1)
         target.scene.sweep()
 
-    with stalled(target.scene, "suspending", suspend) as go_on:
-        with closing(target.connect(payload, application_name="billing")):
-            go_on()
-            target.await_phase("observing")
-            target.scene.await_idle()
-            assert target.refused(payload)
-            yield
+    with (
+        stalled(target.scene, "suspending", suspend) as go_on,
+        closing(target.connect(payload, application_name="billing")),
+    ):
+        go_on()
+        target.await_phase("observing")
+        target.scene.await_idle()
+        assert target.refused(payload)
+        yield
 
 
 def settle_by_hand(target: Target, beat: Callable[[], None]) -> None:
@@ -52,5 +54,6 @@ def settle_by_hand(target: Target, beat: Callable[[], None]) -> None:
         beat()
         target.skip_wait()
         wake = {"eventType": "ROTATION_WAKE", "secretId": target.name}
-        assert target.scene.deliver(**wake) == 204
+        # 503: a sweep woke it too, and the other delivery holds it just now.
+        assert target.scene.deliver(**wake) in {204, 503}
     raise AssertionError(f"{target.id} never settles: {target.log()[-3:]}")

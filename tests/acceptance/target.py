@@ -272,6 +272,15 @@ class Target:
         self.skip_wait()
         self.scene.sweep()
         self._wait(lambda: self.secret.etag != before, f"{self.id} moves on from {self.phase}")
+        self.scene.await_resting()
+
+    def move_on_to(self, phase: str) -> None:
+        """Let time pass until the rotation has come to a phase."""
+        for _ in range(10):
+            if self.phase == phase:
+                return
+            self.move_on()
+        raise AssertionError(f"{self.id} never comes to {phase}: {self.log()[-3:]}")
 
     def settle(self, beat: Any = None) -> None:
         """Let all the time pass that the rotation takes.

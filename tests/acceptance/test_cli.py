@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from rotation.cli.context import Context
 from rotation.cli.main import main
 from rotation.google.secret_manager import SecretManager
 from rotation.local.stack import Stack, StackOptions
@@ -73,6 +74,11 @@ class Bench:
             annotations={**secret.annotations, **annotations},
             aliases=secret.aliases,
         )
+
+    def forget(self, short: str) -> None:
+        """Take a secret that needs a person out of the way of other tests."""
+        secret = self.store.get(self.name(short))
+        self.store.update(secret, labels={}, annotations={}, aliases={})
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +198,22 @@ def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
         "needs_a_person": False,
     }
     assert datetime.fromisoformat(by_name["form"]["next_rotation"]) > datetime.now(UTC)
+
+
+def test_on_a_terminal_several_secrets_are_a_table(
+    bench: Bench, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create("tablea")
+    bench.create("tableb", soek="1m")
+    monkeypatch.setattr(Context, "is_terminal", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", "150")
+    code, out, err = run("status", "tablea", "tableb")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0].split() == ["SECRET", "STANDS", "IN", "FORCE", "LAST", "NEXT"]
+    assert lines[1].split()[:5] == ["tablea", "settled", "no", "version", "on"]
+    assert lines[3].startswith("tableb: the policy is faulty: - unknown key 'soek'")
+    bench.forget("tableb")
 
 
 def test_without_waiting_the_request_is_published_all_the_same(bench: Bench, run: Any) -> None:
@@ -382,7 +404,7 @@ def test_unreadable_state_is_shown_with_its_remedy(bench: Bench, run: Any) -> No
         code, _, err = run(*command, "odd")
         assert code == 1
         assert "annotation rotation.record cannot be read; restore it" in err
-    bench.store.update(bench.store.get(bench.name("odd")), labels={}, annotations={}, aliases={})
+    bench.forget("odd")
 
 
 def test_a_faulty_policy_is_shown_and_stops_a_request(bench: Bench, run: Any) -> None:
@@ -393,7 +415,7 @@ def test_a_faulty_policy_is_shown_and_stops_a_request(bench: Bench, run: Any) ->
     code, _, err = run("rotate", "bad")
     assert code == 1
     assert "unknown key 'soek'; did you mean 'soak'?" in err
-    bench.store.update(bench.store.get(bench.name("bad")), labels={}, annotations={}, aliases={})
+    bench.forget("bad")
 
 
 @pytest.mark.parametrize("command", ["status", "rotate", "revert", "unblock", "emergency"])
