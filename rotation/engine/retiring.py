@@ -107,11 +107,12 @@ def revert(run: Run) -> Outcome:
 
 
 def abort(run: Run) -> Outcome:
-    """Forget *next*: nobody can log in with it, and its version is disabled."""
+    """Forget *next*: its version is disabled, and nobody can log in with it."""
     record = run.state.in_flight
     run.check_pointer()
-    run.issuer.suspend(run.idle_slot, run.token)
+    # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
     tidied = versions.tidy(run, record.base, record.id)
+    run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.ABORTED)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 
