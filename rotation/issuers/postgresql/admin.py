@@ -86,11 +86,6 @@ class Admin:
                 self._kept.close()
                 self._kept = None
 
-    @property
-    def user(self) -> str:
-        """Name of the rotator, for remedies."""
-        return (self._login or self._read()).user
-
     def _begin(self, first_step: Callable[[Connection], Answer]) -> tuple[Connection, Answer]:
         was_kept = self._kept is not None
         connection = self._kept = self._kept or self.on(self._settings.primary)

@@ -93,7 +93,9 @@ def test_both_slots_work_at_once(subject: Subject) -> None:
     ids=["mint", "suspend", "restore", "revoke"],
 )
 @pytest.mark.parametrize("same_slot", [True, False])
-def test_an_older_token_changes_nothing(subject: Subject, change: Change, same_slot: bool) -> None:
+def test_an_older_token_changes_nothing(
+    subject: Subject, change: Change, *, same_slot: bool
+) -> None:
     first, second = subject.issuer().slots()
     old, new = mint(subject, first, 3), mint(subject, second, 5)
     with pytest.raises(StaleTokenError) as caught:
