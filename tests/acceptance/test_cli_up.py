@@ -62,8 +62,10 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., Up]]:
+def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Up]]:
     """Start `up`; whatever still runs at the end is ended."""
+    for name in POINTERS:
+        monkeypatch.delenv(name, raising=False)
     started: list[Up] = []
 
     def begin(*options: str, **environment: str) -> Up:
@@ -98,6 +100,22 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command in this process, pointed where the file points."""
+
+    def run(up: Up, *arguments: str) -> str:
+        for name, text in up.variables.items():
+            monkeypatch.setenv(name, text)
+        capsys.readouterr()
+        assert main(arguments) == 0
+        for name in up.variables:
+            monkeypatch.delenv(name)
+        return capsys.readouterr().out
+
+    return run
+
+
 def sourced(up: Up, script: str) -> str:
     """Run a line of shell in which the file was read."""
     full = f'. {up.file}; rotation() {{ {sys.executable} -m rotation "$@"; }}; {script}'
@@ -129,8 +147,11 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB",
     }
-    assert "orders: version 1 is in force" in sourced(up, "rotation rotate orders")
-    assert sourced(up, "rotation status").startswith("orders: settled; version 1 (orders_a)")
+    said = sourced(up, "rotation rotate orders; rotation status").splitlines()
+    assert said[1:3] == [
+        "orders: version 1 is in force",
+        "orders: settled; version 1 (orders_a)",
+    ]
     wait_for(lambda: "rotation status" in up.output.read_text(), up.process)
     told = up.output.read_text()
     password = up.variables["PGPASSWORD"]
@@ -145,11 +166,15 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
 
 
 def test_a_killed_stack_starts_again_where_it_was(
-    start: Callable[..., Up], folder: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., Up],
+    folder: Path,
+    ask: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = folder / "data"
     up = start("--data-dir", str(data))
-    sourced(up, "rotation rotate orders; rotation rotate orders")
+    ask(up, "rotate", "orders")
+    ask(up, "rotate", "orders")
     port = up.variables["PGPORT"]
     assert main(["up", "--data-dir", str(data)]) == 1
     assert "another stack is running in" in capsys.readouterr().err
@@ -157,16 +182,18 @@ def test_a_killed_stack_starts_again_where_it_was(
     assert processes_in(data) != []  # it could not end what it had started
     up = start("--data-dir", str(data))
     assert up.variables["PGPORT"] == port
-    assert sourced(up, "rotation status").startswith("orders: soaking until ")
-    sourced(up, "rotation clock advance 10m")
-    wait_for(lambda: "orders: observing" in sourced(up, "rotation status"), up.process)
-    said = sourced(up, "rotation emergency orders --reason drill")
+    assert ask(up, "status").startswith("orders: soaking until ")
+    ask(up, "clock", "advance", "10m")
+    wait_for(lambda: "orders: observing" in ask(up, "status"), up.process)
+    said = ask(up, "emergency", "orders", "--yes", "--reason", "drill")
     assert "version 3 is in force; the credential of version 2 is revoked" in said
     assert up.end() == 0
     assert processes_in(data) == []
 
 
-def test_another_pubsub_gets_what_it_needs(start: Callable[..., Up], folder: Path) -> None:
+def test_another_pubsub_gets_what_it_needs(
+    start: Callable[..., Up], folder: Path, ask: Callable[..., str]
+) -> None:
     other = start("--json")
     check_json(other)
     address = other.variables["PUBSUB_EMULATOR_HOST"]
@@ -174,7 +201,7 @@ def test_another_pubsub_gets_what_it_needs(start: Callable[..., Up], folder: Pat
     up = Up(folder / "second", "--project", "second-project", PUBSUB_EMULATOR_HOST=address)
     try:
         assert up.variables["PUBSUB_EMULATOR_HOST"] == address
-        assert "version 1 is in force" in sourced(up, "rotation rotate orders")
+        assert "version 1 is in force" in ask(up, "rotate", "orders")
         assert "PUBSUB_EMULATOR_HOST names" in up.output.read_text()
     finally:
         assert up.end() == 0
