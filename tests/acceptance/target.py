@@ -315,3 +315,22 @@ class Target:
         assert self.receipt["current"] == current
         assert datetime.fromisoformat(self.receipt["settled_at"])
         assert self.works(self.payload(current))
+
+    def assert_blocked(self, reason: str, *words: str) -> None:
+        """What a person must find when a rotation needs one; nothing may be worse for it."""
+        block = self.await_blocked(reason)
+        for word in words:
+            assert word in block["message"], block["message"]
+        self.scene.await_idle()
+        assert self.said("ERROR", "blocked")
+        assert "rotation_lease_until" not in self.labels
+        assert self.works(self.payload(1))
+
+    def unblock(self) -> None:
+        """Do what a person does once the cause is gone, and see the rotation through."""
+        self.ask("unblock")
+        self._wait(lambda: not self.block, f"{self.id} is unblocked")
+        self.scene.await_idle()
+        if self.phase == "settled" and self.current == 1:
+            self.rotate()
+        self.settle()
