@@ -25,6 +25,8 @@ _WAITS: Final = {
     "observing": OBSERVE / 4 + _ROUNDING,
     "destroying": DESTROY_AFTER + _ROUNDING,
 }
+#: A shorter wait is not worth a number.
+_AT_ONCE: Final = 0.1
 _ALARMS: Final = frozenset({"WARNING", "ERROR", "CRITICAL"})
 #: Calls of the sweep, which serves all secrets at once.
 _SWEEP: Final = "ListSecrets"
@@ -58,7 +60,7 @@ class Director:
 
     def scene(self, title: str) -> None:
         """Begin a scene."""
-        self._log.catch_up()
+        self._log.forget()
         self._narrator.scene(title)
 
     def line(self, text: str) -> None:
@@ -130,7 +132,8 @@ class Director:
 
         who = "all consumers" if pinned else "consumers of current and latest"
         seconds = await_that(f"{who} moving to version {version}", moved)
-        self.line(f"{who} use version {version}, {seconds:.1f} s later")
+        later = f"{seconds:.1f} s later" if seconds >= _AT_ONCE else "at once"
+        self.line(f"{who} use version {version}, {later}")
 
     def deploy(self, version: int) -> None:
         """Deploy a version number to the pinned consumers."""

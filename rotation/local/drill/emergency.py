@@ -96,7 +96,7 @@ def emergency(director: Director) -> None:
         director.publish(**world.request(mode="emergency", reason="leaked", requested_by="demo"))
         seconds = intruder.await_refusal() - asked
         director.await_phase("destroying")
-        director.counted("emergency")
+        director.counted("emergency, to disabled")
         _claim_dead(director, intruder, leaked, seconds)
     _claim_recovered(director, leaked + 1)
     director.findings.emergency = director.consumers.tally() - before

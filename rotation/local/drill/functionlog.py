@@ -1,11 +1,13 @@
 """Follow the function's log while the function writes it.
 
 1. Lines that are not of the journal (those of the web server) are passed over.
-2. Every entry is handed out once, in order.
+2. Every entry is told once, when it is read, and handed out once, in order: what was told while
+   something else was awaited is not lost.
 """
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,19 +26,21 @@ class FunctionLog:
         self._path = path
         self._tell = tell
         self._offset = 0
+        self._unclaimed: deque[Entry] = deque()
 
     def await_entry(
         self, what: str, is_it: Callable[[Entry], bool], seconds: float = 60.0
     ) -> Entry:
-        """Tell every new entry until one is what is waited for; return that one.
+        """Pass over entries until one is what is waited for; return that one.
 
         Raises:
             DrillError: None came in time.
         """
         end = time.monotonic() + seconds
         while True:
-            for entry in self._new():
-                self._tell(entry)
+            self.catch_up()
+            while self._unclaimed:
+                entry = self._unclaimed.popleft()
                 if is_it(entry):
                     return entry
             if time.monotonic() > end:
@@ -44,9 +48,15 @@ class FunctionLog:
             time.sleep(_LOOK_EVERY)
 
     def catch_up(self) -> None:
-        """Tell everything written so far."""
+        """Read and tell what has been written since."""
         for entry in self._new():
             self._tell(entry)
+            self._unclaimed.append(entry)
+
+    def forget(self) -> None:
+        """Pass over everything written so far."""
+        self.catch_up()
+        self._unclaimed.clear()
 
     def _new(self) -> Iterator[Entry]:
         if not self._path.exists():
