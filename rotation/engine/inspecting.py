@@ -33,8 +33,15 @@ def inspect(run: Run, claim: Claim, keep: Callable[[Run], None]) -> tuple[str, s
     """
     state = run.state
     version = state.record.next if state.record else state.current
+    payload = None if version is None else _working(run, version)
+    if any(versions.beyond(run.store, run.secret.name, state.last, _id(state), payload)):
+        return _put_away(run, payload, claim, keep)
     if version is None:
         return "INFO", "settled: there is no credential yet"
+    return "INFO", f"checked: the credential of version {version} works"
+
+
+def _working(run: Run, version: int) -> Payload:
     payload = run.store.access(run.secret.name, version).payload
     try:
         run.issuer.verify(payload)
@@ -44,13 +51,11 @@ def inspect(run: Run, claim: Claim, keep: Callable[[Run], None]) -> tuple[str, s
             remedy="find out who changed it; then ask for an emergency rotation",
             reason="drift",
         ) from None
-    if not any(versions.beyond(run.store, run.secret.name, state.last, _id(state), payload)):
-        return "INFO", f"checked: the credential of version {version} works"
-    return _put_away(run, payload, claim, keep)
+    return payload
 
 
 def _put_away(
-    run: Run, payload: Payload, claim: Claim, keep: Callable[[Run], None]
+    run: Run, payload: Payload | None, claim: Claim, keep: Callable[[Run], None]
 ) -> tuple[str, str]:
     before = run.state
     run.payload = payload

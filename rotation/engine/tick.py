@@ -38,7 +38,7 @@ from rotation.model.phase import Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import WakeUp
+from rotation.model.wakeup import WakeUp, WakeUpKind
 from rotation.ports.journal import Journal
 from rotation.ports.participant import RidingParticipant
 from rotation.ports.publisher import Publisher
@@ -191,7 +191,9 @@ class Tick:
     def _yield_to_holder(self, state: State, until: datetime) -> None:
         ours = state.record is not None and state.record.message_id == self._wake_up.message_id
         why = f"another worker holds the lease until {until:%H:%M:%SZ}"
-        if ours or self._wake_up.reason == CHECK:
+        # A settled secret is held by a check, which serves no firing.
+        unserved = state.phase is Phase.SETTLED and self._wake_up.kind is WakeUpKind.ROTATE
+        if ours or unserved or self._wake_up.reason == CHECK:
             raise LeaseHeldError(why)
         self.note("INFO", why)
 
