@@ -169,6 +169,8 @@ class Run:
         delayed = self.secret.version_destroy_ttl is not None
 
         def follow(state: State) -> State:
+            schedule = self.secret.schedule
+            facts["scheduled"] = schedule.next_time if schedule else None
             moved = transitions.advance(
                 self._with_aliases(state, event, facts),
                 event,

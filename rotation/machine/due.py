@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotation.model.rotation import State
+from rotation.model.rotation import Receipt, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
@@ -51,12 +51,10 @@ def schedule_fired(facts: Facts) -> Due | None:
 
 def schedule_missed(facts: Facts) -> Due | None:
     """The schedule says a firing should have been served by now, and none was."""
-    fired = last_firing(facts.secret, facts.now)
+    fired = last_firing(facts.secret, facts.state.receipt, facts.now)
     if fired is None or facts.now < fired + GRACE:
         return None
-    receipt = facts.state.receipt
-    served = receipt.settled_at if receipt else facts.secret.create_time
-    return Due("overdue", fired) if fired > served else None
+    return Due("overdue", fired)
 
 
 #: The whole rule, in order.
@@ -68,14 +66,23 @@ def due(facts: Facts) -> Due | None:
     return next((found for check in CHECKS if (found := check(facts))), None)
 
 
-def last_firing(secret: Secret, now: datetime) -> datetime | None:
-    """Return when the schedule last fired, or should have; None when it never did.
+def last_firing(secret: Secret, receipt: Receipt | None, now: datetime) -> datetime | None:
+    """Return when the schedule last fired, or should have, without being served; else None.
 
-    Secret Manager moves the next time by the period as it fires, from the scheduled time.
+    As it fires, Secret Manager moves the next time on by whole periods.  A next time that has
+    moved otherwise was moved by a person, who thereby said when the next rotation is wanted.
     """
     schedule = secret.schedule
     if schedule is None:
         return None
     if schedule.next_time <= now:
         return schedule.next_time
-    return schedule.next_time - schedule.period if schedule.period else None
+    if schedule.period is None:
+        return None
+    if receipt is None:  # never rotated: only a firing in the life of the secret counts
+        fired = schedule.next_time - schedule.period
+        return fired if fired > secret.create_time else None
+    expected = receipt.scheduled
+    if expected is None or expected > now:
+        return None
+    return None if (schedule.next_time - expected) % schedule.period else expected

@@ -196,6 +196,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         revoked_at=record.revoked_at,
         evidence=record.evidence,
         why=record.reverted,
+        scheduled=record.scheduled,
         emergencies_until=emergency or before,
     )
     alarm = Block(reason="reverted", message=record.reverted, since=now)

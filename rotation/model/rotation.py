@@ -51,6 +51,8 @@ class Record:
     note: str = ""
     #: What retirement rests on, for people: one sentence per look.
     evidence: tuple[str, ...] = ()
+    #: Next firing of the schedule, as last seen.
+    scheduled: datetime | None = None
     #: A request that came too late for this rotation; served as soon as it has settled.
     again: Request | None = None
     #: Why it went back, when it did.
@@ -85,7 +87,10 @@ class Receipt:
     suspended_at: datetime | None = None
     revoked_at: datetime | None = None
     evidence: tuple[str, ...] = ()
+    #: Why it went back, when it did.
     why: str = ""
+    #: Next firing of the schedule when this was written: by it a missed firing is recognised.
+    scheduled: datetime | None = None
     #: Emergencies asked for up to this moment have been served.
     emergencies_until: datetime | None = None
 

@@ -18,7 +18,7 @@ from rotation.model.plugin import Session
 from rotation.model.secret import Schedule, VersionState
 from rotation.model.wakeup import Ask, WakeUp, WakeUpKind
 
-from .world import NAME, Killed, World
+from .world import NAME, START, Killed, World
 
 MINTING = [
     CrashPoint.CLAIMED,
@@ -654,7 +654,7 @@ def test_sweep_finds_an_expired_lease_and_a_missed_firing() -> None:
     world.worker().tick(world.woken("lease over"))
     world.settle()
     world.clock.advance(days=31)
-    world.store.touch(schedule=Schedule(world.clock.time + timedelta(days=29), timedelta(days=30)))
+    world.store.touch(schedule=Schedule(START + timedelta(days=60), timedelta(days=30)))
     world.worker().sweep()
     assert world.outbox.messages[-1]["reason"] == "overdue"
     world.worker().tick(world.woken("overdue"))

@@ -21,8 +21,9 @@ def secret(next_time: datetime | None = None, period: timedelta | None = 30 * DA
     return Secret(NAME, "etag", NOW - 100 * DAY, schedule=schedule)
 
 
-def settled(at: datetime) -> State:
-    return State(receipt=Receipt("r", "rotated", Mode.ROUTINE, at - EVERY, at, 1, 1))
+def settled(at: datetime, scheduled: datetime | None = None) -> State:
+    receipt = Receipt("r", "rotated", Mode.ROUTINE, at - EVERY, at, 1, 1, scheduled=scheduled)
+    return State(receipt=receipt)
 
 
 def message(kind: WakeUpKind = WakeUpKind.ROTATE, at: datetime = NOW) -> WakeUp:
@@ -40,36 +41,43 @@ def test_firing_older_than_the_last_rotation_is_not() -> None:
 
 
 def test_missed_firing_is_found_by_the_schedule_alone() -> None:
-    state, late = settled(NOW - 40 * DAY), secret(NOW + 29 * DAY)
+    state, late = settled(NOW - 40 * DAY, scheduled=NOW - DAY), secret(NOW + 29 * DAY)
     found = due(Facts(state, late, NOW, message(WakeUpKind.WAKE)))
     assert found
     assert (found.reason, found.since) == ("overdue", NOW - DAY)
 
 
 def test_message_on_its_way_is_given_time() -> None:
-    state, fresh = settled(NOW - 40 * DAY), secret(NOW + 30 * DAY - timedelta(minutes=1))
+    fired = NOW - timedelta(minutes=1)
+    state, fresh = settled(NOW - 30 * DAY, scheduled=fired), secret(fired + 30 * DAY)
     assert due(Facts(state, fresh, NOW, message(WakeUpKind.WAKE))) is None
 
 
-def test_schedule_that_never_fired_in_the_life_of_the_secret_is_not_missed() -> None:
-    young = Secret(NAME, "etag", NOW - DAY, schedule=Schedule(NOW + DAY, 30 * DAY))
-    assert due(Facts(State(), young, NOW, message(WakeUpKind.WAKE))) is None
+def test_schedule_that_was_postponed_has_not_fired() -> None:
+    state, later = settled(NOW - 19 * DAY, scheduled=NOW - DAY), secret(NOW + 26 * DAY)
+    assert due(Facts(state, later, NOW, message(WakeUpKind.WAKE))) is None
+
+
+def test_firing_that_was_served_is_not_missed() -> None:
+    state, moved = settled(NOW, scheduled=NOW + 29 * DAY), secret(NOW + 29 * DAY)
+    assert due(Facts(state, moved, NOW + DAY, message(WakeUpKind.WAKE))) is None
 
 
 @pytest.mark.parametrize(
     ("next_time", "period", "expected"),
     [
         (NOW + DAY, 30 * DAY, NOW - 29 * DAY),
+        (NOW + DAY, 200 * DAY, None),
         (NOW + DAY, None, None),
         (NOW - DAY, None, NOW - DAY),
         (NOW - DAY, 30 * DAY, NOW - DAY),
     ],
-    ids=["periodic", "once, later", "once, past", "not fired yet"],
+    ids=["fired", "older than the secret", "once, later", "once, past", "not fired yet"],
 )
-def test_last_firing(
+def test_last_firing_of_a_secret_that_never_rotated(
     next_time: datetime, period: timedelta | None, expected: datetime | None
 ) -> None:
-    assert last_firing(secret(next_time, period), NOW) == expected
+    assert last_firing(secret(next_time, period), None, NOW) == expected
 
 
 def reason(state: State, **when: datetime) -> str | None:
