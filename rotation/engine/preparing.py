@@ -4,7 +4,7 @@ Rules of this module:
   1. A version is added only after a login with it has worked: ``latest`` moves the moment it
      exists.
   2. On re-entry the versions beyond the base are looked at first, by number: one of ours whose
-     login works is adopted; the others of ours are disabled.
+     login works is adopted; the others of ours are disabled, and ``latest`` is kept readable.
   3. Only the idle slot is ever written.
   4. Rejected: propose another candidate.  Unknown: look first, with a login.
 """
@@ -88,36 +88,51 @@ def _publish(run: Run, slot: str, candidate: Payload) -> dict[str, Any]:
     run.reach(CrashPoint.ADDING)
     number = versions.add_once(run.store, run.secret.name, candidate, record.base)
     run.added = number
-    if number != record.base + 1:
-        _put_away(run, number)
+    copies = () if number == record.base + 1 else _put_away(run, number)
     run.payload = candidate
-    return _facts(run, slot, number, number, candidate)
+    facts = _facts(run, slot, number, number, candidate)
+    return {**facts, "previous_copies": (*record.previous_copies, *copies)}
 
 
-def _put_away(run: Run, ours: int) -> None:
-    """Disable what a racing worker added between the base and our version."""
-    record = run.state.in_flight
-    for found in versions.beyond(run.store, run.secret.name, record.base, record.id, None):
+def _put_away(run: Run, ours: int) -> tuple[int, ...]:
+    """Disable what a racing worker added between the base and our version.
+
+    Returns copies of the previous version that a racing check has added: they end with it.
+    """
+    record, copies = run.state.in_flight, []
+    for found in versions.beyond(run.store, run.secret.name, record.base, record.id, run.payload):
         if found.number >= ours:
-            return
-        if found.kind in (Kind.OURS, Kind.STALE):
+            break
+        if found.kind is Kind.COPY:
+            copies.append(found.number)
+        elif found.kind in (Kind.OURS, Kind.STALE):
             run.disable(found.number)
+    return tuple(copies)
 
 
 def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
     """Return the facts of a version an interrupted worker has added; None when there is none."""
-    record, adopted, seen = run.state.in_flight, None, 0
-    name = run.secret.name
-    for found in versions.beyond(run.store, name, record.base, record.id, run.payload):
-        seen = found.number
-        if found.kind is Kind.OURS and adopted is None and _works(run, found):
-            adopted = found
-        elif found.kind in (Kind.OURS, Kind.STALE):
-            run.disable(found.number)
-    if adopted is None or adopted.payload is None:
+    record, adopted, newest = run.state.in_flight, None, None
+    ours: list[int] = []
+    copies = list(record.previous_copies)
+    for newest in versions.beyond(run.store, run.secret.name, record.base, record.id, run.payload):
+        if newest.kind is Kind.COPY:
+            copies.append(newest.number)
+        elif adopted is not None and newest.payload == adopted.payload:
+            ours.append(newest.number)
+        elif newest.kind is Kind.OURS and adopted is None and _works(run, newest):
+            adopted = newest
+        elif newest.kind in (Kind.OURS, Kind.STALE):
+            run.disable(newest.number)
+    if adopted is None or adopted.payload is None or newest is None:
         return None
-    run.payload = adopted.payload
-    return _facts(run, slot, adopted.number, seen, adopted.payload)
+    run.payload, seen = adopted.payload, newest.number
+    if newest.kind is not Kind.FOREIGN and seen not in (adopted.number, *ours):
+        run.reload()
+        seen = versions.add_once(run.store, run.secret.name, adopted.payload, seen)
+        ours.append(seen)
+    facts = _facts(run, slot, adopted.number, seen, adopted.payload)
+    return {**facts, "copies": tuple(ours), "previous_copies": tuple(copies)}
 
 
 def _works(run: Run, found: Found) -> bool:
