@@ -40,6 +40,8 @@ def suspend(run: Run) -> Outcome | Waiting:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
     seen = run.issuer.observe(run.idle_slot, _payload(run))
     if _obstacle(seen):
+        # A worker that was interrupted, or comes late, may have suspended it already.
+        _give_back(run)
         return _look_again(run, _obstacle(seen))
     run.reach(CrashPoint.SUSPENDING)
     run.issuer.suspend(run.idle_slot, run.token)
@@ -70,8 +72,7 @@ def watch(run: Run) -> Outcome | Waiting:
 
 def restore(run: Run) -> Outcome:
     """Give a straggler its credential back."""
-    run.issuer.restore(run.idle_slot, run.token)
-    _for_previous(run, run.enable)
+    _give_back(run)
     run.reach(CrashPoint.RESTORED)
     return Outcome(Event.RESTORED, {"suspended_at": None})
 
@@ -101,7 +102,14 @@ def revert(run: Run) -> Outcome:
     _for_previous(run, run.enable)
     run.payload = run.store.access(name, record.previous).payload
     run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
-    run.issuer.verify(run.payload)
+    try:
+        run.issuer.verify(run.payload)
+    except CredentialRefusedError as error:
+        raise PermanentError(
+            f"the credential of version {record.previous} is refused too: {error}",
+            remedy="ask for an emergency rotation once a version works again",
+            reason="no-way-back",
+        ) from None
     run.reach(CrashPoint.REVERTED)
     return Outcome(Event.REVERTED)
 
@@ -149,6 +157,12 @@ def _for_previous(run: Run, effect: Callable[[int], None]) -> None:
         return
     for number in (record.previous, *record.previous_copies):
         effect(number)
+
+
+def _give_back(run: Run) -> None:
+    """Make the previous credential work, and keep late suspensions of it out by the token."""
+    run.issuer.restore(run.idle_slot, run.token)
+    _for_previous(run, run.enable)
 
 
 def _look_again(run: Run, why: str) -> Waiting:
