@@ -31,6 +31,7 @@ from rotation.model.plugin import Change
 from rotation.model.policy import Policy
 from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
+from rotation.model.wakeup import Ask
 from rotation.ports.clock import Clock
 from rotation.ports.issuer import Issuer
 from rotation.ports.participant import RidingParticipant
@@ -180,7 +181,9 @@ class Run:
                 **facts,
             )
             again = state.in_flight.again
-            if moved.phase is Phase.SETTLED and again is not None and moved.block is None:
+            # What blocks a routine rotation does not hold up an emergency.
+            free = moved.block is None or (again and again.mode is Ask.EMERGENCY)
+            if moved.phase is Phase.SETTLED and again is not None and free:
                 return transitions.start(moved, claim, again, str(self.secret.name))
             return moved
 
