@@ -294,8 +294,11 @@ class Tick:
         if run is None or run.state.lease_until is None:
             return
         try:
-            run.rewrite(lambda state: transitions.rest(state, None, str(error)))
-        except (TemporaryError, PermanentError, SupersededError) as second:
+            run.rewrite(lambda state: transitions.rest(state, state.wake_at, str(error)))
+        except SupersededError as lost:
+            self.note("NOTICE", f"another worker has taken over: {lost}")
+            self.put_stray_away()
+        except (TemporaryError, PermanentError) as second:
             self.note("WARNING", f"the lease could not be given back: {second}")
 
     def _block(self, error: PermanentError) -> None:
@@ -304,7 +307,7 @@ class Tick:
         block = Block(reason=error.reason, message=str(error), since=now)
         stored = codec.read_block(self._secret)
         if run is not None:
-            run.rewrite(lambda state: replace(transitions.rest(state, None), block=block))
+            run.rewrite(lambda state: replace(transitions.rest(state, state.wake_at), block=block))
         elif stored is None or stored.message != block.message:
             maps = codec.encode_block(block, self._secret)
             self._store.update(
