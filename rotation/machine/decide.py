@@ -26,6 +26,9 @@ from rotation.model.wakeup import Ask, Request, WakeUp
 #: ``reason`` of a wake-up by which the sweep asks to look for drift.
 CHECK = "check"
 
+#: Phases that look for strays of their own accord, and have no credential in force to check yet.
+_TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.ABORTING})
+
 
 @dataclass(frozen=True)
 class Done:
@@ -107,7 +110,7 @@ def _proceed(s: Situation) -> Decision:
         return Done(f"blocked: {state.block.message}")
     if state.lease_until and state.lease_until > s.now:
         return Busy(state.lease_until)
-    if s.wake_up.reason == CHECK and (state.record is None or state.record.next):
+    if s.wake_up.reason == CHECK and state.phase not in _TIDY_THEMSELVES:
         return Inspect()
     if state.phase is Phase.SETTLED:
         return _rest_or_start(s)
@@ -135,13 +138,14 @@ def _routine(s: Situation, request: Request) -> Decision:
         if receipt and (receipt.request_id == request.id or request.at <= receipt.started_at):
             return Done(f"request {request.id} was served by rotation {receipt.id}")
         return _proceed(s) if state.block else _start(s, request)
-    known = record.request_id == request.id or request.at <= record.started_at
-    return _proceed(s) if known or record.again else _remember(s, request)
+    if request.at <= record.started_at or record.again:
+        return _served(s, request)
+    return _proceed(s) if record.request_id == request.id else _remember(s, request)
 
 
 def _emergency(s: Situation, request: Request) -> Decision:
     if _emergency_is_served(s.state, request):
-        return _proceed(s)
+        return _served(s, request)
     s = replace(s, state=replace(s.state, block=None))
     state, record = s.state, s.state.record
     if record is None:
@@ -203,6 +207,20 @@ def _remember(s: Situation, request: Request) -> Decision:
     if isinstance(decision, Act):
         return decision
     return Store(kept, f"request {request.id} waits until this rotation has settled")
+
+
+def _served(s: Situation, request: Request) -> Decision:
+    """Go on; a rotation in flight serves the request.
+
+    Reads may be old, and the message will be acknowledged.  So where nothing else is written, the
+    state is written as it is: its ETag proves that this rotation is in flight still.
+    """
+    record, decision = s.state.record, _proceed(s)
+    if record is None or isinstance(decision, Act | Store):
+        return decision
+    if request.id in {record.request_id, record.again.id if record.again else ""}:
+        return decision
+    return Store(s.state, f"request {request.id} is served by rotation {record.id}")
 
 
 def _move(s: Situation, event: Event, **facts: object) -> State:
