@@ -1,12 +1,15 @@
+from collections.abc import Callable
+
 import pytest
 
 from rotation.engine.crashpoints import CrashPoint
-from rotation.model.errors import LeaseHeldError
+from rotation.model.errors import LeaseHeldError, TemporaryError
 from rotation.model.payload import Payload
+from rotation.model.plugin import Session
 from rotation.model.secret import VersionState
 from rotation.model.wakeup import Ask
 
-from .world import World
+from .world import Killed, World
 
 
 def test_latest_opens_a_session_at_every_moment_of_a_revert() -> None:
@@ -60,3 +63,152 @@ def test_stray_of_a_refused_first_credential_is_put_away() -> None:
     (check,) = world.outbox.messages
     world.worker().tick(world.woken(check["reason"]))
     assert world.states() == {1: "disabled"}
+
+
+def test_emergency_answered_from_an_old_read_is_not_lost() -> None:
+    world = World()
+    old = []
+    world.worker(CrashPoint.MINTED, lambda: old.append(world.store.secret)).tick(
+        world.asked(Ask.EMERGENCY)
+    )
+    world.clock.advance(seconds=5)
+    assert world.labels["rotation_phase"] == "retiring"
+    world.store.stale = old
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.aliases["current"] == 3
+
+
+def test_temporary_error_while_a_stray_is_put_away_does_not_cut_the_soak_short() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    stray = Payload.of({"username": "app_b", "password": "x", "rotation_id": "theirs"})
+    world.store.versions[3] = (stray, VersionState.ENABLED)
+    world.store.trouble = fail_once("disable", TemporaryError("UNAVAILABLE"))
+    until = world.labels["rotation_wake_at"]
+    with pytest.raises(TemporaryError):
+        world.worker().tick(world.woken("check"))
+    assert world.labels["rotation_wake_at"] == until
+
+
+def test_late_suspension_does_not_lock_out_who_still_uses_the_previous_credential() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1)
+
+    def straggler_and_takeover() -> None:
+        world.issuer.roles["app_a"].sessions.append(Session("db", "10.0.0.7 billing"))
+        world.clock.advance(seconds=601)
+        world.worker().tick(world.woken("lease over"))
+
+    world.worker(CrashPoint.SUSPENDING, straggler_and_takeover).tick(world.woken())
+    assert "10.0.0.7 billing" in world.store.secret.annotations["rotation.record"]
+    assert world.logs_in(1)
+
+
+def test_straggler_seen_after_a_crash_gets_its_credential_back() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.DISABLED).tick(world.woken())
+    world.issuer.roles["app_a"].sessions.append(Session("db", "10.0.0.7 billing"))
+    world.clock.advance(seconds=601)
+    world.worker().tick(world.woken("lease over"))
+    assert world.logs_in(1)
+
+
+def test_emergency_asked_while_it_goes_back_by_itself_still_rotates() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.issuer.roles["app_b"].password = "changed by hand"
+    world.clock.advance(hours=2)
+    world.worker(CrashPoint.REVERTED, lambda: world.worker().tick(world.asked(Ask.EMERGENCY))).tick(
+        world.woken()
+    )
+    assert world.receipt["outcome"] == "reverted"
+    assert world.labels["rotation_phase"] == "retiring"
+    assert world.logs_in(world.aliases["current"])
+    assert world.issuer.roles["app_a"].password is None
+
+
+def test_check_while_it_goes_back_finds_no_drift() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ABORTED).tick(world.asked(Ask.REVERT))
+    world.clock.advance(seconds=601)
+    world.worker().tick(world.woken("check"))
+    assert "rotation_blocked" not in world.labels
+    assert world.receipt["outcome"] == "reverted"
+
+
+def test_revert_to_a_credential_that_is_dead_too_asks_for_a_person() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.issuer.roles["app_a"].password = "changed by hand"
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.labels["rotation_blocked"] == "no-way-back"
+    assert world.aliases["current"] == 2
+
+
+def test_latest_works_after_adoption_below_a_dead_version() -> None:
+    world = World()
+    message = world.scheduled()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(message)
+    made_by = world.labels["rotation_id"]
+    dead = Payload.of({"username": "app_b", "password": "x", "rotation_id": made_by})
+    world.store.versions[3] = (dead, VersionState.ENABLED)
+    world.clock.advance(seconds=601)
+    world.worker().tick(message)
+    assert world.aliases["current"] == 2
+    assert world.states() == {1: "enabled", 2: "enabled", 3: "disabled", 4: "enabled"}
+    assert world.logs_in(4)
+    world.settle()
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    world.settle()
+    assert [n for n, state in world.states().items() if state == "enabled"] == [5]
+
+
+@pytest.mark.parametrize("point", [CrashPoint.CLAIMED, CrashPoint.ADDED])
+def test_copy_of_the_previous_version_ends_with_it(point: CrashPoint) -> None:
+    world = World()
+    message = world.scheduled()
+    copy = world.store.versions[1]
+    if point is CrashPoint.CLAIMED:
+        world.worker(point, lambda: world.store.versions.update({2: copy})).tick(message)
+    else:
+        with pytest.raises(Killed):
+            world.worker(point).tick(message)
+        world.store.versions[3] = copy
+        world.clock.advance(seconds=601)
+        world.worker().tick(message)
+    assert world.logs_in(max(world.store.versions))
+    world.settle()
+    assert all(world.logs_in(n) for n, state in world.states().items() if state == "enabled")
+    assert world.logs_in(max(world.store.versions))
+
+
+def test_stray_found_while_the_lease_is_given_back_is_put_away() -> None:
+    world = World()
+
+    def overtaken(call: str) -> None:
+        if call == "added" and not world.outbox.messages and world.labels["rotation_token"] == "1":
+            world.worker().tick(world.asked(Ask.REVERT))
+            world.store.trouble = fail_once("update", TemporaryError("UNAVAILABLE"))
+
+    world.store.trouble = overtaken
+    with pytest.raises(TemporaryError):
+        world.worker().tick(world.scheduled())
+    assert [message["reason"] for message in world.outbox.messages] == ["check"]
+
+
+def fail_once(effect: str, error: Exception) -> Callable[[str], None]:
+    pending = [error]
+
+    def trouble(met: str) -> None:
+        if met == effect and pending:
+            raise pending.pop()
+
+    return trouble
