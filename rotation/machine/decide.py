@@ -146,7 +146,7 @@ def _routine(s: Situation, request: Request) -> Decision:
 def _emergency(s: Situation, request: Request) -> Decision:
     if _emergency_is_served(s.state, request):
         return _served(s, request)
-    s = replace(s, state=replace(s.state, block=None))
+    s = replace(s, state=_taken_up(s.state))
     state, record = s.state, s.state.record
     if record is None:
         return _start(s, request)
@@ -188,16 +188,28 @@ def _revert(s: Situation, request: Request) -> Decision:
         return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
     who = request.requested_by or "somebody"
     why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
-    s = replace(s, state=replace(state, block=None))
+    s = replace(s, state=_taken_up(state))
     return Act(_move(s, event, reverted=why))
 
 
 def _unblock(s: Situation, _: Request) -> Decision:
     if s.state.block is None:
         return _proceed(s)
-    free = replace(s.state, block=None)
+    free = _taken_up(s.state)
     decision = _proceed(replace(s, state=free))
     return decision if isinstance(decision, Act) else Store(free, "unblocked")
+
+
+def _taken_up(state: State) -> State:
+    """Return the state as a person who has looked wants it gone on from: without its block.
+
+    Before anything is published, what this rotation replaces is whatever consumers are pointed to:
+    a person may have pointed them to another version, because ours could not be read.
+    """
+    free, record = replace(state, block=None), state.record
+    if record is None or state.phase is not Phase.PREPARING or state.current is None:
+        return free
+    return replace(free, record=replace(record, previous=state.current))
 
 
 def _remember(s: Situation, request: Request) -> Decision:

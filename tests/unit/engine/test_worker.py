@@ -579,6 +579,39 @@ def test_request_served_once_however_often_it_is_delivered() -> None:
     assert max(world.store.versions) == 2
 
 
+@pytest.mark.parametrize("ask", [Ask.UNBLOCK, Ask.EMERGENCY], ids=lambda ask: ask.value)
+def test_current_version_that_cannot_be_read_is_replaced_by_the_one_a_person_points_to(
+    ask: Ask,
+) -> None:
+    world = World()
+    payload, _ = world.store.versions[1]
+    world.store.versions[1] = (payload, VersionState.DESTROYED)
+    world.worker().tick(world.scheduled())
+    assert world.labels["rotation_blocked"] == "version-unavailable"
+    repeated = Payload.of({**payload.fields(), "rotation_id": "an earlier one"})
+    world.store.versions[2] = (repeated, VersionState.ENABLED)
+    world.store.touch(aliases={**world.aliases, "current": 2})
+    world.worker().tick(world.asked(ask))
+    assert world.aliases["current"] == 3
+    assert world.aliases["previous"] == 2
+    assert ask is Ask.EMERGENCY or world.states()[2] == "enabled"
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "destroyed", 3: "enabled"}
+
+
+def test_revert_while_preparing_keeps_the_version_a_person_points_to() -> None:
+    world = World()
+    world.store.versions[2] = (Payload(b"no JSON"), VersionState.ENABLED)
+    world.store.touch(aliases={"current": 2})
+    world.issuer.trouble = staticmethod(_fail_once("mint", PermanentError("x", reason="rights")))
+    world.worker().tick(world.scheduled())
+    world.store.touch(aliases={"current": 1})
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert "rotation_phase" not in world.labels
+    assert world.aliases["current"] == 1
+    assert world.logs_in(1)
+
+
 def test_pointer_moved_by_hand_blocks_before_anything_is_retired() -> None:
     world = World()
     world.worker().tick(world.scheduled())
