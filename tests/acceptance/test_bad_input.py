@@ -91,7 +91,7 @@ def test_state_edited_to_nonsense_blocks_and_is_not_overwritten(
     before = dict(getattr(target.secret, field)).get(key)
     target.edit(**{field: edits})
     target.fire()
-    target.assert_blocked("state-invalid", key.replace("phase", ""))
+    target.assert_blocked("state-invalid", key.removesuffix("phase"))
     assert dict(getattr(target.secret, field))[key] == edits[key]
     target.edit(**{field: {key: before}})
     target.unblock()
