@@ -7,7 +7,8 @@ Rules of this module:
   2. ``latest`` is the newest version whatever its state: where the newest is a stray or
      disabled, a version with the payload in force is added behind it first, so that consumers of
      ``latest`` have something to read.
-  3. Every step may be repeated: an added copy is recognised by its payload.
+  3. Every step may be repeated: an added copy is recognised by its payload.  It always carries a
+     rotation id, so that it is known for ours when its credential is in force no longer.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from enum import Enum
 from rotation.engine.run import Run
 from rotation.model.errors import NotFoundError, UnknownOutcomeError, VersionUnavailableError
 from rotation.model.names import SecretName
-from rotation.model.payload import Payload
+from rotation.model.payload import ROTATION_ID, Payload
 from rotation.ports.secrets import SecretStore
 
 
@@ -94,15 +95,30 @@ def tidy(run: Run, last: int, rotation_id: str) -> Tidied:
     newest_serves = not found or found[-1].kind in (Kind.COPY, Kind.FOREIGN)
     if not newest_serves and in_force is not None:
         run.reload()
-        seen = add_once(store, name, in_force, seen)
+        seen = add_once(store, name, _marked(in_force, rotation_id), seen)
         copies.append(seen)
     for number in strays:
         run.disable(number)
     return Tidied(seen, tuple(copies), tuple(strays))
 
 
+def _marked(payload: Payload, rotation_id: str) -> Payload:
+    """Return the payload with a rotation id: its own, or else one that says who copied it."""
+    if payload.rotation_id() is not None:
+        return payload
+    return Payload.of({**payload.fields(), ROTATION_ID: rotation_id or "copy"})
+
+
+def _is_copy(payload: Payload, other: Payload) -> bool:
+    if payload == other:
+        return True
+    if payload.rotation_id() is None or other.rotation_id() is not None:
+        return False
+    return {**payload.fields(), ROTATION_ID: None} == {**other.fields(), ROTATION_ID: None}
+
+
 def _kind(payload: Payload, rotation_id: str, in_force: Payload | None) -> Kind:
-    if in_force is not None and payload == in_force:
+    if in_force is not None and _is_copy(payload, in_force):
         return Kind.COPY
     made_by = payload.rotation_id()
     if made_by is None:
