@@ -83,7 +83,8 @@ def start(state: State, claim: Claim, request: Request, secret: str) -> State:
     record = Record(
         id=f"{claim.now:%Y%m%dt%H%M%S}-{tag}-{token}",
         mode=Mode.EMERGENCY if request.mode is Ask.EMERGENCY else Mode.ROUTINE,
-        started_at=claim.now,
+        # A request that came while the last rotation was being settled is served by this one.
+        started_at=max(claim.now, request.at),
         message_id=claim.message_id,
         base=state.last,
         previous=state.current,
