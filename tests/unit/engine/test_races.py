@@ -1,13 +1,16 @@
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rotation.engine.crashpoints import CrashPoint
+from rotation.machine import transitions
 from rotation.model.errors import LeaseHeldError, TemporaryError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Session
+from rotation.model.rotation import State
 from rotation.model.secret import VersionState
-from rotation.model.wakeup import Ask
+from rotation.model.wakeup import Ask, Request
 
 from .world import Killed, World
 
@@ -202,6 +205,31 @@ def test_stray_found_while_the_lease_is_given_back_is_put_away() -> None:
     with pytest.raises(TemporaryError):
         world.worker().tick(world.scheduled())
     assert [message["reason"] for message in world.outbox.messages] == ["check"]
+
+
+def test_late_copy_of_a_version_made_by_a_person_is_known_for_ours() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.worker().tick(world.asked(Ask.REVERT))
+    copy = world.store.versions[3]
+    assert copy[0].rotation_id() is not None
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    world.store.versions[5] = copy  # added by a worker that came late
+    world.worker().tick(world.woken("check"))
+    world.settle()
+    assert world.states()[5] == "disabled"
+    assert world.logs_in(max(world.store.versions))
+
+
+def test_request_that_comes_while_the_last_rotation_settles_counts_as_served() -> None:
+    state = State()
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    later = now + timedelta(seconds=1)
+    request = Request(Ask.ROUTINE, at=later, id="r1")
+    claim = transitions.Claim(now, now + timedelta(minutes=10), "m1")
+    begun = transitions.start(state, claim, request, "projects/p/secrets/s")
+    assert begun.in_flight.started_at == later
 
 
 def fail_once(effect: str, error: Exception) -> Callable[[str], None]:
