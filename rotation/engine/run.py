@@ -218,7 +218,7 @@ class Run:
             seen = self.store.version(self.secret.name, number)
             if seen.state in (*enough, VersionState.DESTROYED):
                 return
-            self.reload()
+            self._prove_hold(certain=effect == self.store.disable)
             try:
                 effect(self.secret.name, number, seen.etag)
             except EtagMismatchError:
@@ -226,6 +226,16 @@ class Run:
             else:
                 return
         raise TemporaryError(f"version {number} is being written to all the time")
+
+    def _prove_hold(self, *, certain: bool) -> None:
+        """Make sure the hold is ours; where a mistake would lock consumers out, by a write.
+
+        Reads of the secret may be old.  A write under its ETag cannot be fooled.
+        """
+        if certain:
+            self.rewrite(lambda state: state)
+        else:
+            self.reload()
 
     def check_hold(self) -> None:
         """Stop when the lease is over: another worker may be at it.

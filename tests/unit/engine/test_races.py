@@ -232,6 +232,21 @@ def test_request_that_comes_while_the_last_rotation_settles_counts_as_served() -
     assert begun.in_flight.started_at == later
 
 
+def test_old_read_does_not_let_a_late_worker_disable_what_a_revert_enabled() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1)
+
+    def reverted_and_read_old() -> None:
+        before = world.store.secret
+        world.worker().tick(world.asked(Ask.REVERT))
+        world.store.stale = [before]
+
+    world.worker(CrashPoint.SUSPENDED, reverted_and_read_old).tick(world.woken())
+    assert world.aliases["current"] == 1
+    assert world.logs_in(1)
+
+
 def fail_once(effect: str, error: Exception) -> Callable[[str], None]:
     pending = [error]
 
