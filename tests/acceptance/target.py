@@ -161,9 +161,10 @@ class Target:
     @property
     def block(self) -> dict[str, Any]:
         """What `rotation status` shows of a blocked secret; empty when it is not."""
-        if "rotation_blocked" not in self.labels:
+        secret = self.secret
+        if "rotation_blocked" not in secret.labels:
             return {}
-        return dict(json.loads(self.annotations["rotation.blocked"]))
+        return dict(json.loads(secret.annotations["rotation.blocked"]))
 
     @property
     def states(self) -> dict[int, str]:

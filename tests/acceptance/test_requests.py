@@ -35,9 +35,7 @@ def test_revert_asked_for_while_preparing_leaves_the_credential_in_force(
 
 
 @pytest.mark.parametrize("phase", ["soaking", "observing"])
-def test_revert_gives_consumers_the_previous_credential(
-    target: Target, phase: str
-) -> None:
+def test_revert_gives_consumers_the_previous_credential(target: Target, phase: str) -> None:
     target.rotate()
     with probing(target, rereads=True) as prober:
         target.move_on_to(phase)
