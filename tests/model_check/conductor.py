@@ -20,6 +20,7 @@ from typing import Protocol
 
 from rotation.machine import sweep
 from rotation.model.errors import TemporaryError
+from rotation.model.payload import Payload
 from rotation.model.phase import Phase
 from rotation.model.plugin import Session
 from rotation.model.secret import Schedule as Timetable
@@ -70,8 +71,9 @@ class Played:
 class Chooser(Protocol):
     """Decides at each place whether the run leaves the plain order."""
 
-    #: True when it will not any more: the rest is run without stops, which is faster.
-    spent: bool
+    @property
+    def spent(self) -> bool:
+        """Whether it will not any more: the rest is run without stops, which is faster."""
 
     def choose(self, place: str, options: tuple[str, ...]) -> str | None:
         """Return one of ``options``, or None to go on."""
@@ -267,7 +269,7 @@ class Conductor:
         self.watch.asked.append(Asked(wake_up, self._in_force()))
         return wake_up
 
-    def _in_force(self) -> list[object]:
+    def _in_force(self) -> list[Payload]:
         state = self.world.state
         numbers = {state.current, state.record.previous if state.record else None}
         versions = self.world.store.versions

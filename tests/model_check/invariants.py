@@ -51,7 +51,7 @@ class Watch:
         world = self.world
         world.store.on_added = self.version_added
         world.store.on_state = self.version_changed
-        world.issuer.on_role = staticmethod(self.slot_changed)  # type: ignore[assignment]
+        world.issuer.on_role = staticmethod(self.slot_changed)
         world.net.changed = lambda _: self.look()
 
     def say(self, rule: str, what: str) -> None:

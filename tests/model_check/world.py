@@ -199,7 +199,7 @@ class ModelIssuer(MemoryIssuer):
 
     net: ClassVar[Trouble]
     verified: ClassVar[set[tuple[str, str]]]
-    on_role: ClassVar[Callable[[str, str], None]]
+    on_role: ClassVar[Callable[..., None]]
     revoked: ClassVar[set[str]]
 
     def connect(self) -> None:
