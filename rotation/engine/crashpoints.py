@@ -6,8 +6,8 @@ Rules of this module:
   2. Each point fires once: the marker file is made first, so the restarted process goes on.
 """
 
-import os
 import signal
+import threading
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -65,6 +65,8 @@ def armed(spec: str, marker: Path) -> Reach:
             marker.touch(exist_ok=False)
         except FileExistsError:
             return
-        os.kill(os.getpid(), number)
+        # To this very thread: sent to the process, another thread may take the signal, and this one
+        # would run past the point before all of them are stopped.
+        signal.pthread_kill(threading.get_ident(), number)
 
     return reach
