@@ -229,6 +229,12 @@ class Target:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
+    def cut_rotator(self) -> None:
+        """End the rotator's sessions, as a restart of the server or a firewall does."""
+        ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+        with self.scene.stack.postgres.connect() as connection:
+            connection.execute(ending, [self.rotator])
+
     # Letting time pass.
 
     def start(self) -> "Target":

@@ -30,7 +30,7 @@ def _assert_rotated_once(target: Target, first: dict[str, Any]) -> None:
     assert target.refused(first)
 
 
-@pytest.mark.parametrize(("mode", "method", "how"), PASSING, ids=lambda value: str(value))
+@pytest.mark.parametrize(("mode", "method", "how"), PASSING, ids=str)
 def test_rotation_goes_through_a_passing_failure(
     target: Target, mode: str, method: str, how: dict[str, Any]
 ) -> None:

@@ -24,7 +24,9 @@ def server(request: pytest.FixtureRequest) -> PostgresBinaries:
 
 @pytest.fixture(scope="module")
 def served(server: PostgresBinaries, evidence: Evidence) -> Iterator[Scene]:
-    with opened(options(bindir=server.bindir, tls=server.tls), evidence) as running:
+    with opened(
+        options(bindir=server.bindir, tls=server.tls, sweep_every=timedelta(minutes=5)), evidence
+    ) as running:
         yield running
 
 

@@ -94,7 +94,10 @@ def test_worker_that_wakes_up_after_a_second_whole_rotation_changes_nothing(
             go_on()
             _await_its_end(target, "another worker has taken over", "settled: no rotation is due")
         if point == "adding":
-            wait_until(lambda: target.states.get(4) == "DISABLED", "the stray version is disabled")
+            target._wait(
+                lambda: target.states.get(4) == "DISABLED",
+                f"the stray version is disabled: {target.states}",
+            )
             target.scene.await_idle()
             assert target.states[5] == "ENABLED"
         prober.beat()
