@@ -112,34 +112,39 @@ def _put_away(run: Run, ours: int) -> tuple[int, ...]:
 
 def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
     """Return the facts of a version an interrupted worker has added; None when there is none."""
-    record, adopted, newest = run.state.in_flight, None, None
-    ours: list[int] = []
-    copies = list(record.previous_copies)
-    for newest in versions.beyond(run.store, run.secret.name, record.base, record.id, run.payload):
-        if newest.kind is Kind.COPY:
-            copies.append(newest.number)
-        elif adopted is not None and newest.payload == adopted.payload:
-            ours.append(newest.number)
-        elif newest.kind is Kind.OURS and adopted is None and _works(run, newest):
-            adopted = newest
-        elif newest.kind in (Kind.OURS, Kind.STALE):
-            run.disable(newest.number)
-    if adopted is None or adopted.payload is None or newest is None:
-        return None
-    run.payload, seen = adopted.payload, newest.number
-    if newest.kind is not Kind.FOREIGN and seen not in (adopted.number, *ours):
-        run.reload()
-        seen = versions.add_once(run.store, run.secret.name, adopted.payload, seen)
-        ours.append(seen)
-    facts = _facts(run, slot, adopted.number, seen, adopted.payload)
-    return {**facts, "copies": tuple(ours), "previous_copies": tuple(copies)}
+    record, name = run.state.in_flight, run.secret.name
+    found = list(versions.beyond(run.store, name, record.base, record.id, run.payload))
+    for each in found:
+        if each.kind is Kind.OURS and each.payload is not None and _works(run, each.payload):
+            return _adopted(run, slot, each.number, each.payload, found)
+        if each.kind in (Kind.OURS, Kind.STALE):
+            run.disable(each.number)
+    return None
 
 
-def _works(run: Run, found: Found) -> bool:
-    if found.payload is None:
-        return False
+def _adopted(
+    run: Run, slot: str, number: int, payload: Payload, found: list[Found]
+) -> dict[str, Any]:
+    """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
+    record, run.payload = run.state.in_flight, payload
+    ended = tuple(each.number for each in found if each.kind is Kind.COPY)
+    again = [
+        Found(each.number, Kind.STALE)
+        if each.number in ended
+        else versions.judge(each.number, each.payload, record.id, payload)
+        for each in found
+    ]
+    tidied = versions.put_away(run, record.base, record.id, again)
+    return {
+        **_facts(run, slot, number, tidied.seen, payload),
+        "copies": tuple(each for each in tidied.copies if each != number),
+        "previous_copies": (*record.previous_copies, *ended),
+    }
+
+
+def _works(run: Run, payload: Payload) -> bool:
     try:
-        run.issuer.verify(found.payload)
+        run.issuer.verify(payload)
     except CredentialRefusedError:
         return False
     return True

@@ -66,12 +66,28 @@ def beyond(
     while True:
         try:
             payload = store.access(name, number).payload
-            yield Found(number, _kind(payload, rotation_id, in_force), payload)
+            yield judge(number, payload, rotation_id, in_force)
         except VersionUnavailableError:
             yield Found(number, Kind.GONE)
         except NotFoundError:
             return
         number += 1
+
+
+def judge(
+    number: int, payload: Payload | None, rotation_id: str, in_force: Payload | None
+) -> Found:
+    """Say what a version is to the rotation that asks; no payload: it cannot be read."""
+    if payload is None:
+        return Found(number, Kind.GONE)
+    made_by = payload.rotation_id()
+    if in_force is not None and _is_copy(payload, in_force):
+        kind = Kind.COPY
+    elif made_by is None:
+        kind = Kind.FOREIGN
+    else:
+        kind = Kind.OURS if made_by == rotation_id else Kind.STALE
+    return Found(number, kind, payload)
 
 
 def add_once(store: SecretStore, name: SecretName, payload: Payload, last: int) -> int:
@@ -88,18 +104,23 @@ def add_once(store: SecretStore, name: SecretName, payload: Payload, last: int) 
 def tidy(run: Run, last: int, rotation_id: str) -> Tidied:
     """Put away every version of ours above ``last``; keep ``latest`` readable."""
     store, name, in_force = run.store, run.secret.name, run.payload
-    found = list(beyond(store, name, last, rotation_id, in_force))
-    strays = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
-    copies = [each.number for each in found if each.kind is Kind.COPY]
-    seen = found[-1].number if found else last
+    return put_away(run, last, rotation_id, list(beyond(store, name, last, rotation_id, in_force)))
+
+
+def put_away(run: Run, last: int, rotation_id: str, found: list[Found]) -> Tidied:
+    """Like `tidy`, for versions that were found already."""
+    store, name, in_force = run.store, run.secret.name, run.payload
     newest_serves = not found or found[-1].kind in (Kind.COPY, Kind.FOREIGN)
     if not newest_serves and in_force is not None:
         run.reload()
-        seen = add_once(store, name, _marked(in_force, rotation_id), seen)
-        copies.append(seen)
+        add_once(store, name, _marked(in_force, rotation_id), found[-1].number)
+        # Others may have added versions meanwhile; they lie below the copy.
+        found = list(beyond(store, name, last, rotation_id, in_force))
+    strays = tuple(each.number for each in found if each.kind in (Kind.OURS, Kind.STALE))
+    copies = tuple(each.number for each in found if each.kind is Kind.COPY)
     for number in strays:
         run.disable(number)
-    return Tidied(seen, tuple(copies), tuple(strays))
+    return Tidied(found[-1].number if found else last, copies, strays)
 
 
 def _marked(payload: Payload, rotation_id: str) -> Payload:
@@ -115,12 +136,3 @@ def _is_copy(payload: Payload, other: Payload) -> bool:
     if payload.rotation_id() is None or other.rotation_id() is not None:
         return False
     return {**payload.fields(), ROTATION_ID: None} == {**other.fields(), ROTATION_ID: None}
-
-
-def _kind(payload: Payload, rotation_id: str, in_force: Payload | None) -> Kind:
-    if in_force is not None and _is_copy(payload, in_force):
-        return Kind.COPY
-    made_by = payload.rotation_id()
-    if made_by is None:
-        return Kind.FOREIGN
-    return Kind.OURS if made_by == rotation_id else Kind.STALE

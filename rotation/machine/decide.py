@@ -189,7 +189,10 @@ def _revert(s: Situation, request: Request) -> Decision:
     who = request.requested_by or "somebody"
     why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
     s = replace(s, state=_taken_up(state))
-    return Act(_move(s, event, reverted=why))
+    # Who goes back does not want to be rolled forward at once; an emergency still counts.
+    again = state.in_flight.again
+    kept = again if again and again.mode is Ask.EMERGENCY else None
+    return Act(_move(s, event, reverted=why, again=kept))
 
 
 def _unblock(s: Situation, _: Request) -> Decision:

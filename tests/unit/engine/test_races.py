@@ -255,3 +255,21 @@ def fail_once(effect: str, error: Exception) -> Callable[[str], None]:
             raise pending.pop()
 
     return trouble
+
+
+def test_stray_added_while_latest_is_covered_is_put_away() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    dead = Payload.of({**world.store.versions[2][0].fields(), "password": "dead"})
+    raced: list[int] = []
+
+    def race(call: str) -> None:
+        if call == "add_version" and not raced:
+            raced.append(3)
+            world.store.versions[3] = (dead, VersionState.ENABLED)
+
+    world.store.trouble = race
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert raced == [3]
+    assert world.states() == {1: "enabled", 2: "disabled", 3: "disabled", 4: "enabled"}

@@ -466,6 +466,17 @@ def test_revert_gives_consumers_the_previous_credential(hours: int) -> None:
     assert world.states() == {1: "destroyed", 2: "disabled", 3: "destroyed", 4: "enabled"}
 
 
+def test_revert_drops_a_rotation_that_was_waiting_its_turn() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.asked())
+    world.worker().tick(world.asked(Ask.REVERT))
+    world.settle()
+    assert world.aliases["current"] == 1
+    assert world.receipt["outcome"] == "reverted"
+
+
 def test_revert_while_preparing_aborts() -> None:
     world = World()
     with pytest.raises(Killed):
