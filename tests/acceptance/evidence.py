@@ -8,6 +8,7 @@
 import base64
 import contextlib
 import json
+import re
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -17,6 +18,9 @@ import psutil
 
 #: How the base64 of each payload of ours begins: '{"engine": '.
 ENCODED_PAYLOAD = base64.b64encode(b'{"engine": ')[:14].decode()
+
+#: Shorter ones are typed by tests, and typed again in statements that PostgreSQL logs.
+SHORTEST = 20
 
 
 class Evidence:
@@ -34,7 +38,7 @@ class Evidence:
     def add_payload(self, payload: bytes) -> None:
         with contextlib.suppress(ValueError):
             fields = json.loads(payload)
-            if isinstance(fields, dict) and len(str(fields.get("password", ""))) >= 20:
+            if isinstance(fields, dict) and len(str(fields.get("password", ""))) >= SHORTEST:
                 self.passwords.add(fields["password"])
 
     def add_record(self, record: Any) -> None:
@@ -67,8 +71,13 @@ class Evidence:
             f"{place}: {what}"
             for place, text in self.places().items()
             for what, found in (
-                ("a password", any(password in text for password in self.passwords)),
+                ("a password", self._holds_password(text)),
                 ("an encoded payload", ENCODED_PAYLOAD in text),
             )
             if found
         ]
+
+    def _holds_password(self, text: str) -> bool:
+        # A password is one run of these characters, so only long enough runs are looked at.
+        runs = set(re.findall(rf"[\w-]{{{SHORTEST},}}", text, re.ASCII))
+        return any(password in run for run in runs for password in self.passwords)

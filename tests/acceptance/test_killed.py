@@ -48,7 +48,8 @@ def test_redelivered_message_alone_finishes_what_a_killed_worker_began(target: T
 @pytest.mark.parametrize("point", ["reverted", "aborted", "committed"])
 def test_revert_killed_once_ends_on_the_previous_version(target: Target, point: str) -> None:
     target.rotate()
-    with target.scene.interrupted_at(point) as marker, probing(target) as prober:
+    reverted = target.scene.interrupted_at(point)
+    with reverted as marker, probing(target, rereads=True) as prober:
         target.ask("revert")
         target.settle(prober.beat)
         assert marker.exists()
