@@ -126,19 +126,13 @@ def _adopted(
     run: Run, slot: str, number: int, payload: Payload, found: list[Found]
 ) -> dict[str, Any]:
     """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
-    record, run.payload = run.state.in_flight, payload
-    ended = tuple(each.number for each in found if each.kind is Kind.COPY)
-    again = [
-        Found(each.number, Kind.STALE)
-        if each.number in ended
-        else versions.judge(each.number, each.payload, record.id, payload)
-        for each in found
-    ]
-    tidied = versions.put_away(run, record.base, record.id, again)
+    record, previous, run.payload = run.state.in_flight, run.payload, payload
+    again = [versions.judge(each.number, each.payload, record.id, payload) for each in found]
+    tidied = versions.put_away(run, record.base, record.id, again, previous)
     return {
         **_facts(run, slot, number, tidied.seen, payload),
         "copies": tuple(each for each in tidied.copies if each != number),
-        "previous_copies": (*record.previous_copies, *ended),
+        "previous_copies": (*record.previous_copies, *tidied.spared),
     }
 
 

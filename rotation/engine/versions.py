@@ -56,6 +56,8 @@ class Tidied:
     copies: tuple[int, ...]
     #: Versions disabled now.
     disabled: tuple[int, ...]
+    #: Copies of the previous payload, left as they are.
+    spared: tuple[int, ...] = ()
 
 
 def beyond(
@@ -107,20 +109,36 @@ def tidy(run: Run, last: int, rotation_id: str) -> Tidied:
     return put_away(run, last, rotation_id, list(beyond(store, name, last, rotation_id, in_force)))
 
 
-def put_away(run: Run, last: int, rotation_id: str, found: list[Found]) -> Tidied:
-    """Like `tidy`, for versions that were found already."""
+def put_away(
+    run: Run, last: int, rotation_id: str, found: list[Found], previous: Payload | None = None
+) -> Tidied:
+    """Like `tidy`, for versions that were found already.
+
+    Copies of ``previous`` stay enabled, as its consumers may have read them; but ``latest`` has to
+    serve the payload in force.
+    """
     store, name, in_force = run.store, run.secret.name, run.payload
-    newest_serves = not found or found[-1].kind in (Kind.COPY, Kind.FOREIGN)
+    newest_serves = not found or _serves(found[-1], previous)
     if not newest_serves and in_force is not None:
         run.reload()
         add_once(store, name, _marked(in_force, rotation_id), found[-1].number)
         # Others may have added versions meanwhile; they lie below the copy.
         found = list(beyond(store, name, last, rotation_id, in_force))
-    strays = tuple(each.number for each in found if each.kind in (Kind.OURS, Kind.STALE))
-    copies = tuple(each.number for each in found if each.kind is Kind.COPY)
+    spared = tuple(each.number for each in found if _carries(each, previous))
+    ours = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
+    strays = tuple(number for number in ours if number not in spared)
     for number in strays:
         run.disable(number)
-    return Tidied(found[-1].number if found else last, copies, strays)
+    copies = tuple(each.number for each in found if each.kind is Kind.COPY)
+    return Tidied(found[-1].number if found else last, copies, strays, spared)
+
+
+def _serves(newest: Found, previous: Payload | None) -> bool:
+    return newest.kind in (Kind.COPY, Kind.FOREIGN) and not _carries(newest, previous)
+
+
+def _carries(found: Found, payload: Payload | None) -> bool:
+    return payload is not None and found.payload is not None and _is_copy(found.payload, payload)
 
 
 def _marked(payload: Payload, rotation_id: str) -> Payload:
