@@ -144,9 +144,16 @@ def _routine(s: Situation, request: Request) -> Decision:
 
 
 def _emergency(s: Situation, request: Request) -> Decision:
-    if _emergency_is_served(s.state, request):
-        return _served(s, request)
-    s = replace(s, state=_taken_up(s.state))
+    block = s.state.block
+    if not _emergency_is_served(s.state, request):
+        return _overtake(replace(s, state=_taken_up(s.state)), request)
+    if s.state.record and block and request.at > block.since:
+        s = replace(s, state=_taken_up(s.state))  # asked again by somebody who has looked
+    return _served(s, request)
+
+
+def _overtake(s: Situation, request: Request) -> Decision:
+    """Start an emergency, or make what is in flight one."""
     state, record = s.state, s.state.record
     if record is None:
         return _start(s, request)

@@ -567,6 +567,18 @@ def test_emergency_lifts_a_block() -> None:
     assert world.states() == {1: "disabled", 2: "enabled"}
 
 
+def test_emergency_asked_again_lifts_the_block_it_met() -> None:
+    world = World()
+    world.issuer.trouble = staticmethod(_fail_once("mint", PermanentError("x", reason="rights")))
+    first = world.asked(Ask.EMERGENCY)
+    world.worker().tick(first)
+    world.worker().tick(first)
+    assert world.labels["rotation_blocked"] == "rights"
+    world.clock.advance(seconds=1)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.states() == {1: "disabled", 2: "enabled"}
+
+
 def test_request_in_flight_is_served_afterwards() -> None:
     world = World()
     world.worker().tick(world.scheduled())
