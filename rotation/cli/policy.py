@@ -83,7 +83,10 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
     effective, faults = _judge(context, text, _period(found))
     body = {"secret": str(found.name), "policy": stored, **_verdict(effective, found, faults)}
     shown = "" if stored is None else to_yaml(stored)
-    _report(context, as_json, body, shown + _sentence(effective, found, faults))
+    _report(context, as_json, body, shown.rstrip("\n"))
+    if not (context.json or as_json):
+        # Not on standard output: what is shown there can be applied again.
+        click.echo(_sentence(effective, found, faults), err=True)
     click.get_current_context().exit(1 if faults else 0)
 
 

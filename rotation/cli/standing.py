@@ -75,8 +75,8 @@ class Standing:
 
 
 def is_managed(secret: Secret) -> bool:
-    """Tell whether a secret has a policy."""
-    return codec.POLICY in secret.annotations
+    """Tell whether a secret has a policy, or a rotation that began with one."""
+    return codec.is_managed(secret)
 
 
 def read_standing(context: Context, secret: Secret) -> Standing:

@@ -71,7 +71,7 @@ def decode(secret: Secret, pointed: int | None = None) -> State:
     if PHASE in labels:
         stored = _load(secret, RECORD, _StoredRecord)
         if stored is None or stored.phase.label != labels[PHASE]:
-            raise _bad_label(PHASE, "it does not agree with the annotation rotation.record")
+            raise _bad_phase(stored)
         record, phase = stored.record, stored.phase
     receipt = _load(secret, RECEIPT, Receipt)
     current = pointed
@@ -124,6 +124,11 @@ def encode_block(block: Block, secret: Secret) -> Maps:
     _store(annotations, BLOCK, block)
     labels = {**secret.labels, BLOCKED: block.reason}
     return _within_limits(Maps(labels, annotations, dict(secret.aliases)))
+
+
+def is_managed(secret: Secret) -> bool:
+    """Whether a secret is ours to look after: it has a policy, or a rotation began with one."""
+    return POLICY in secret.annotations or not secret.labels.keys().isdisjoint({PHASE, BLOCKED})
 
 
 def read_block(secret: Secret) -> Block | None:
@@ -184,11 +189,20 @@ def _unix(time: datetime) -> str:
     return str(-int(-time.timestamp() // 1))
 
 
-def _bad_label(key: str, fault: str) -> StateError:
+def _bad_phase(stored: _StoredRecord | None) -> StateError:
+    if stored is None:
+        return StateError(
+            f"label {PHASE} is set, and there is no annotation {RECORD}",
+            remedy=f"restore the annotation, or remove {PHASE} to give the rotation up",
+        )
     return StateError(
-        f"label {key} makes no sense: {fault}",
-        remedy=f"restore it, or remove {key} (and {PHASE} to give a rotation in flight up)",
+        f"label {PHASE} does not agree with the annotation {RECORD}",
+        remedy=f"set it to {stored.phase.label}, or remove it to give the rotation up",
     )
+
+
+def _bad_label(key: str, fault: str) -> StateError:
+    return StateError(f"label {key} makes no sense: {fault}", remedy=f"restore it, or remove {key}")
 
 
 def _within_limits(maps: Maps) -> Maps:

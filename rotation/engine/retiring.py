@@ -122,7 +122,8 @@ def abort(run: Run) -> Outcome:
     tidied = versions.tidy(run, record.base, record.id)
     run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.ABORTED)
-    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
+    copies = tuple(number for number in tidied.copies if number != record.previous)
+    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies})
 
 
 #: What each phase owes.  `SOAKING` owes nothing and is passed through.

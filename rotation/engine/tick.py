@@ -30,6 +30,7 @@ from rotation.model.errors import (
     LeaseHeldError,
     NotFoundError,
     PermanentError,
+    PolicyError,
     StaleTokenError,
     TemporaryError,
 )
@@ -107,9 +108,11 @@ class Tick:
             TemporaryError: Deliver again; the lease is given back.
         """
         text = self._secret.annotations.get(codec.POLICY)
-        if text is None:
+        if text is None and not codec.is_managed(self._secret):
             return self.note("INFO", f"no annotation {codec.POLICY}: not managed by rotation")
         try:
+            if text is None:
+                raise _policy_is_gone()
             self._decide(text)
         except PermanentError as error:
             self._block(error)
@@ -334,3 +337,10 @@ class Tick:
             f"{phase.value} -> {run.state.phase.value}{until}{note}",
             duration_ms=round(seconds * 1000, 1),
         )
+
+
+def _policy_is_gone() -> PolicyError:
+    return PolicyError(
+        f"the annotation {codec.POLICY} was removed while a rotation is in flight",
+        remedy="put it back with `rotation policy apply`, and the rotation goes on",
+    )

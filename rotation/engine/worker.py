@@ -58,7 +58,7 @@ class Worker:
         messages: list[Mapping[str, str]] = []
         seen = blocked = woken = 0
         for secret in self._parts.tools.store.list():
-            if codec.POLICY not in secret.annotations:
+            if not codec.is_managed(secret):
                 continue
             seen += 1
             blocked += self._report_blocked(secret)

@@ -115,7 +115,9 @@ def _refused(message: str, said: str) -> RotationError:
     if "etag" in message:
         return EtagMismatchError(said)
     if _NOT_ENABLED.search(message):
-        return VersionUnavailableError(said)
+        return VersionUnavailableError(
+            said, remedy="enable the version, or point the alias current to one that works"
+        )
     return PermanentError(said)
 
 

@@ -213,11 +213,12 @@ def _unblock(s: Situation, _: Request) -> Decision:
 def _taken_up(state: State) -> State:
     """Return the state as a person who has looked wants it gone on from: without its block.
 
-    Before anything is published, what this rotation replaces is whatever consumers are pointed to:
+    While nothing of it is published, what this rotation keeps is whatever consumers are pointed to:
     a person may have pointed them to another version, because ours could not be read.
     """
     free, record = replace(state, block=None), state.record
-    if record is None or state.phase is not Phase.PREPARING or state.current is None:
+    unpublished = state.phase in {Phase.PREPARING, Phase.ABORTING}
+    if record is None or not unpublished or state.current is None:
         return free
     return replace(free, record=replace(record, previous=state.current))
 

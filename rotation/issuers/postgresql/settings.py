@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rotation.model.errors import PolicyError
+from rotation.model.errors import BadNameError, PolicyError
+from rotation.model.names import SecretName
 
 IAM = "iam"
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
+_LAST_PORT = 65535
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -73,14 +75,21 @@ class PostgreSQLSettings:
         for name in (*self.slots, self.owner, self.database):
             if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
                 raise PolicyError(f"{name!r} is not a name of 1 to {NAME_BYTES} bytes")
-        if (self.admin == IAM) != bool(self.admin_user):
-            raise PolicyError("admin_user is needed with admin: iam, and only there")
-        if self.admin == IAM and self.tls == "disable":
-            raise PolicyError("admin: iam sends an access token and needs tls")
+        self._check_admin()
+        if not 1 <= self.port <= _LAST_PORT:
+            raise PolicyError(f"port must be between 1 and {_LAST_PORT}")
         if self.tls == "verify-ca" and not self.tls_root_cert:
             raise PolicyError("tls: verify-ca needs tls_root_cert")
         for replica in self.replicas:
             _node(replica, self.port)
+
+    def _check_admin(self) -> None:
+        if self.admin != IAM:
+            _check_secret(self.admin)
+        if (self.admin == IAM) != bool(self.admin_user):
+            raise PolicyError("admin_user is needed with admin: iam, and only there")
+        if self.admin == IAM and self.tls == "disable":
+            raise PolicyError("admin: iam sends an access token and needs tls")
 
     @property
     def primary(self) -> Node:
@@ -106,6 +115,13 @@ class PostgreSQLSettings:
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""
         return self.admin if "/versions/" in self.admin else f"{self.admin}/versions/latest"
+
+
+def _check_secret(name: str) -> None:
+    try:
+        SecretName.parse(name.partition("/versions/")[0])
+    except BadNameError as error:
+        raise PolicyError(f"admin: {error}, or iam") from None
 
 
 def _node(text: str, port: int) -> Node:

@@ -668,6 +668,40 @@ def test_secret_without_a_policy_is_left_alone() -> None:
     assert world.store.calls == ["get"]
 
 
+def test_policy_removed_in_flight_blocks_until_it_is_back() -> None:
+    world = World()
+    policy = world.store.secret.annotations["rotation.policy"]
+    world.worker().tick(world.scheduled())
+    left = {k: v for k, v in world.store.secret.annotations.items() if k != "rotation.policy"}
+    world.store.touch(annotations=left)
+    world.clock.advance(hours=2)
+    world.worker().sweep()
+    world.worker().tick(world.woken(world.outbox.messages[-1]["reason"]))
+    assert world.labels["rotation_blocked"] == "policy-invalid"
+    annotations = {**world.store.secret.annotations, "rotation.policy": policy}
+    world.store.touch(annotations=annotations)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+    assert "rotation_blocked" not in world.labels
+
+
+def test_destroyed_version_is_replaced_by_hand_while_aborting() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.scheduled())
+    original, _ = world.store.versions[1]
+    world.store.versions[1] = (original, VersionState.DESTROYED)
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.labels["rotation_blocked"] == "version-unavailable"
+    world.store.versions[2] = (original, VersionState.ENABLED)
+    world.store.touch(aliases={**world.aliases, "current": 2})
+    world.worker().tick(world.asked(Ask.UNBLOCK))
+    world.settle()
+    assert "rotation_blocked" not in world.labels
+    assert world.receipt["current"] == 2
+    assert world.logs_in(2)
+
+
 def test_secret_under_managed_rotation_is_refused() -> None:
     world = World()
     world.store.touch(managed_rotation=True)
