@@ -23,6 +23,9 @@ from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Ask, Request, WakeUp
 
+#: How many requests a rotation notes that it serves beside its own.
+KEPT_REQUESTS = 8
+
 #: ``reason`` of a wake-up by which the sweep asks to look for drift.
 CHECK = "check"
 
@@ -236,14 +239,17 @@ def _served(s: Situation, request: Request) -> Decision:
     """Go on; a rotation in flight serves the request.
 
     Reads may be old, and the message will be acknowledged.  So where nothing else is written, the
-    state is written as it is: its ETag proves that this rotation is in flight still.
+    request is noted: the ETag proves that this rotation is in flight still, and a repeat of the
+    request needs no write.
     """
     record, decision = s.state.record, _proceed(s)
     if record is None or isinstance(decision, Act | Store):
         return decision
-    if request.id in {record.request_id, record.again.id if record.again else ""}:
+    if request.id in {record.request_id, record.again.id if record.again else "", *record.serves}:
         return decision
-    return Store(s.state, f"request {request.id} is served by rotation {record.id}")
+    noted = replace(record, serves=(*record.serves, request.id)[-KEPT_REQUESTS:])
+    why = f"request {request.id} is served by rotation {record.id}"
+    return Store(replace(s.state, record=noted), why)
 
 
 def _move(s: Situation, event: Event, **facts: object) -> State:

@@ -55,6 +55,8 @@ class Record:
     scheduled: datetime | None = None
     #: A request that came too late for this rotation; served as soon as it has settled.
     again: Request | None = None
+    #: Ids of other requests that this rotation serves; the latest few.
+    serves: tuple[str, ...] = ()
     #: Why it went back, when it did.
     reverted: str = ""
     #: It went back by itself: the secret stays blocked until a person has looked.

@@ -567,6 +567,19 @@ def test_emergency_lifts_a_block() -> None:
     assert world.states() == {1: "disabled", 2: "enabled"}
 
 
+def test_repeat_of_a_request_another_rotation_serves_costs_one_call() -> None:
+    world = World()
+    covered = world.asked()
+    world.worker().tick(world.asked())
+    world.worker().tick(covered)
+    world.store.calls.clear()
+    world.worker().tick(covered)
+    assert world.store.calls == ["get"]
+    world.settle()
+    world.worker().tick(covered)
+    assert max(world.store.versions) == 2
+
+
 def test_emergency_asked_again_lifts_the_block_it_met() -> None:
     world = World()
     world.issuer.trouble = staticmethod(_fail_once("mint", PermanentError("x", reason="rights")))
