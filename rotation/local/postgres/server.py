@@ -17,12 +17,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import psycopg
 
@@ -36,6 +37,13 @@ SUPERUSER = "postgres"
 PORTS = range(20000, 32768)
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+
+
+#: Gives up root for a user and group, and becomes a program.
+_BECOME: Final = (
+    "import os, sys; user, group = map(int, sys.argv[1:3]); os.setgroups([]); os.setgid(group);"
+    "os.setuid(user); os.execv(sys.argv[3], sys.argv[3:])"
+)
 
 
 class PostgresError(PermanentError):
@@ -135,7 +143,9 @@ class PostgresServer:
         self.port = self.port or free_port()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [self.binaries.bindir / "postgres", "-D", self._cluster, *self._options()],
+                self._command(
+                    self.binaries.bindir / "postgres", "-D", self._cluster, *self._options()
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -265,13 +275,28 @@ class PostgresServer:
 
     def _run(self, command: list[str | Path]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, **self._surroundings()
+            self._command(*command),
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._surroundings(),
         )
+
+    def _command(self, *command: str | Path) -> list[str | Path]:
+        """Return what runs ``command`` as the server's user.
+
+        Not with Popen's ``user``: that makes it fork, and a fork beside the threads of gRPC may
+        crash the child before it becomes the command.
+        """
+        if not self._account:
+            return list(command)
+        ids = [str(self._account["user"]), str(self._account["group"])]
+        return [sys.executable, "-I", "-S", "-c", _BECOME, *ids, *command]
 
     def _surroundings(self) -> dict[str, Any]:
         # The current folder must be one the server's user may enter.
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-        return {"env": environment, "cwd": "/", **self._account}
+        return {"env": environment, "cwd": "/"}
 
     def _write_private(self, path: Path, text: str) -> None:
         path.touch(mode=0o600)
@@ -344,8 +369,8 @@ def free_port() -> int:
             return port
 
 
-def _account() -> dict[str, Any]:
+def _account() -> dict[str, int]:
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid}

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -43,21 +45,24 @@ def test_unarmed_crash_points_do_nothing() -> None:
     never(CrashPoint.MINTED)
 
 
+REACHING = """
+import sys
+from pathlib import Path
+from rotation.engine.crashpoints import CrashPoint, armed
+reach = armed("minted:stop", Path(sys.argv[1]))
+reach(CrashPoint.CLAIMED)
+reach(CrashPoint.MINTED)
+reach(CrashPoint.MINTED)
+sys.exit(7)
+"""
+
+
 def test_armed_crash_point_interrupts_once(tmp_path: Path) -> None:
-    stopped = []
-    reach = armed("minted:stop", tmp_path / "marker")
-    child = os.fork()
-    if child == 0:
-        reach(CrashPoint.CLAIMED)
-        reach(CrashPoint.MINTED)
-        reach(CrashPoint.MINTED)
-        os._exit(7)
-    _, status = os.waitpid(child, os.WUNTRACED)
-    stopped.append(os.WIFSTOPPED(status))
-    os.kill(child, signal.SIGCONT)
-    _, status = os.waitpid(child, 0)
-    assert stopped == [True]
-    assert os.waitstatus_to_exitcode(status) == 7
+    child = subprocess.Popen([sys.executable, "-c", REACHING, str(tmp_path / "marker")])
+    _, status = os.waitpid(child.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    child.send_signal(signal.SIGCONT)
+    assert child.wait(30) == 7
 
 
 @pytest.mark.parametrize("spec", ["nowhere:kill", "minted:explode", "minted"])
