@@ -111,12 +111,17 @@ def _put_away(run: Run, ours: int) -> tuple[int, ...]:
 
 
 def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
-    """Return the facts of a version an interrupted worker has added; None when there is none."""
+    """Return the facts of a version an interrupted worker has added; None when there is none.
+
+    The newest is taken: a worker that added twice, unsure of the first, puts the older one away,
+    and that request may still be on its way.
+    """
     record, name = run.state.in_flight, run.secret.name
     found = list(versions.beyond(run.store, name, record.base, record.id, run.payload))
-    for each in found:
+    for each in reversed(found):
         if each.kind is Kind.OURS and each.payload is not None and _works(run, each.payload):
             return _adopted(run, slot, each.number, each.payload, found)
+    for each in found:
         if each.kind in (Kind.OURS, Kind.STALE):
             run.disable(each.number)
     return None
