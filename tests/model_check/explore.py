@@ -1,122 +1,164 @@
-"""Looks for a schedule that breaks a rule: systematically up to a bound, and at random beyond it.
+"""Walks every path of a model, breadth first, so that the first breach found is a shortest one.
 
 Rules of this module:
-  1. Systematic: every schedule with up to ``bound`` deviations, each later than the one before.
-  2. Random: a deviation is often followed by another one close by; the same seed makes the same
-     schedules.
-  3. A schedule that breaks a rule is shrunk: no deviation can be left out, and the story is told.
+  1. A state met before is not walked again, by whatever path it is reached.
+  2. What is known of a state met is a digest of its parts and the move it was reached by; the story
+     of a path is told by walking it once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from random import Random
+from typing import Any
 
-from .conductor import Conductor, Follow, Played, Scenario, Schedule
-
-#: How often the next deviation of a random schedule is looked for close to the last one.
-CLOSE = 0.65
-#: How many places a deviation may be away otherwise.
-REACH = 70
+from .moves import Model
+from .state import Bounds, Move, Scenario, State, spent
 
 
-@dataclass
-class Found:
-    """A schedule that breaks a rule."""
+@dataclass(frozen=True)
+class Breach:
+    """A path that breaks a rule."""
 
-    scenario: Scenario
-    schedule: dict[str, str]
-    played: Played
-    #: Schedules tried until then.
-    tried: int
+    broken: tuple[str, ...]
+    story: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = "\n".join(self.played.story)
-        return (
-            f"scenario {self.scenario.name!r}, after {self.tried} schedules\n"
-            f"schedule {self.schedule!r}\n{lines}"
+        return "\n".join((*self.story, *(f"BROKEN: {what}" for what in self.broken)))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an exploration showed."""
+
+    scenario: str
+    bounds: Bounds
+    states: int
+    transitions: int
+    #: Moves on the longest of the shortest paths.
+    depth: int
+    breach: Breach | None
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.scenario}, {self.bounds}: {self.states:,} states, "
+            f"{self.transitions:,} transitions, {self.depth} deep"
         )
+        return f"{counts}: no rule is broken" if self.breach is None else f"{counts}\n{self.breach}"
 
 
-class Wander:
-    """Leaves the plain order at random, a bounded number of times, and remembers where."""
+class _Met:
+    """The states met, each by a digest and the move that led to it."""
 
-    def __init__(self, random: Random, most: int) -> None:
-        self._random = random
-        self._left = random.randint(1, most)
-        self._gap = random.randrange(REACH)
-        self.schedule: dict[str, str] = {}
+    def __init__(self) -> None:
+        self._parts: dict[Any, int] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._origins = array("q")
 
-    @property
-    def spent(self) -> bool:
-        """Whether the rest of the run is plain."""
-        return self._left == 0
+    def __len__(self) -> int:
+        return len(self._numbers)
 
-    def choose(self, place: str, options: tuple[str, ...]) -> str | None:
-        """Deviate once the gap is over; the next gap is often a short one."""
-        self._gap -= 1
-        if self.spent or self._gap >= 0 or not options:
+    def add(self, state: State, origin: int, move: int) -> int | None:
+        """Note a state; return its number, or None when it was met before."""
+        key = array("i", [self._number(part) for part in state]).tobytes()
+        if key in self._numbers:
             return None
-        self._left -= 1
-        close = self._random.random() < CLOSE
-        self._gap = self._random.randrange(6 if close else REACH)
-        self.schedule[place] = self._random.choice(options)
-        return self.schedule[place]
+        self._numbers[key] = len(self._numbers)
+        self._origins.append(origin << 8 | move)
+        return len(self._numbers) - 1
+
+    def path(self, number: int) -> list[int]:
+        """Return the moves that lead to a state."""
+        moves = []
+        while number:
+            origin = self._origins[number]
+            moves.append(origin & 0xFF)
+            number = origin >> 8
+        return moves[::-1]
+
+    def _number(self, part: Any) -> int:
+        return self._parts.setdefault(part, len(self._parts))
 
 
-def play(scenario: Scenario, schedule: Schedule) -> Played:
-    """Run one schedule."""
-    return Conductor(scenario, Follow(schedule)).play()
-
-
-def systematic(scenario: Scenario, bound: int) -> Iterator[tuple[dict[str, str], Played]]:
-    """Yield every schedule of up to ``bound`` deviations, and what it showed."""
-    todo: list[dict[str, str]] = [{}]
+def explore(scenario: Scenario, bounds: Bounds) -> Report:
+    """Walk every path within the bounds, until a rule is broken or all are walked."""
+    model, met = Model(scenario, bounds), _Met()
+    start = model.start()
+    met.add(start, 0, 0)
+    todo: deque[tuple[int, int, State]] = deque([(0, 0, start)])
+    transitions = depth = 0
     while todo:
-        schedule = todo.pop()
-        played = play(scenario, schedule)
-        yield schedule, played
-        if len(schedule) >= bound:
-            continue
-        last = next(reversed(schedule)) if schedule else None
-        places = [place for place, _ in played.places]
-        after = places.index(last) + 1 if last in places else 0
-        for place, options in reversed(played.places[after:]):
-            todo.extend({**schedule, place: option} for option in options)
+        number, depth, state = todo.popleft()
+        for index, move in enumerate(model.moves(state)):
+            transitions += 1
+            if move.broken:
+                story = _tell(Model(scenario, bounds), [*met.path(number), index])
+                breach = Breach(move.broken, story)
+                return Report(scenario.name, bounds, len(met), transitions, depth, breach)
+            after = spent(move.state)
+            reached = met.add(after, number, index)
+            if reached is not None:
+                todo.append((reached, depth + 1, after))
+    return Report(scenario.name, bounds, len(met), transitions, depth, None)
 
 
-def at_random(
-    scenario: Scenario, seed: int, number: int, most: int
-) -> Iterator[tuple[dict[str, str], Played]]:
-    """Yield ``number`` random schedules of one to ``most`` deviations."""
-    random = Random(seed)  # noqa: S311 - schedules, not secrets
-    for _ in range(number):
-        wander = Wander(random, most)
-        played = Conductor(scenario, wander).play()
-        yield wander.schedule, played
+def explore_all(walks: Iterable[tuple[Scenario, Bounds]], processes: int) -> Iterator[Report]:
+    """Explore side by side; yield the reports as they come."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for done in as_completed([pool.submit(explore, *walk) for walk in walks]):
+            yield done.result()
 
 
-def shrink(scenario: Scenario, schedule: Schedule) -> tuple[dict[str, str], Played]:
-    """Leave out every deviation that the breach does not need."""
-    kept, played = dict(schedule), play(scenario, schedule)
-    rule = played.wrong[0].split(":")[0]
-    for place in list(kept):
-        without = {key: value for key, value in kept.items() if key != place}
-        tried = play(scenario, without)
-        if tried.wrong and tried.wrong[0].startswith(rule):
-            kept, played = without, tried
-    return kept, played
+def wander(scenario: Scenario, bounds: Bounds, seed: int, paths: int) -> Report:
+    """Walk ``paths`` random paths: deeper than all of them could be walked.
+
+    The same seed walks the same paths.
+    """
+    random = Random(seed)  # noqa: S311 - paths, not secrets
+    model, steps, longest = Model(scenario, bounds), 0, 0
+    for _ in range(paths):
+        path: list[int] = []
+        state: State | None = model.start()
+        rate = random.choice((0.02, 0.05, 0.15))
+        while state is not None:
+            index, move = _any_move(model, state, random, rate)
+            if move is None:
+                break
+            path.append(index)
+            steps += 1
+            if move.broken:
+                story = _tell(Model(scenario, bounds), path)
+                breach = Breach(move.broken, story)
+                return Report(scenario.name, bounds, 0, steps, len(path), breach)
+            state = move.state
+        longest = max(longest, len(path))
+    return Report(scenario.name, bounds, 0, steps, longest, None)
 
 
-def find(
-    scenario: Scenario, runs: Iterator[tuple[dict[str, str], Played]]
-) -> tuple[Found | None, int]:
-    """Return the first breach, shrunk, and how many schedules were run."""
-    tried = 0
-    for schedule, played in runs:
-        tried += 1
-        if played.wrong:
-            small, shown = shrink(scenario, schedule)
-            return Found(scenario, small, shown, tried), tried
-    return None, tried
+def _any_move(model: Model, state: State, random: Random, rate: float) -> tuple[int, Move | None]:
+    moves = list(enumerate(model.moves(state)))
+    deviate = random.random() < rate
+    wanted = [each for each in moves if each[1].is_deviation is deviate] or moves
+    return random.choice(wanted) if wanted else (0, None)
+
+
+def _tell(model: Model, path: list[int]) -> tuple[str, ...]:
+    """Walk a path once more and tell what happens and what the workers say."""
+    story, state = [f"scenario: {model.scenario.name}"], model.start()
+    for index in path:
+        before = {actor.serial: actor for actor in state.actors}
+        move = list(model.moves(state))[index]
+        told = " ".join(map(str, move.told))
+        story.append(f"{state.world.now:%d %H:%M:%S} {told}")
+        for actor in move.state.actors:
+            said = model.replays[actor.stands].said
+            known = before.get(actor.serial)
+            new = said[len(model.replays[known.stands].said) if known else 0 :]
+            story += [f"            w{actor.serial} says {level}: {line}" for level, line in new]
+        state = move.state
+    return tuple(story)

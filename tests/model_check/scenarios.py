@@ -1,100 +1,126 @@
-"""Where runs begin, and what may happen in them."""
+"""Where paths begin, and what may happen on them.
+
+Rules of this module:
+  1. A world that is no beginning is reached by walking a calm path there, with the real engine;
+     only what no calm path leads to is written by hand.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import timedelta
+from collections.abc import Callable
+from functools import cache
 
 from rotation.model.payload import Payload
-from rotation.model.secret import VersionState
-from rotation.model.wakeup import WakeUp, WakeUpKind
-from tests.unit.engine.world import NAME
+from rotation.model.phase import Phase
 
-from .conductor import LEASE_ENDS, LEAVES, STRAGGLER, TOUCH, WAIT_ENDS, Scenario
-from .scheduler import CrashedError
-from .world import LEASE, World
+from .moves import Model
+from .state import (
+    AGAIN,
+    BY_HAND,
+    BY_PERSON,
+    FIRING,
+    STRAGGLER,
+    TOUCH,
+    Bounds,
+    Scenario,
+    State,
+)
+from .world import LEASE, SLOTS, SOAK, Version, World, new_world
 
-
-def _tick(world: World, kind: WakeUpKind = WakeUpKind.WAKE, reason: str = "wait over") -> None:
-    world.clock.advance(seconds=1)
-    wake_up = WakeUp(kind, NAME, "m0", world.clock.time, None, reason)
-    world.worker(world.journal).tick(wake_up)
-
-
-def _soaking(world: World) -> None:
-    _tick(world, WakeUpKind.ROTATE)
-
-
-def _observing(world: World) -> None:
-    _soaking(world)
-    world.clock.time += timedelta(hours=1)
-    _tick(world)
+CALM = Bounds()
+EMERGENCY, REVERT, ROUTINE, UNBLOCK = "emergency", "revert", "routine", "unblock"
+CHECK, WAKE = "check", "wake"
 
 
-def _rotated(world: World) -> None:
-    _soaking(world)
-    while "rotation_phase" in world.store.secret.labels:
-        world.clock.advance(minutes=30)
-        _tick(world)
+def _walked(until: Callable[[World, bool], bool], start: Callable[[], World] = new_world) -> World:
+    """Return the world of a calm rotation when ``until`` holds of it, and of whether all rest."""
+    model = Model(Scenario("calm", (FIRING,), setup=start), CALM)
+    state: State = model.start()
+    while not until(state.world, not state.actors):
+        state = next(model.moves(state)).state
+    return state.world
 
 
-def _stray_left(world: World) -> None:
-    """Leave a version of ours that nobody knows of behind a finished rotation."""
-    _rotated(world)
-    made_by = world.store.versions[2][0].rotation_id() or ""
-    stray = Payload.of({"username": "app_b", "password": "x", "rotation_id": made_by})
-    world.store.versions[3] = (stray, VersionState.ENABLED)
+@cache
+def soaking() -> World:
+    """A version is published; old and new both work."""
+    return _walked(lambda world, rests: rests and world.standing.phase is Phase.SOAKING)
 
 
-def _dead_version(world: World) -> None:
-    """Let a worker die after adding; a later one has minted over it and died, too."""
-
-    def die(*_: object) -> None:
-        raise CrashedError
-
-    world.store.on_added = die
-    with suppress(CrashedError):
-        _tick(world, WakeUpKind.ROTATE)
-    world.issuer.roles["app_b"].password = "minted later"
-    world.clock.time += LEASE
+@cache
+def soaked() -> World:
+    """The soak is over."""
+    world = soaking()
+    return world._replace(clock=world.clock + int(SOAK.total_seconds()))
 
 
-NOISE = (LEASE_ENDS, LEASE_ENDS, WAIT_ENDS, TOUCH, "wake", "check", "again")
-STRAGGLING = (STRAGGLER, LEAVES)
+@cache
+def observing() -> World:
+    """The previous credential is suspended."""
+    return _walked(lambda world, rests: rests and world.standing.phase is Phase.OBSERVING)
+
+
+@cache
+def destroying() -> World:
+    """The previous credential is revoked, its version not destroyed yet."""
+    return _walked(lambda world, rests: rests and world.standing.phase is Phase.DESTROYING)
+
+
+@cache
+def rotated() -> World:
+    """One rotation is over."""
+    return _walked(lambda world, rests: rests and world.standing.receipt is not None)
+
+
+@cache
+def stray_left() -> World:
+    """A version of ours that nobody knows of lies behind a finished rotation."""
+    world = rotated()
+    made_by = Payload(world.versions[1].payload).rotation_id()
+    stray = Payload.of({"username": SLOTS[1], "password": "x", "rotation_id": made_by})
+    return world._replace(versions=(*world.versions, Version(stray.reveal())))
+
+
+@cache
+def dead_version() -> World:
+    """A worker died after adding a version; a later one has minted over it and died, too."""
+    world = _walked(lambda world, _: len(world.versions) > 1)
+    minted_over = world.role(SLOTS[1])._replace(password="minted later")
+    lease = world.clock + int(LEASE.total_seconds())
+    return world.with_role(SLOTS[1], minted_over)._replace(clock=lease)
+
+
+def first() -> World:
+    """No credential exists yet."""
+    return new_world(first=True)
+
+
+NOISE = (TOUCH, WAKE, CHECK, AGAIN)
+ASKED = (EMERGENCY, REVERT, ROUTINE)
 
 SCENARIOS = (
-    Scenario("a firing", ("firing",), (*NOISE, *STRAGGLING, "firing")),
-    Scenario(
-        "a firing, and somebody asks",
-        ("firing",),
-        (*NOISE, "revert", "emergency", "routine"),
-    ),
-    Scenario(
-        "soaking",
-        ("wake",),
-        (*NOISE, *STRAGGLING, WAIT_ENDS, "revert", "emergency", "routine"),
-        _soaking,
-    ),
-    Scenario(
-        "observing",
-        ("wake",),
-        (*NOISE, *STRAGGLING, WAIT_ENDS, "revert", "emergency", "routine"),
-        _observing,
-    ),
-    Scenario(
-        "a stray is left",
-        ("check",),
-        (*NOISE, "firing", "rotate", "emergency", "revert", "routine"),
-        _stray_left,
-    ),
-    Scenario(
-        "first credential", ("firing",), (*NOISE, "firing", "revert", "emergency"), first=True
-    ),
-    Scenario(
-        "a dead version was added",
-        ("wake",),
-        (*NOISE, "firing", "emergency", "revert", "routine"),
-        _dead_version,
-    ),
-    Scenario("emergency", ("emergency",), (*NOISE, "emergency", "revert", "firing")),
+    Scenario("a firing", (FIRING,), (*NOISE, FIRING, STRAGGLER, BY_PERSON)),
+    Scenario("a firing, and somebody asks", (FIRING,), ASKED),
+    Scenario("a firing, delivered twice", (FIRING, AGAIN), (TOUCH, EMERGENCY)),
+    Scenario("a firing, delivered three times", (FIRING, AGAIN, AGAIN), workers=3),
+    Scenario("a firing and an emergency at once", (FIRING, EMERGENCY), (*NOISE, REVERT)),
+    Scenario("soaking", (WAKE,), (*NOISE, *ASKED, FIRING, STRAGGLER), soaking),
+    Scenario("soaking, and an emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT), soaking),
+    Scenario("soaking, and a revert", (REVERT,), (*NOISE, EMERGENCY, ROUTINE), soaking),
+    Scenario("the soak is over, and a revert", (WAKE, REVERT), (*NOISE, EMERGENCY), soaked),
+    Scenario("the soak is over, and an emergency", (WAKE, EMERGENCY), (*NOISE, REVERT), soaked),
+    Scenario("observing", (WAKE,), (*NOISE, *ASKED, STRAGGLER), observing),
+    Scenario("observing, and an emergency", (EMERGENCY,), (*NOISE, REVERT), observing),
+    Scenario("observing, and a revert", (REVERT,), (*NOISE, EMERGENCY), observing),
+    Scenario("destroying", (WAKE,), (*NOISE, *ASKED), destroying),
+    Scenario("a stray is left", (CHECK,), (*NOISE, FIRING, BY_HAND, *ASKED), stray_left),
+    Scenario("first credential", (FIRING,), (*NOISE, FIRING, REVERT, EMERGENCY), first),
+    Scenario("a dead version was added", (WAKE,), (*NOISE, FIRING, *ASKED), dead_version),
+    Scenario("emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT, FIRING)),
 )
+
+#: What is walked in CI: every scenario within each of these.
+BOUNDS = (Bounds(2), Bounds(1, stalls=1, happenings=1))
+
+#: What takes hours.
+WIDE_BOUNDS = (Bounds(3), Bounds(2, stalls=1, happenings=1), Bounds(2, happenings=2))

@@ -1,361 +1,395 @@
-"""A secret store and a database whose every effect is a stop.
+"""One secret, its versions and the two roles of a database, as a value.
 
-They obey the rules of `tests.unit.engine.world` and add what a network can do: an answer that is
-lost, a request that arrives late, a read that is old.
+Everything a worker can do to the world is an `Effect`; `carry_out` returns the world after it and
+what the worker hears.  The rules are those of Secret Manager and of the issuer's fence, cut down to
+what a rotation can notice.
 
 Rules of this module:
-  1. A guarded effect that arrives late is carried out only if its guard (ETag, token) still holds.
-  2. A version that is added late is added all the same: nothing guards it.
-     A change of a role that is late holds the database's lock: it is over before the next one.
-  3. The fence compares with the newest token of either slot, as the real one does.
+  1. A world is never changed: every effect makes a new one, so worlds can be compared and kept.
+  2. What is guarded is refused exactly where the real thing refuses: a stale ETag of the secret or
+     of a version, a token older than the newest of either slot.
+  3. No clock, no randomness, no threads.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from datetime import timedelta
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
 
 from rotation.engine import codec
-from rotation.engine.crashpoints import never
-from rotation.engine.pool import IssuerPool
-from rotation.engine.run import Tools
-from rotation.engine.tick import Limits, Parts, Plugins
-from rotation.engine.worker import Worker
 from rotation.model.errors import (
     CredentialRefusedError,
     EtagMismatchError,
+    NotFoundError,
     PermanentError,
+    RotationError,
+    SlotInUseError,
     StaleTokenError,
-    TemporaryError,
-    UnknownOutcomeError,
+    VersionUnavailableError,
 )
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from rotation.model.plugin import Minted, Observation, Verification
-from rotation.model.rotation import State
-from rotation.model.secret import Secret, SecretVersion, VersionState, VersionStatus
-from rotation.participants.alias import AliasParticipant
-from rotation.ports.issuer import IssuerEnvironment
-from tests.unit.engine.world import (
-    NAME,
-    START,
-    Clock,
-    Lines,
-    MemoryIssuer,
-    MemorySettings,
-    MemoryStore,
-    Outbox,
-    Role,
-    one_by_one,
-)
+from rotation.model.plugin import Minted, Observation, Session, Verification
+from rotation.model.rotation import State as Standing
+from rotation.model.secret import Schedule, Secret, VersionState
 
-from .scheduler import CRASH, GO, LATE, LOST, STALE, UNAVAILABLE, Stop, pause
-
+NAME = SecretName("123456789012", "app")
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SLOTS = ("app_a", "app_b")
 LEASE = timedelta(seconds=600)
+SOAK, WATCH = timedelta(hours=1), timedelta(seconds=1)
 POLICY = json.dumps(
     {
         "issuer": {"kind": "memory"},
         "soak": "1h",
-        "retire": {"observe": "1h", "destroy_after": "2h"},
+        "retire": {"observe": "1s", "destroy_after": "2h"},
     }
 )
 
-
-def credential(payload: Payload) -> tuple[str, str]:
-    """Return what a payload is to the database."""
-    fields = payload.fields()
-    return fields["username"], fields["password"]
+Pairs = tuple[tuple[str, Any], ...]
 
 
-class Trouble:
-    """Meets every effect: stops before and after it, and plays what the schedule says."""
+class Snapshot(NamedTuple):
+    """The secret under one ETag."""
 
-    def __init__(self) -> None:
-        self.late: list[tuple[str, Callable[[], Any]]] = []
-        #: Called after each effect that may have changed something.
-        self.changed: Callable[[str], None] = lambda _: None
-
-    def read(self, effect: str, do: Callable[[], Any], *, stale: bool = False) -> Any:
-        answer = pause(Stop(effect, (GO, CRASH, UNAVAILABLE, *((STALE,) if stale else ()))))
-        if answer == UNAVAILABLE:
-            raise TemporaryError(f"{effect}: UNAVAILABLE")
-        return answer if answer == STALE else do()
-
-    def write(self, effect: str, do: Callable[[], Any], *, clean: bool = True) -> Any:
-        """Carry out a change; ``clean`` says that it can also fail without effect."""
-        failures = (UNAVAILABLE,) if clean else ()
-        answer = pause(Stop(effect, (GO, CRASH, *failures, LATE)))
-        if answer == UNAVAILABLE:
-            raise TemporaryError(f"{effect}: UNAVAILABLE")
-        if answer == LATE:
-            self.late.append((effect, do))
-            raise UnknownOutcomeError(f"{effect}: no answer")
-        result = do()
-        self.changed(effect)
-        if pause(Stop(f"{effect} done", (GO, CRASH, LOST))) == LOST:
-            raise UnknownOutcomeError(f"{effect}: the answer was lost")
-        return result
-
-    def in_turn(self, do: Callable[[], Any]) -> Callable[[], Any]:
-        """Return a change of a role that waits for the late ones before it."""
-
-        def locked() -> Any:
-            earlier = [each for each in self.late if hasattr(each[1], "role_change")]
-            self.late = [each for each in self.late if each not in earlier]
-            for effect, late in earlier:
-                with suppress(StaleTokenError, PermanentError):
-                    late.role_change()  # type: ignore[attr-defined]
-                self.changed(effect)
-            return do()
-
-        locked.role_change = do  # type: ignore[attr-defined]
-        return locked
-
-    def land(self) -> str:
-        """Let the oldest late request arrive."""
-        effect, do = self.late.pop(0)
-        try:
-            do()
-        except (EtagMismatchError, StaleTokenError, PermanentError):
-            return f"{effect} arrives late and is refused"
-        self.changed(effect)
-        return f"{effect} arrives late"
-
-
-class ModelStore(MemoryStore):
-    """The store of one secret; remembers old reads."""
-
-    net: Trouble
-    past: list[Secret]
-    #: Number of each version added by whom, under which token of the secret.
-    on_added: Callable[[int, Payload], None]
-    on_state: Callable[[str, int], None]
-
-    def get(self, name: SecretName) -> Secret:
-        answer = self.net.read("get", lambda: super(ModelStore, self).get(name), stale=True)
-        if answer == STALE:
-            return self.past[-2] if len(self.past) > 1 else self.secret
-        return answer  # type: ignore[no-any-return]
-
-    def update(
-        self,
-        secret: Secret,
-        *,
-        labels: Mapping[str, str],
-        annotations: Mapping[str, str],
-        aliases: Mapping[str, int],
-    ) -> Secret:
-        def do() -> Secret:
-            written = super(ModelStore, self).update(
-                secret, labels=labels, annotations=annotations, aliases=aliases
-            )
-            self.past.append(written)
-            return written
-
-        return self.net.write("update", do)  # type: ignore[no-any-return]
-
-    def touch(self, **changes: Any) -> None:
-        super().touch(**changes)
-        self.past.append(self.secret)
-
-    def access(self, name: SecretName, version: int | str) -> SecretVersion:
-        def do() -> SecretVersion:
-            return super(ModelStore, self).access(name, version)
-
-        return self.net.read(f"access {version}", do)  # type: ignore[no-any-return]
-
-    def add_version(self, name: SecretName, payload: Payload) -> int:
-        def do() -> int:
-            number = super(ModelStore, self).add_version(name, payload)
-            self.on_added(number, payload)
-            return number
-
-        return self.net.write("add version", do)  # type: ignore[no-any-return]
-
-    def version(self, name: SecretName, number: int) -> VersionStatus:
-        def do() -> VersionStatus:
-            return super(ModelStore, self).version(name, number)
-
-        return self.net.read(f"version {number}", do)  # type: ignore[no-any-return]
-
-    def _set(self, call: str, number: int, etag: str, state: VersionState) -> None:
-        def do() -> None:
-            if self.versions[number][1] is VersionState.DESTROYED:
-                if call == "enable":
-                    raise PermanentError(f"version {number} is destroyed")
-                return
-            super(ModelStore, self)._set(call, number, etag, state)
-            self.on_state(call, number)
-
-        self.net.write(f"{call} {number}", do)
-
-
-class ModelIssuer(MemoryIssuer):
-    """The database of two roles; class attributes are set per world."""
-
-    net: ClassVar[Trouble]
-    verified: ClassVar[set[tuple[str, str]]]
-    on_role: ClassVar[Callable[..., None]]
-    revoked: ClassVar[set[str]]
-
-    def connect(self) -> None:
-        self.net.read("connect", lambda: None)
-
-    def mint(self, slot: str, candidate: Payload, token: int, version: int) -> Minted:
-        def do() -> Minted:
-            minted = MemoryIssuer.mint(self, slot, candidate, token, version)
-            self.revoked.discard(slot)
-            self.on_role("mint", slot)
-            return minted
-
-        return self.net.write(f"mint {slot} (token {token})", self.net.in_turn(do))  # type: ignore[no-any-return]
-
-    def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
-        def do() -> Verification:
-            proof = MemoryIssuer.verify(self, payload, minted)
-            self.verified.add(credential(payload))
-            return proof
-
-        who = payload.fields()["username"]
-        return self.net.read(f"log in as {who}", do)  # type: ignore[no-any-return]
-
-    def suspend(self, slot: str, token: int) -> None:
-        self._fenced_write("suspend", slot, token)
-
-    def restore(self, slot: str, token: int) -> None:
-        self._fenced_write("restore", slot, token)
-
-    def revoke(self, slot: str, token: int) -> int:
-        return self._fenced_write("revoke", slot, token) or 0
-
-    def observe(self, slot: str, witness: Payload) -> Observation:
-        def do() -> Observation:
-            try:
-                MemoryIssuer.verify(self, witness)
-            except CredentialRefusedError as refused:
-                return Observation((), sighted=False, nodes=("memory",), blindness=str(refused))
-            role = self.roles.setdefault(slot, Role())
-            return Observation(tuple(role.sessions), sighted=True, nodes=("memory",))
-
-        return self.net.read(f"observe {slot}", do)  # type: ignore[no-any-return]
-
-    def _fenced_write(self, effect: str, slot: str, token: int) -> Any:
-        def do() -> Any:
-            if effect == "restore" and slot in self.revoked:
-                self._fenced(slot, token)
-                raise PermanentError(f"{slot} is revoked", reason="slot-revoked")
-            done = getattr(MemoryIssuer, effect)(self, slot, token)
-            if effect == "revoke":
-                self.revoked.add(slot)
-            self.on_role(effect, slot)
-            if effect == "revoke" and done:
-                self.on_role("throw out", slot)
-            return done
-
-        return self.net.write(f"{effect} {slot} (token {token})", self.net.in_turn(do))
-
-    def _meet(self, effect: str) -> None:
-        pass  # the net meets effects
-
-    def _fenced(self, slot: str, token: int) -> Role:
-        newest = max((role.token for role in self.roles.values()), default=0)
-        if newest > token:
-            raise StaleTokenError(f"token {newest} has been here", seen=newest)
-        return MemoryIssuer._fenced(self, slot, token)
-
-
-class World:
-    """One secret, one database, any number of workers."""
-
-    def __init__(self, *, first: bool = False, marked: bool = False) -> None:
-        self.net = Trouble()
-        self.clock = Clock()
-        self.journal = Lines()
-        self.outbox = Outbox()
-        roles = {} if first else {"app_a": Role("password-0", login=True), "app_b": Role()}
-        self.issuer: type[ModelIssuer] = type(
-            "WorldIssuer",
-            (ModelIssuer,),
-            {
-                "roles": roles,
-                "passwords": itertools.count(1),
-                "net": self.net,
-                "verified": set(),
-                "revoked": set(),
-                "on_role": staticmethod(lambda *_: None),
-            },
-        )
-        self.store = ModelStore(
-            Secret(
-                name=NAME,
-                etag="etag-0",
-                create_time=START - timedelta(days=100),
-                labels={"team": "db"},
-                annotations={"rotation.policy": POLICY, "theirs": "kept"},
-                aliases={"theirs": 1} if first else {"theirs": 1, "current": 1},
-            )
-        )
-        self.store.net = self.net
-        self.store.past = [self.store.secret]
-        self.store.on_added = lambda *_: None
-        self.store.on_state = lambda *_: None
-        if not first:
-            fields = {"username": "app_a", "password": "password-0", "host": "db"}
-            if marked:
-                fields["rotation_id"] = "an-earlier-one"
-            payload = Payload.of(fields)
-            self.store.versions[1] = (payload, VersionState.ENABLED)
-            self.issuer.verified.add(credential(payload))
-        self._decoded: tuple[str, State] | None = None
-
-    def worker(self, journal: Lines) -> Worker:
-        """Return a new worker process."""
-        issuers = IssuerPool(
-            {"memory": self.issuer}, IssuerEnvironment(lambda _: Payload(b"{}"), lambda: "")
-        )
-        parts = Parts(
-            tools=Tools(self.store, self.clock, never, pause=lambda _: None),
-            plugins=Plugins(issuers, {"memory": MemorySettings}, {"alias": AliasParticipant}),
-            limits=Limits(LEASE, LEASE * 0.8),
-            gather=one_by_one,
-            journal=journal,
-            publisher=self.outbox,
-        )
-        return Worker(parts, timedelta(minutes=5), timedelta(days=1))
+    revision: int
+    labels: Pairs
+    annotations: Pairs
+    aliases: Pairs
+    schedule: Schedule | None = None
 
     @property
-    def state(self) -> State:
-        """What the secret says now."""
-        secret = self.store.secret
-        if self._decoded is None or self._decoded[0] != secret.etag:
-            state = codec.decode(secret, secret.aliases.get("current"))
-            self._decoded = (secret.etag, state)
-        return self._decoded[1]
+    def etag(self) -> str:
+        """No two writes leave the same one."""
+        return f'"{self.revision}"'
+
+
+class Version(NamedTuple):
+    """One version of the secret."""
+
+    payload: bytes
+    state: VersionState = VersionState.ENABLED
+    changes: int = 0
 
     @property
-    def newest(self) -> int:
-        """The version that ``latest`` means."""
-        return max(self.store.versions, default=0)
+    def etag(self) -> str:
+        """Moves with every change of the version, not with changes of the secret."""
+        return f'"v{self.changes}"'
+
+
+class Role(NamedTuple):
+    """One login role of the database."""
+
+    password: str | None = None
+    login: bool = False
+    token: int = 0
+    revoked: bool = False
+    #: A session of a consumer: how many waits it will still outlast; 0 is no session.
+    session: int = 0
+
+
+class Effect(NamedTuple):
+    """Something a worker asks of the world."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        shown = {"get": "read the secret", "update": "update the secret", "add": "add a version"}
+        match self.name:
+            case "mint":
+                return f"mint {self.args[0]} (token {self.args[3]})"
+            case "suspend" | "restore" | "revoke":
+                return f"{self.name} {self.args[0]} (token {self.args[1]})"
+            case "access" | "version" | "enable" | "disable" | "destroy":
+                return f"{self.name} version {self.args[0]}"
+            case "observe":
+                return f"observe {self.args[0]}"
+            case "verify":
+                return f"log in as {credential(self.args[0])[0]}"
+        return shown.get(self.name, self.name)
+
+
+class Failed(NamedTuple):
+    """An error as a value."""
+
+    kind: type[RotationError]
+    message: str
+    more: Pairs = ()
+
+    @classmethod
+    def of(cls, error: RotationError) -> Failed:
+        """Keep what is needed to raise the same again."""
+        if isinstance(error, StaleTokenError):
+            return cls(type(error), str(error.args[0]), (("seen", error.seen),))
+        more = (("remedy", error.remedy), ("reason", error.reason))
+        return cls(type(error), str(error.args[0]), more)
+
+    def error(self) -> RotationError:
+        """Return it to be raised."""
+        return self.kind(self.message, **dict(self.more))
+
+
+class Late(NamedTuple):
+    """A request whose sender has given up."""
+
+    effect: Effect
+    #: Of the delivery whose worker sent it.
+    serial: int
+
+
+class World(NamedTuple):
+    """All there is outside the workers."""
+
+    secret: Snapshot
+    #: What a stale read shows.
+    before: Snapshot
+    versions: tuple[Version, ...]
+    roles: tuple[Role, Role]
+    #: Seconds since `START`.
+    clock: int = 0
+    #: Requests whose sender has given up, and which may still arrive.
+    late: tuple[Late, ...] = ()
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return START + timedelta(seconds=self.clock)
+
+    @property
+    def standing(self) -> Standing:
+        """What the secret says about its rotation."""
+        return standing_of(self.secret)
+
+    @property
+    def pointed(self) -> int | None:
+        """The version that ``current`` names."""
+        return dict(self.secret.aliases).get("current")
 
     def opens(self, number: int) -> bool:
         """Whether a consumer can read one version and open a session with it."""
-        if number not in self.store.versions:
+        if not 0 < number <= len(self.versions):
             return False
-        payload, state = self.store.versions[number]
-        return state is VersionState.ENABLED and self.accepts(payload)
+        version = self.versions[number - 1]
+        return version.state is VersionState.ENABLED and self.accepts(version.payload)
 
-    def accepts(self, payload: Payload) -> bool:
-        """Whether the database accepts a credential."""
-        fields = payload.fields()
-        role = self.issuer.roles.get(fields["username"], Role())
-        return role.login and role.password == fields["password"]
+    def accepts(self, payload: bytes) -> bool:
+        """Whether the database takes a credential."""
+        user, password = credential(payload)
+        role = self.roles[SLOTS.index(user)]
+        return role.login and role.password == password
 
-    def ours(self) -> Iterator[int]:
-        """Walk the enabled versions."""
-        for number, (_, state) in self.store.versions.items():
+    def with_secret(self, **changes: Any) -> World:
+        """Return the world after a write to the secret."""
+        written = self.secret._replace(revision=self.secret.revision + 1, **changes)
+        return self._replace(secret=written, before=self.secret)
+
+    def with_role(self, slot: str, role: Role) -> World:
+        """Return the world after a change of one role."""
+        first, second = self.roles
+        return self._replace(roles=(role, second) if slot == SLOTS[0] else (first, role))
+
+    def role(self, slot: str) -> Role:
+        """Return one role."""
+        return self.roles[SLOTS.index(slot)]
+
+
+#: Effects that change nothing.
+READS = frozenset({"get", "access", "version", "connect", "verify", "observe"})
+#: Changes of a role: the database's lock puts them in order, so a late one is over before the next.
+ROLE_CHANGES = frozenset({"mint", "suspend", "restore", "revoke"})
+
+
+@cache
+def credential(payload: bytes) -> tuple[str, str]:
+    """Return what a payload is to the database."""
+    fields = Payload(payload).fields()
+    return fields["username"], fields["password"]
+
+
+@cache
+def secret_of(snapshot: Snapshot) -> Secret:
+    """Return a snapshot as the store shows it."""
+    return Secret(
+        name=NAME,
+        etag=snapshot.etag,
+        create_time=START - timedelta(days=100),
+        labels=dict(snapshot.labels),
+        annotations=dict(snapshot.annotations),
+        aliases=dict(snapshot.aliases),
+        schedule=snapshot.schedule,
+    )
+
+
+@cache
+def standing_of(snapshot: Snapshot) -> Standing:
+    """Return what a snapshot says about the rotation."""
+    secret = secret_of(snapshot)
+    return codec.decode(secret, secret.aliases.get("current"))
+
+
+def pairs(mapping: Mapping[str, Any]) -> Pairs:
+    """Return a mapping as a value."""
+    return tuple(sorted(mapping.items()))
+
+
+def carry_out(world: World, effect: Effect) -> tuple[World, Any]:
+    """Return the world after an effect, and the answer: a value or `Failed`."""
+    try:
+        return _EFFECTS[effect.name](world, *effect.args)
+    except RotationError as error:
+        return world, Failed.of(error)
+
+
+def _get(world: World) -> tuple[World, Snapshot]:
+    return world, world.secret
+
+
+def _update(
+    world: World, etag: str, labels: Pairs, annotations: Pairs, aliases: Pairs
+) -> tuple[World, Snapshot]:
+    if etag != world.secret.etag:
+        raise EtagMismatchError("stale etag")
+    world = world.with_secret(labels=labels, annotations=annotations, aliases=aliases)
+    return world, world.secret
+
+
+def _access(world: World, version: int | str) -> tuple[World, tuple[int, bytes]]:
+    number = len(world.versions) if version == "latest" else int(version)
+    found = _version(world, number)
+    if found.state is not VersionState.ENABLED:
+        raise VersionUnavailableError(f"version {number} is {found.state.value}")
+    return world, (number, found.payload)
+
+
+def _version(world: World, number: int) -> Version:
+    if not 0 < number <= len(world.versions):
+        raise NotFoundError(f"Secret Version [{NAME.version(number)}] not found.")
+    return world.versions[number - 1]
+
+
+def _status(world: World, number: int) -> tuple[World, Version]:
+    return world, _version(world, number)
+
+
+def _add(world: World, payload: bytes) -> tuple[World, int]:
+    versions = (*world.versions, Version(payload))
+    return world._replace(versions=versions), len(versions)
+
+
+def _set_state(state: VersionState) -> Callable[[World, int, str], tuple[World, None]]:
+    def change(world: World, number: int, etag: str) -> tuple[World, None]:
+        version = _version(world, number)
+        if version.state is VersionState.DESTROYED:
             if state is VersionState.ENABLED:
-                yield number
+                raise PermanentError(f"version {number} is destroyed")
+            return world, None
+        if etag != version.etag:
+            raise EtagMismatchError("stale etag")
+        changed = Version(version.payload, state, version.changes + 1)
+        before, after = world.versions[: number - 1], world.versions[number:]
+        return world._replace(versions=(*before, changed, *after)), None
+
+    return change
+
+
+def _connect(world: World) -> tuple[World, None]:
+    return world, None
+
+
+def _verify(world: World, payload: bytes) -> tuple[World, Verification]:
+    if not world.accepts(payload):
+        raise CredentialRefusedError(f"login as {credential(payload)[0]} was refused")
+    return world, Verification(("memory",), "owner")
+
+
+def _observe(world: World, slot: str, witness: bytes) -> tuple[World, Observation]:
+    if not world.accepts(witness):
+        blindness = f"login as {credential(witness)[0]} was refused"
+        return world, Observation((), sighted=False, nodes=("memory",), blindness=blindness)
+    session = Session("memory", "10.0.0.7 billing")
+    seen = (session,) if world.role(slot).session else ()
+    return world, Observation(seen, sighted=True, nodes=("memory",))
+
+
+def fenced(world: World, slot: str, token: int) -> Role:
+    """Return a role under a new token.
+
+    Raises:
+        StaleTokenError: Either slot has seen a newer one.
+    """
+    newest = max(role.token for role in world.roles)
+    if newest > token:
+        raise StaleTokenError(f"token {newest} has been here", seen=newest)
+    return world.role(slot)._replace(token=token)
+
+
+def _mint(
+    world: World, slot: str, payload: bytes, version: int, token: int
+) -> tuple[World, Minted]:
+    del version
+    role = fenced(world, slot, token)
+    if role.session:
+        raise SlotInUseError(f"a session is on {slot}")
+    minted = role._replace(password=credential(payload)[1], login=True, revoked=False)
+    return world.with_role(slot, minted), Minted(slot)
+
+
+def _suspend(world: World, slot: str, token: int) -> tuple[World, None]:
+    return world.with_role(slot, fenced(world, slot, token)._replace(login=False)), None
+
+
+def _restore(world: World, slot: str, token: int) -> tuple[World, None]:
+    role = fenced(world, slot, token)
+    if role.revoked:
+        raise PermanentError(f"{slot} is revoked", reason="slot-revoked")
+    return world.with_role(slot, role._replace(login=True)), None
+
+
+def _revoke(world: World, slot: str, token: int) -> tuple[World, int]:
+    role = fenced(world, slot, token)
+    revoked = Role(token=token, revoked=True)
+    return world.with_role(slot, revoked), int(role.session > 0)
+
+
+def _publish(world: World, messages: tuple[Pairs, ...]) -> tuple[World, tuple[Pairs, ...]]:
+    return world, messages
+
+
+_EFFECTS: Mapping[str, Callable[..., tuple[World, Any]]] = {
+    "get": _get,
+    "update": _update,
+    "access": _access,
+    "version": _status,
+    "add": _add,
+    "enable": _set_state(VersionState.ENABLED),
+    "disable": _set_state(VersionState.DISABLED),
+    "destroy": _set_state(VersionState.DESTROYED),
+    "connect": _connect,
+    "verify": _verify,
+    "observe": _observe,
+    "mint": _mint,
+    "suspend": _suspend,
+    "restore": _restore,
+    "revoke": _revoke,
+    "publish": _publish,
+}
+
+
+def new_world(*, first: bool = False) -> World:
+    """Return a secret at rest: with one working credential, or (``first``) with none yet."""
+    aliases = {"theirs": 1} if first else {"theirs": 1, "current": 1}
+    secret = Snapshot(
+        revision=0,
+        labels=pairs({"team": "db"}),
+        annotations=pairs({"rotation.policy": POLICY, "theirs": "kept"}),
+        aliases=pairs(aliases),
+    )
+    if first:
+        return World(secret, secret, (), (Role(), Role()))
+    payload = json.dumps({"username": "app_a", "password": "password-0", "host": "db"}).encode()
+    roles = (Role("password-0", login=True), Role())
+    return World(secret, secret, (Version(payload),), roles)

@@ -1,0 +1,106 @@
+"""What was seen so far on one path, where one look at the world cannot show it.
+
+Who was verified, who asked for what, which rotations there were, who holds the lease in truth.
+A value like the world: `follow` returns the ledger after an effect.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rotation.model.payload import Payload
+from rotation.model.phase import Phase
+from rotation.model.wakeup import Ask, WakeUp, WakeUpKind
+
+from .world import Effect, World, credential
+
+
+class Asked(NamedTuple):
+    """Something somebody asked for, and the credentials in force then."""
+
+    wake_up: WakeUp
+    in_force: tuple[bytes, ...]
+
+    @property
+    def mode(self) -> Ask | None:
+        """What was asked; a firing asks for a routine rotation."""
+        if self.wake_up.kind is WakeUpKind.ROTATE:
+            return Ask.ROUTINE
+        return self.wake_up.request.mode if self.wake_up.request else None
+
+    @property
+    def wants_a_rotation(self) -> bool:
+        """Whether a rotation has to follow."""
+        return self.mode in {Ask.ROUTINE, Ask.EMERGENCY}
+
+
+class Ledger(NamedTuple):
+    """What was seen so far on one path."""
+
+    verified: frozenset[bytes] = frozenset()
+    asked: tuple[Asked, ...] = ()
+    #: Who asked for a rotation that no rotation has been in flight for since.
+    unserved: frozenset[str] = frozenset()
+    #: Request and id of each rotation that began.
+    started: frozenset[tuple[str, str]] = frozenset()
+    #: Versions added by a worker that had lost its hold, or left from before.
+    strays: frozenset[int] = frozenset()
+    #: Versions that a person added; what becomes of them is theirs to look after.
+    theirs: frozenset[int] = frozenset()
+    #: Delivery whose worker raised the token last.
+    holder: int = 0
+    touched: bool = False
+    #: A rotation was in flight at the start; nobody was seen to ask for it.
+    inherited: bool = False
+    may_block: bool = False
+    #: The last look at a slot showed a session on it.
+    seen_busy: bool = False
+    #: Emergencies whose message was acknowledged.
+    acknowledged: frozenset[Asked] = frozenset()
+    #: How the tick that ended last ended, when it should not have ended so.
+    crash: str = ""
+
+
+def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: int) -> Ledger:
+    """Return the ledger after a worker's effect succeeded."""
+    match effect.name:
+        case "verify":
+            return ledger._replace(verified=ledger.verified | {effect.args[0]})
+        case "add" if serial != ledger.holder or not _is_wanted(before, effect.args[0]):
+            return ledger._replace(strays=ledger.strays | {len(after.versions)})
+        case "observe":
+            return ledger._replace(seen_busy=after.role(effect.args[0]).session > 0)
+        case "update":
+            if after.standing.token > before.standing.token:
+                ledger = ledger._replace(holder=serial)
+            return _written(ledger, before, after)
+    return ledger
+
+
+def _written(ledger: Ledger, before: World, after: World) -> Ledger:
+    record = after.standing.record
+    if record is not None:
+        ledger = ledger._replace(started=ledger.started | {(record.request_id, record.id)})
+    if record is None and before.standing.record is None:
+        return ledger
+    return ledger._replace(unserved=frozenset())
+
+
+def _is_wanted(world: World, payload: bytes) -> bool:
+    """Whether it may be added now: what the rotation in flight mints, or a copy in force."""
+    standing = world.standing
+    if not world.accepts(payload):
+        return False
+    if standing.record and standing.phase is Phase.PREPARING:
+        return Payload(payload).rotation_id() == standing.record.id
+    pointed = world.pointed or 0
+    if not 0 < pointed <= len(world.versions):
+        return False
+    return credential(payload) == credential(world.versions[pointed - 1].payload)
+
+
+def asked_now(world: World) -> tuple[bytes, ...]:
+    """Return the credentials in force."""
+    standing = world.standing
+    numbers = {world.pointed, standing.record.previous if standing.record else None}
+    return tuple(world.versions[number - 1].payload for number in sorted(n for n in numbers if n))

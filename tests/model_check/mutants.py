@@ -1,0 +1,227 @@
+"""Faults planted in the protocol, each a small patch, and the scenario in which it must show.
+
+Rules of this module:
+  1. A mutant is what a tired engineer might write: one line gone, two lines swapped.
+  2. Each is caught within the bounds that are walked anyway, so that the bounds are known to be
+     wide enough for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from rotation.engine import codec, preparing, retiring, tick, versions
+from rotation.engine.outcome import Outcome
+from rotation.engine.run import Run
+from rotation.engine.tick import Tick
+from rotation.engine.versions import Found, Kind
+from rotation.machine import decide, due, transitions
+from rotation.machine.decide import Act
+from rotation.machine.due import Due
+from rotation.model.phase import Event, Phase
+from rotation.model.wakeup import WakeUpKind
+
+from . import books, world
+from .state import Bounds
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+CALM, FAULT, STALL, FAULTS = Bounds(), Bounds(1), Bounds(1, stalls=1), Bounds(2)
+HAPPENING, BOTH = Bounds(1, happenings=1), Bounds(2, happenings=1)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted fault, and where it shows."""
+
+    plant: Plant
+    scenario: str
+    bounds: Bounds
+    #: Beginning of the rule that it breaks.
+    breaks: str
+
+
+def the_fence_is_skipped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(world, "fenced", lambda at, slot, token: at.role(slot)._replace(token=token))
+
+
+def a_version_is_published_before_a_login(patch: pytest.MonkeyPatch) -> None:
+    def mint(run: Run, slot: str) -> Any:
+        candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
+        run.issuer.mint(slot, candidate, run.token, run.state.in_flight.base + 1)
+        return candidate
+
+    patch.setattr(preparing, "_mint_verified", mint)
+
+
+def the_etag_is_read_just_before_the_write(patch: pytest.MonkeyPatch) -> None:
+    real = Run.write
+
+    def write(self: Run, state: Any) -> None:
+        newest = self.store.get(self.secret.name).etag
+        self.secret = replace(self.secret, etag=newest)
+        real(self, state)
+
+    patch.setattr(Run, "write", write)
+
+
+def the_claim_is_not_stored_before_the_effects(patch: pytest.MonkeyPatch) -> None:
+    def keep(self: Tick, run: Run) -> None:
+        self._run = run
+
+    patch.setattr(Tick, "_keep", keep)
+
+
+def a_takeover_keeps_the_token(patch: pytest.MonkeyPatch) -> None:
+    real = transitions.claim
+
+    def claim(state: Any, by: Any) -> Any:
+        return replace(real(state, by), token=max(state.token, 1))
+
+    patch.setattr(transitions, "claim", claim)
+
+
+def a_version_of_somebody_else_is_adopted(patch: pytest.MonkeyPatch) -> None:
+    real = versions.judge
+
+    def judge(*about: Any) -> Found:
+        found = real(*about)
+        return replace(found, kind=Kind.OURS) if found.kind is Kind.FOREIGN else found
+
+    patch.setattr(versions, "judge", judge)
+
+
+def a_version_is_adopted_without_a_login(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparing, "_works", lambda *_: True)
+
+
+def the_oldest_version_is_adopted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparing, "reversed", iter, raising=False)
+
+
+def what_an_interrupted_worker_added_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparing, "_adopt", lambda *_: None)
+
+
+def an_unknown_add_is_repeated_blindly(patch: pytest.MonkeyPatch) -> None:
+    def add_once(store: Any, name: Any, payload: Any, _: int) -> int:
+        try:
+            return int(store.add_version(name, payload))
+        except preparing.UnknownOutcomeError:
+            return int(store.add_version(name, payload))
+
+    patch.setattr(versions, "add_once", add_once)
+    patch.setattr(preparing, "_put_away", lambda *_: ())
+
+
+def the_previous_is_revoked_without_a_look(patch: pytest.MonkeyPatch) -> None:
+    table = {**transitions.TRANSITIONS, (Phase.SOAKING, Event.SOAKED): Phase.REVOKING}
+    patch.setattr(transitions, "TRANSITIONS", table)
+
+
+def a_session_does_not_hold_the_suspension_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retiring, "_obstacle", lambda _: "")
+
+
+def a_straggler_is_not_given_its_login_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(retiring, "_give_back", lambda _: None)
+
+
+def a_version_is_disabled_without_its_etag(patch: pytest.MonkeyPatch) -> None:
+    real = world.carry_out
+
+    def carry_out(at: world.World, effect: world.Effect) -> tuple[world.World, Any]:
+        if effect.name == "disable":
+            number = effect.args[0]
+            effect = world.Effect("disable", (number, at.versions[number - 1].etag))
+        return real(at, effect)
+
+    patch.setattr(books, "carry_out", carry_out)
+
+
+def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
+    def abort(run: Run) -> Outcome:
+        record = run.state.in_flight
+        run.issuer.suspend(run.idle_slot, run.token)
+        tidied = versions.tidy(run, record.base, record.id)
+        return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
+
+    patch.setattr(tick, "EFFECTS", {**retiring.EFFECTS, Phase.ABORTING: abort})
+
+
+def consumers_go_back_before_the_login_is_restored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        tick, "EFFECTS", {**retiring.EFFECTS, Phase.REVERTING: lambda _: Outcome(Event.REVERTED)}
+    )
+
+
+def labels_of_others_are_lost(patch: pytest.MonkeyPatch) -> None:
+    real = codec.encode
+    patch.setattr(codec, "encode", lambda state, at: real(state, replace(at, labels={})))
+
+
+def every_delivery_of_a_firing_counts(patch: pytest.MonkeyPatch) -> None:
+    def fired(facts: due.Facts) -> Due | None:
+        is_firing = facts.wake_up.kind is WakeUpKind.ROTATE
+        return Due("schedule", facts.wake_up.at) if is_firing else None
+
+    patch.setattr(due, "CHECKS", (fired, *due.CHECKS))
+
+
+def a_request_in_flight_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_remember", lambda s, _: decide._proceed(s))
+
+
+def an_emergency_waits_for_the_soak(patch: pytest.MonkeyPatch) -> None:
+    asks = {**decide._REQUESTS, decide.Ask.EMERGENCY: decide._routine}
+    patch.setattr(decide, "_REQUESTS", asks)
+
+
+def a_lost_race_is_not_checked_for_the_token(patch: pytest.MonkeyPatch) -> None:
+    def reload(self: Run, attempt: int = 0) -> None:
+        self.secret = self.store.get(self.secret.name)
+
+    patch.setattr(Run, "reload", reload)
+
+
+def a_wait_is_over_at_once(patch: pytest.MonkeyPatch) -> None:
+    real = decide._proceed
+
+    def proceed(s: Any) -> Any:
+        waits = s.state.wake_at is not None and s.state.phase is not Phase.SETTLED
+        return Act(transitions.claim(s.state, s.claim)) if waits else real(s)
+
+    patch.setattr(decide, "_proceed", proceed)
+
+
+MUTANTS = (
+    Mutant(the_fence_is_skipped, "a firing", STALL, "the token never decreases"),
+    Mutant(a_version_is_published_before_a_login, "a firing", CALM, "only verified"),
+    Mutant(the_etag_is_read_just_before_the_write, "a firing", HAPPENING, "what is not ours"),
+    Mutant(the_claim_is_not_stored_before_the_effects, "a firing, delivered twice", CALM, ""),
+    Mutant(a_takeover_keeps_the_token, "a firing", STALL, ""),
+    Mutant(a_version_of_somebody_else_is_adopted, "a firing", BOTH, "a rotation changes"),
+    Mutant(a_version_is_adopted_without_a_login, "a dead version was added", CALM, ""),
+    Mutant(the_oldest_version_is_adopted, "a firing", FAULTS, "consumers of current"),
+    Mutant(what_an_interrupted_worker_added_is_ignored, "a firing", FAULT, ""),
+    Mutant(an_unknown_add_is_repeated_blindly, "a firing", FAULT, "no orphan"),
+    Mutant(the_previous_is_revoked_without_a_look, "soaking", CALM, "nothing readable"),
+    Mutant(a_session_does_not_hold_the_suspension_up, "soaking", HAPPENING, "nobody is locked out"),
+    Mutant(a_straggler_is_not_given_its_login_back, "soaking", BOTH, ""),
+    Mutant(a_version_is_disabled_without_its_etag, "the soak is over, and a revert", STALL, ""),
+    Mutant(
+        next_dies_before_latest_is_covered, "soaking, and a revert", CALM, "consumers of latest"
+    ),
+    Mutant(consumers_go_back_before_the_login_is_restored, "observing, and a revert", CALM, ""),
+    Mutant(labels_of_others_are_lost, "a firing", CALM, "what is not ours stays"),
+    Mutant(every_delivery_of_a_firing_counts, "a firing", HAPPENING, "each request"),
+    Mutant(a_request_in_flight_is_forgotten, "soaking", HAPPENING, ""),
+    Mutant(an_emergency_waits_for_the_soak, "soaking, and an emergency", CALM, "an emergency"),
+    Mutant(
+        a_lost_race_is_not_checked_for_the_token, "a firing and an emergency at once", FAULT, ""
+    ),
+    Mutant(a_wait_is_over_at_once, "soaking", CALM, "waits are kept"),
+)

@@ -1,0 +1,20 @@
+import logging
+
+import pytest
+
+from . import scenarios
+from .explore import explore
+from .mutants import MUTANTS, Mutant
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.plant.__name__)
+def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = next(each for each in scenarios.SCENARIOS if each.name == mutant.scenario)
+    scenario.setup()  # the world at the start was made by sound code
+    mutant.plant(monkeypatch)
+    report = explore(scenario, mutant.bounds)
+    assert report.breach is not None, str(report)
+    logging.getLogger(__name__).info("%s", report)  # `pytest -o log_cli=1` tells the story
+    assert report.breach.broken[0].startswith(mutant.breaks)
