@@ -132,7 +132,7 @@ def test_a_sound_request_says_the_same_in_every_shape(
 
 @examples(200)
 @given(st.from_regex(r"[a-z0-9][a-z0-9.-]{0,30}", fullmatch=True), any_text, st.booleans())
-def test_a_wake_up_of_our_own_is_read_back(project: str, reason: str, regional: bool) -> None:  # noqa: FBT001
+def test_a_wake_up_of_our_own_is_read_back(project: str, reason: str, regional: bool) -> None:
     secret = SecretName(project, "app", "europe-west1" if regional else None)
     wake_up = decoded(PUSH, push_of({"attributes": dict(encode_wake_up(secret, reason))}))
     assert wake_up
