@@ -69,7 +69,7 @@ def foreign(entries: Mapping[str, Any], ours: set[str]) -> dict[str, Any]:
     return {key: value for key, value in entries.items() if key not in ours}
 
 
-@examples(250)
+@examples(120)
 @given(states, secrets)
 def test_any_state_is_read_back_exactly_and_others_keep_theirs(
     state: State, secret: Secret
@@ -95,7 +95,7 @@ def test_any_state_is_read_back_exactly_and_others_keep_theirs(
     )
 
 
-@examples(100)
+@examples(60)
 @given(states, secrets, states)
 def test_a_state_leaves_nothing_of_the_one_before(
     first: State, secret: Secret, second: State
@@ -107,7 +107,7 @@ def test_a_state_leaves_nothing_of_the_one_before(
     assert codec.encode(second, stored(secret, between)) == direct
 
 
-@examples(100)
+@examples(60)
 @given(states, secrets, blocks)
 def test_a_block_changes_nothing_but_itself(state: State, secret: Secret, block: Block) -> None:
     before = accepted(lambda: codec.encode(state, secret))
@@ -225,7 +225,7 @@ def _record(phase: str = "soaking", **fields: Any) -> dict[str, str]:
     return {codec.RECORD: json.dumps({"phase": phase, "record": record})}
 
 
-@examples(400)
+@examples(200)
 @given(_labels, _annotations, secrets)
 @example({codec.TOKEN: "9" * 5000}, {}, Secret(NAME, "", NOW))
 @example({codec.TOKEN: "\u0663"}, {}, Secret(NAME, "", NOW))
@@ -255,7 +255,7 @@ def test_any_maps_are_a_sound_state_or_refused(
     )
 
 
-@examples(100)
+@examples(60)
 @given(st.dictionaries(st.sampled_from(codec.LABELS), label_values), _annotations, secrets, blocks)
 @example({codec.PHASE: ""}, {}, Secret(NAME, "", NOW), Block("state-invalid", "nonsense", NOW))
 def test_nonsense_of_any_kind_can_be_blocked(
@@ -272,7 +272,7 @@ def test_nonsense_of_any_kind_can_be_blocked(
         assert codec.read_block(stored(secret, maps)) == block
 
 
-@examples(200)
+@examples(80)
 @given(states, _record_texts(), secrets)
 def test_what_does_not_fit_a_label_is_never_sent(state: State, text: str, secret: Secret) -> None:
     """The id of a rotation and the reason of a block become labels, whoever wrote them."""
