@@ -44,7 +44,7 @@ MAX_ANNOTATION_BYTES = 16 * 1024
 #: What each value that we put into a label looks like.
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}")
 #: Far more than any token, version or time; a machine's integer on every side.
-_LARGEST = 10**15
+_LARGEST = 10**18
 
 _T = TypeVar("_T")
 
