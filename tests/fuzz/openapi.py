@@ -54,6 +54,8 @@ def pubsub() -> Schema:
     """Return the description of the embedded Pub/Sub."""
     document = _document("Pub/Sub")
     for method in METHODS:
+        if method.name == "Pull":  # waits for a message
+            continue
         path = f"/v1/{method.resource}{method.suffix}"
         descriptor = method.request.pb(method.request()).DESCRIPTOR
         body = None if method.verb in {"GET", "DELETE"} else _object(descriptor, 0)
