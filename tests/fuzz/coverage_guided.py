@@ -96,7 +96,8 @@ TARGETS: dict[str, tuple[Callable[[], Callable[[bytes], None]], bytes]] = {
             b'soaking\n{"phase": "soaking", "record": {"id": "r1", "mode": "routine", "started_at":'
             b' "2026-11-22T12:00:00Z", "message_id": "7", "base": 1, "next": 2}}\n'
             b'{"id": "r0", "outcome": "rotated", "mode": "routine", "started_at":'
-            b' "2026-11-22T12:00:00Z", "settled_at": "2026-11-22T12:00:00Z", "current": 1, "last": 1}'
+            b' "2026-11-22T12:00:00Z", "settled_at": "2026-11-22T12:00:00Z", "current": 1,'
+            b' "last": 1}'
         ),
     ),
 }
