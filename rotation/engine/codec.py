@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rotation.model.errors import StateError
-from rotation.model.phase import Phase
+from rotation.model.phase import RETIRING, Phase
 from rotation.model.rotation import Block, Receipt, Record, State
 from rotation.model.secret import Secret
 
@@ -41,6 +41,8 @@ MAX_LABELS = 64
 MAX_ALIASES = 50
 MAX_ANNOTATION_BYTES = 16 * 1024
 
+#: Phases in which consumers use *next*: without it, nobody knows whose login may be stopped.
+_PUBLISHED = frozenset({Phase.SOAKING, *RETIRING, Phase.REVERTING})
 #: What each value that we put into a label looks like.
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}")
 #: Far more than any token, version or time; a machine's integer on every side.
@@ -83,6 +85,8 @@ def decode(secret: Secret, pointed: int | None = None) -> State:
         if stored is None or stored.phase.label != labels[PHASE] or stored.phase is Phase.SETTLED:
             raise _bad_phase(stored)
         record, phase = stored.record, stored.phase
+        if phase in _PUBLISHED and record.next in {None, record.previous}:
+            raise _unreadable(RECORD)
     receipt = _load(secret, RECEIPT, Receipt)
     current = pointed
     if current is None and receipt is not None:
@@ -160,10 +164,7 @@ def _load(secret: Secret, key: str, kind: type[_T]) -> _T | None:
     except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
         value = None
     if value is None or not _keeps_promises(value):
-        raise StateError(
-            f"annotation {key} cannot be read",
-            remedy=f"restore it, or remove the labels {PHASE} and {ID} to give this rotation up",
-        )
+        raise _unreadable(key)
     return value
 
 
@@ -220,6 +221,13 @@ def _time(secret: Secret, key: str) -> datetime | None:
 def _unix(time: datetime) -> str:
     """Round up, so that a wait or lease is never shorter than it was meant to be."""
     return str(-int(-time.timestamp() // 1))
+
+
+def _unreadable(key: str) -> StateError:
+    return StateError(
+        f"annotation {key} cannot be read",
+        remedy=f"restore it, or remove the labels {PHASE} and {ID} to give this rotation up",
+    )
 
 
 def _bad_phase(stored: _StoredRecord | None) -> StateError:

@@ -115,6 +115,8 @@ def _in_flight(state: State) -> State:
     record = state.in_flight
     if state.phase is Phase.PREPARING:
         record = replace(record, next=None)
+    elif record.next == record.previous:
+        record = replace(record, previous=None)
     return replace(state, record=record)
 
 

@@ -150,6 +150,8 @@ def check_sound(state: State) -> None:
     """Hold a state to what `rotation.model.rotation` promises of it."""
     assert state.token >= 0
     assert (state.record is None) == (state.phase is Phase.SETTLED)
+    if state.record and state.phase not in {Phase.PREPARING, Phase.ABORTING}:
+        assert state.record.next not in {None, state.record.previous}
     moments = [state.lease_until, state.wake_at]
     numbers: list[int | None] = [*state.aliases.values()]
     for each in (state.record, state.receipt, state.block):
@@ -238,6 +240,8 @@ def _record(phase: str = "soaking", **fields: Any) -> dict[str, str]:
 )
 @example({codec.PHASE: "soaking"}, _record(id="Not a label", next=2), Secret(NAME, "", NOW))
 @example({codec.PHASE: "soaking"}, _record(base=-1), Secret(NAME, "", NOW))
+@example({codec.PHASE: "retiring"}, _record("revoking", next=None), Secret(NAME, "", NOW))
+@example({codec.PHASE: "retiring"}, _record("revoking", previous=2), Secret(NAME, "", NOW))
 @example(
     {codec.PHASE: "soaking"},
     {codec.RECORD: '{"x":' + "[" * 20_000},
