@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 LONG = os.environ.get("ROTATION_FUZZ", "") == "long"
 
 #: How many times the long hunt outdoes the bounded one.
-_FACTOR = int(os.environ.get("ROTATION_FUZZ_FACTOR", "40"))
+_FACTOR = int(os.environ.get("ROTATION_FUZZ_FACTOR", "20"))
 
 #: A fixture that is shared by examples is meant to be; a slow machine is not a defect.
 _CALM = (

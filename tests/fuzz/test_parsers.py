@@ -300,18 +300,19 @@ def test_any_query_is_read_or_refused(parameters: list[tuple[str, str]]) -> None
 
 _durations = st.builds(
     lambda seconds: duration_pb2.Duration(seconds=seconds),
-    st.sampled_from([-1, 0, 1, 599, 600, 601, 2_678_400, 2_678_401, 315_576_000_000]),
+    st.sampled_from([-1, 0, 0, 1, 10, 600, 600, 601, 2_678_400, 2_678_401, 315_576_000_000]),
 )
+_retentions = st.just(duration_pb2.Duration(seconds=600)) | _durations
 
 
 @examples(100)
 @given(
-    st.integers(-5, 700),
+    st.integers(10, 600) | st.integers(-5, 700),
+    _retentions,
     _durations,
     _durations,
-    _durations,
-    st.integers(-1, 101),
-    _filters.filter(lambda text: text.isprintable()),
+    st.integers(5, 100) | st.integers(-1, 101),
+    st.just("") | st.just("attributes:k") | _filters,
     st.sampled_from(["", "http://127.0.0.1:1/", "ftp://x", "http://[", "https://", "http://a:b/"])
     | sound_text,
 )

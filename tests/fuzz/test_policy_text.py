@@ -89,6 +89,11 @@ def test_a_policy_round_trips_and_yaml_and_json_say_the_same(document: Any) -> N
 @example({"issuer": {"kind": "postgresql", "host": "h", "database": "d" * 9000,
                      "slots": ["a", "b"], "owner": "o", "admin": "projects/p/secrets/s"}}
 )  # fmt: skip
+@example({"issuer": {"kind": PASSWORD, "password": PASSWORD}, "soak": PASSWORD,
+          "retire": PASSWORD, "rollout": PASSWORD})  # fmt: skip
+@example({"issuer": {"kind": "postgresql", "port": PASSWORD, "tls": PASSWORD, "slots": PASSWORD,
+                     "host": [PASSWORD], "replicas": {"a": PASSWORD}, "probes": PASSWORD},
+          "rollout": [{"stage": [PASSWORD], "participants": [PASSWORD]}]})  # fmt: skip
 def test_a_mistake_is_named_and_the_schema_agrees(document: Any) -> None:
     faults = faults_of(dumped(document))
     where = [fault for fault in faults if PASSWORD in fault]

@@ -111,7 +111,7 @@ def check_answer(response: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("operation", operations(openapi.secret_manager()))
-@examples(12)
+@examples(8)
 @given(st.data())
 def test_secret_manager_answers_as_google_does(
     secrets_http: httpx.Client, operation: Any, data: st.DataObject
@@ -121,7 +121,7 @@ def test_secret_manager_answers_as_google_does(
 
 
 @pytest.mark.parametrize("operation", operations(openapi.pubsub()))
-@examples(12)
+@examples(8)
 @given(st.data())
 def test_pubsub_answers_as_google_does(
     pubsub: Background[tuple[Broker, str]],
