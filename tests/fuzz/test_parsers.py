@@ -111,6 +111,7 @@ _attributes = st.dictionaries(
 @given(_filters, st.dictionaries(any_text, any_text, max_size=2))
 @example('attributes.k = "\\ud800"', {"k": "\ud800"})
 @example("(" * 256, {})
+@example('attributes.k = "\\q"', {})
 @example("NOT " * 60 + "attributes:k", {})
 def test_any_text_is_a_filter_of_messages_or_refused(text: str, attributes: dict[str, str]) -> None:
     try:
@@ -298,11 +299,15 @@ def test_any_query_is_read_or_refused(parameters: list[tuple[str, str]]) -> None
             check_refusal(error)
 
 
+def _seconds(seconds: int) -> Any:
+    return duration_pb2.Duration(seconds=seconds)
+
+
 _durations = st.builds(
-    lambda seconds: duration_pb2.Duration(seconds=seconds),
+    _seconds,
     st.sampled_from([-1, 0, 0, 1, 10, 600, 600, 601, 2_678_400, 2_678_401, 315_576_000_000]),
 )
-_retentions = st.just(duration_pb2.Duration(seconds=600)) | _durations
+_retentions = st.just(_seconds(600)) | _durations
 
 
 @examples(100)
@@ -316,6 +321,8 @@ _retentions = st.just(duration_pb2.Duration(seconds=600)) | _durations
     st.sampled_from(["", "http://127.0.0.1:1/", "ftp://x", "http://[", "https://", "http://a:b/"])
     | sound_text,
 )
+@example(10, _seconds(600), _seconds(0), _seconds(0), 5, "", "")
+@example(10, _seconds(600), _seconds(10), _seconds(1), 5, "", "")
 def test_any_subscription_is_completed_or_refused(
     deadline: int, retention: Any, low: Any, high: Any, attempts: int, text: str, endpoint: str
 ) -> None:
