@@ -82,6 +82,10 @@ class SecretManagerModel(RuleBasedStateMachine):
         self.background.call(fresh)
         self.secrets: dict[str, ModelSecret] = {}
         self.seen_etags: set[str] = set()
+        # Most sequences would not get past an empty project.
+        self.create("app", PARENT, "grpc", {"team": "db"}, {})
+        for payload in (b"one", b"two"):
+            self.add_version("app", "rest", payload, "right")
 
     # What every step shares
 
@@ -216,10 +220,10 @@ class SecretManagerModel(RuleBasedStateMachine):
 
     @precondition(lambda self: any(secret.versions for secret in self.secrets.values()))
     @rule(
-        id_=IDS,
+        id_=st.just("app") | IDS,
         surface=SURFACES,
         verb=st.sampled_from(["Enable", "Disable", "Destroy"]),
-        named=st.sampled_from(["1", "2", "latest", "7"]),
+        named=st.sampled_from(["1", "1", "2", "2", "latest", "7"]),
         etag=etags,
     )
     def set_state(self, id_: str, surface: str, verb: str, named: str, etag: str) -> None:
@@ -238,6 +242,7 @@ class SecretManagerModel(RuleBasedStateMachine):
             version.state = {"Enable": "ENABLED", "Disable": "DISABLED"}.get(verb, "DESTROYED")
             assert self.expect(answer, "OK")["state"] == version.state
 
+    @precondition(lambda self: len(self.secrets) > 1 or "app" not in self.secrets)
     @rule(id_=IDS, surface=SURFACES, etag=etags)
     def delete(self, id_: str, surface: str, etag: str) -> None:
         name = f"{PARENT}/secrets/{id_}"
