@@ -323,6 +323,7 @@ _retentions = st.just(_seconds(600)) | _durations
 )
 @example(10, _seconds(600), _seconds(0), _seconds(0), 5, "", "")
 @example(10, _seconds(600), _seconds(10), _seconds(1), 5, "", "")
+@example(10, _seconds(600), _seconds(0), _seconds(0), 5, "", "http://[")
 def test_any_subscription_is_completed_or_refused(
     deadline: int, retention: Any, low: Any, high: Any, attempts: int, text: str, endpoint: str
 ) -> None:
