@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
+FUZZ_SECONDS ?= 60
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint check generate clean
+.PHONY: help setup demo test test-slow test-all fuzz lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +26,11 @@ test-slow: $(VENV)/.dev ## Run the tests that take longer
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
+
+fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
+	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"
+	ROTATION_FUZZ=long $(PYTEST) --timeout 0 tests/fuzz
+	$(BIN)/python -m tests.fuzz.coverage_guided --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Decides what a file says; `rotation.engine.policy` decides whether that is a pol
 """
 
 import json
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -17,6 +18,7 @@ from rotation.engine.policy import FaultyPolicyError
 from rotation.engine.typed import Fault
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
 def to_json(text: str) -> str:
@@ -45,8 +47,22 @@ def compact(text: str) -> str:
 
 
 def to_yaml(document: object) -> str:
-    """Spell a document as people read it."""
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    """Spell a document as people read it; `to_json` reads the same."""
+    try:
+        return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    except RecursionError:
+        return json.dumps(document, ensure_ascii=False) + "\n"  # JSON is YAML too
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes and escapes the line ends of other worlds, which a reader would take for spaces."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if _LINE_ENDS.search(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 class _Loader(yaml.SafeLoader):
@@ -56,11 +72,12 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases are not read: write it out",
-                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _marked("anchors and aliases are not read: write it out", event)
+        if event.tag is not None:
+            # The library's own constructors fail in many ways on what does not fit the tag.
+            raise _marked("tags are not read: leave it out", event)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
@@ -75,8 +92,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _marked(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+def _marked(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 - a node or an event
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
 def _located(error: yaml.MarkedYAMLError) -> str:

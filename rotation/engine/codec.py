@@ -6,8 +6,12 @@ Rules of this module:
      were read and touches its own keys only.
   3. What cannot be understood is refused with `StateError`, never guessed and never overwritten.
   4. Nothing that exceeds Secret Manager's limits is sent: `StateError` names the limit.
+  5. What is read keeps the promises of `rotation.model.rotation`, whoever wrote it: times in UTC,
+     counts from zero, a record exactly while a rotation is in flight.
 """
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rotation.model.errors import StateError
-from rotation.model.phase import Phase
+from rotation.model.phase import RETIRING, Phase
 from rotation.model.rotation import Block, Receipt, Record, State
 from rotation.model.secret import Secret
 
@@ -34,7 +38,15 @@ RECEIPT = "rotation.receipt"
 BLOCK = "rotation.blocked"
 
 MAX_LABELS = 64
+MAX_ALIASES = 50
 MAX_ANNOTATION_BYTES = 16 * 1024
+
+#: Phases in which consumers use *next*: without it, nobody knows whose login may be stopped.
+_PUBLISHED = frozenset({Phase.SOAKING, *RETIRING, Phase.REVERTING})
+#: What each value that we put into a label looks like.
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}")
+#: Far more than any token, version or time; a machine's integer on every side.
+_LARGEST = 10**18
 
 _T = TypeVar("_T")
 
@@ -70,9 +82,11 @@ def decode(secret: Secret, pointed: int | None = None) -> State:
     record, phase = None, Phase.SETTLED
     if PHASE in labels:
         stored = _load(secret, RECORD, _StoredRecord)
-        if stored is None or stored.phase.label != labels[PHASE]:
+        if stored is None or stored.phase.label != labels[PHASE] or stored.phase is Phase.SETTLED:
             raise _bad_phase(stored)
         record, phase = stored.record, stored.phase
+        if phase in _PUBLISHED and record.next in {None, record.previous}:
+            raise _unreadable(RECORD)
     receipt = _load(secret, RECEIPT, Receipt)
     current = pointed
     if current is None and receipt is not None:
@@ -115,6 +129,7 @@ def encode(state: State, secret: Secret) -> Maps:
     stored = None if record is None else _StoredRecord(state.phase, record)
     for key, value in ((RECORD, stored), (RECEIPT, state.receipt), (BLOCK, state.block)):
         _store(annotations, key, value)
+    _check_values(labels, LABELS)
     return _within_limits(Maps(labels, annotations, state.aliases))
 
 
@@ -123,6 +138,7 @@ def encode_block(block: Block, secret: Secret) -> Maps:
     annotations = dict(secret.annotations)
     _store(annotations, BLOCK, block)
     labels = {**secret.labels, BLOCKED: block.reason}
+    _check_values(labels, (BLOCKED,))
     return _within_limits(Maps(labels, annotations, dict(secret.aliases)))
 
 
@@ -144,12 +160,27 @@ def _load(secret: Secret, key: str, kind: type[_T]) -> _T | None:
     if text is None:
         return None
     try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, ValueError, TypeError):
-        raise StateError(
-            f"annotation {key} cannot be read",
-            remedy=f"restore it, or remove the labels {PHASE} and {ID} to give this rotation up",
-        ) from None
+        value = msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
+        value = None
+    if value is None or not _keeps_promises(value):
+        raise _unreadable(key)
+    return value
+
+
+def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - any record or field of one
+    """Whether every time is in UTC and every number counts something."""
+    if is_dataclass(value):
+        return all(_keeps_promises(getattr(value, each.name)) for each in fields(value))
+    match value:
+        case datetime():
+            return value.tzinfo is UTC
+        case int():
+            return 0 <= value <= _LARGEST
+        case tuple():
+            return all(map(_keeps_promises, value))
+        case _:
+            return True
 
 
 def _store(annotations: dict[str, str], key: str, value: object) -> None:
@@ -173,6 +204,9 @@ def _number(secret: Secret, key: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit()):
         raise _bad_label(key, "it is not a number")
+    # Digits are counted first: Python does not even read thousands of them.
+    if len(text) > len(str(_LARGEST)) or int(text) > _LARGEST:
+        raise _bad_label(key, f"it is larger than {_LARGEST}")
     return int(text)
 
 
@@ -189,11 +223,23 @@ def _unix(time: datetime) -> str:
     return str(-int(-time.timestamp() // 1))
 
 
+def _unreadable(key: str) -> StateError:
+    return StateError(
+        f"annotation {key} cannot be read",
+        remedy=f"restore it, or remove the labels {PHASE} and {ID} to give this rotation up",
+    )
+
+
 def _bad_phase(stored: _StoredRecord | None) -> StateError:
     if stored is None:
         return StateError(
             f"label {PHASE} is set, and there is no annotation {RECORD}",
             remedy=f"restore the annotation, or remove {PHASE} to give the rotation up",
+        )
+    if stored.phase is Phase.SETTLED:
+        return StateError(
+            f"label {PHASE} is set, and the annotation {RECORD} is of no rotation in flight",
+            remedy=f"remove {PHASE}",
         )
     return StateError(
         f"label {PHASE} does not agree with the annotation {RECORD}",
@@ -205,11 +251,24 @@ def _bad_label(key: str, fault: str) -> StateError:
     return StateError(f"label {key} makes no sense: {fault}", remedy=f"restore it, or remove {key}")
 
 
+def _check_values(labels: Mapping[str, str], keys: Iterable[str]) -> None:
+    for key in keys:
+        if not _LABEL_VALUE.fullmatch(labels.get(key, "-")):
+            raise _bad_label(key, "no label takes the value that the annotations ask for")
+
+
 def _within_limits(maps: Maps) -> Maps:
     if len(maps.labels) > MAX_LABELS:
         raise StateError(
             f"the secret would have {len(maps.labels)} labels; Secret Manager takes {MAX_LABELS}",
             remedy=f"remove at least {len(maps.labels) - MAX_LABELS} labels of your own",
+            reason="no-room",
+        )
+    if len(maps.aliases) > MAX_ALIASES:
+        raise StateError(
+            f"the secret would have {len(maps.aliases)} aliases; Secret Manager takes"
+            f" {MAX_ALIASES}",
+            remedy=f"remove at least {len(maps.aliases) - MAX_ALIASES} aliases of your own",
             reason="no-room",
         )
     size = sum(len(k.encode()) + len(v.encode()) for k, v in maps.annotations.items())

@@ -6,6 +6,8 @@ Eventarc sends it), and a structured CloudEvent (``application/cloudevents+json`
 Rules of this module:
   1. Data may be missing: Secret Manager's ``TOPIC_CONFIGURED`` has none.
   2. A body that is none of these shapes is `BadWakeUpError`; a repeat would not help.
+  3. What comes out can be stored and compared: text is Unicode, and no time lies in the future,
+     where a request would seem served for ever.
 """
 
 import json
@@ -32,19 +34,22 @@ def open_envelope(content_type: str, body: bytes, now: datetime) -> Envelope:
     Args:
         content_type: Of the request.
         body: Of the request.
-        now: Stands in for a publish time that is missing or unreadable.
+        now: Stands in for a publish time that is missing, unreadable or yet to come.
 
     Raises:
         BadWakeUpError: The body has another shape.
     """
     outer = _object(_json(body), "the body")
-    if content_type.startswith("application/cloudevents+json"):
+    if content_type.lower().startswith("application/cloudevents+json"):
         outer = _object(outer.get("data"), "data")
     message = _object(outer.get("message"), "message")
     attributes = _object(message.get("attributes") or {}, "message.attributes")
     return Envelope(
-        message_id=str(message.get("messageId") or message.get("message_id") or ""),
-        attributes={str(key): str(value) for key, value in attributes.items()},
+        message_id=_text(message.get("messageId") or message.get("message_id") or "", "messageId"),
+        attributes={
+            _text(key, "attributes"): _text(value, "attributes")
+            for key, value in attributes.items()
+        },
         published_at=_time(message.get("publishTime") or message.get("publish_time"), now),
     )
 
@@ -62,12 +67,20 @@ def _object(value: Any, place: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
     return value
 
 
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise _bad(f"message.{field} holds something else than text")
+    # JSON can spell half a character (a lone surrogate), which nothing can store.
+    return value.encode(errors="replace").decode()
+
+
 def _time(text: object, now: datetime) -> datetime:
     try:
-        time = datetime.fromisoformat(str(text))
-    except ValueError:
+        time = datetime.fromisoformat(text if isinstance(text, str) else "")
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return now
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return min(time, now)
 
 
 def _bad(fault: str) -> BadWakeUpError:

@@ -13,7 +13,7 @@ from rotation.model.errors import BadNameError, BadWakeUpError
 from rotation.model.names import SecretName
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 
-#: Longest reason or name kept from a message.
+#: Longest reason, name or id kept from a message.
 MAX_TEXT = 200
 
 
@@ -34,6 +34,7 @@ def decode_wake_up(
         kind = WakeUpKind(attributes.get("eventType", ""))
     except ValueError:
         return None
+    message_id = message_id[:MAX_TEXT]
     if kind is WakeUpKind.SWEEP:
         return WakeUp(kind, None, message_id, published_at)
     return WakeUp(

@@ -33,8 +33,19 @@ class Payload:
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> "Payload":
-        """Encode one JSON object, keys in the order given."""
-        return cls(json.dumps(fields, ensure_ascii=False).encode())
+        """Encode one JSON object, keys in the order given.
+
+        Raises:
+            PayloadError: It nests deeper than can be written.
+        """
+        try:
+            return cls(json.dumps(fields, ensure_ascii=False).encode())
+        except UnicodeEncodeError:  # half a character, which JSON can only spell as an escape
+            return cls(json.dumps(fields).encode())
+        except RecursionError:
+            raise PayloadError(
+                "the payload nests too deeply", remedy="add a version with a flatter payload"
+            ) from None
 
     def reveal(self) -> bytes:
         """Return the bytes.  Only adapters that transmit a payload call this."""
@@ -48,7 +59,7 @@ class Payload:
         """
         try:
             fields = json.loads(self._data)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
             raise PayloadError(

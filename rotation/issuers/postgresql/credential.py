@@ -7,10 +7,11 @@ Rules of this module:
   3. A previous password found anywhere else stops the rotation, with the name of the key only.
 """
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.settings import NAME_BYTES, PostgreSQLSettings
 from rotation.issuers.postgresql.verifier import new_password
 from rotation.model.payload import ROTATION_ID, Payload, PayloadError
 
@@ -30,9 +31,15 @@ def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, str]:
             "the payload lacks username or password",
             remedy="add a version with both, as one JSON object",
         )
+    if not _can_log_in(password):
+        raise PayloadError(
+            "the payload's password holds a character that no PostgreSQL password has",
+            remedy="add a version with the password that the server knows",
+        )
     if user not in settings.slots:
         raise PayloadError(
-            f"the payload's user {user!r} is none of the slots {', '.join(settings.slots)}",
+            f"the payload's user {user[:NAME_BYTES]!r} is none of the slots "
+            f"{', '.join(settings.slots)}",
             remedy="correct slots in the policy, or add a version that uses one of them",
         )
     return user, password
@@ -64,13 +71,9 @@ def _renewed(key: str, value: Any, previous: dict[str, Any], fresh: dict[str, st
     if not (isinstance(old, str) and old and _holds(value, old)):
         return value
     if isinstance(value, str):
-        parts = urlsplit(value)
-        login, at, address = parts.netloc.rpartition("@")
-        if at and parts.scheme and login in _spellings(str(previous.get(USER)), old):
-            renewed = f"{quote(fresh[USER], safe='')}:{fresh[PASSWORD]}@{address}"
-            rest = urlunsplit(parts._replace(netloc=renewed))
-            if not _holds(rest, old):
-                return rest
+        renewed = _renewed_url(value, str(previous.get(USER)), old, fresh)
+        if renewed is not None and not _holds(renewed, old):
+            return renewed
     raise PayloadError(
         f"the payload repeats the password inside its key {key!r}",
         remedy="remove that key from the payload, or make it a URL with user and password",
@@ -78,13 +81,47 @@ def _renewed(key: str, value: Any, previous: dict[str, Any], fresh: dict[str, st
     )
 
 
+def _renewed_url(url: str, user: str, password: str, fresh: dict[str, str]) -> str | None:
+    """Return the URL with the fresh login; None when it is no URL with the old one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the login
+        return None
+    login, at, address = parts.netloc.rpartition("@")
+    if not (at and parts.scheme and login in _spellings(user, password)):
+        return None
+    renewed = f"{_quoted(fresh[USER])}:{fresh[PASSWORD]}@{address}"
+    return urlunsplit(parts._replace(netloc=renewed))
+
+
 def _holds(value: Any, password: str) -> bool:  # noqa: ANN401
-    if isinstance(value, dict):
-        return any(_holds(part, password) for part in value.values())
-    if isinstance(value, list):
-        return any(_holds(part, password) for part in value)
-    return isinstance(value, str) and (password in value or quote(password, safe="") in value)
+    spellings = (password, _quoted(password))
+    return any(spelling in text for text in _texts(value) for spelling in spellings)
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401
+    """Yield every text in a JSON value; a stack of our own, as payloads nest as they like."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            rest += part.values()
+        elif isinstance(part, list):
+            rest += part
 
 
 def _spellings(user: str, password: str) -> set[str]:
-    return {f"{user}:{password}", f"{quote(user, safe='')}:{quote(password, safe='')}"}
+    return {f"{user}:{password}", f"{_quoted(user)}:{_quoted(password)}"}
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def _can_log_in(password: str) -> bool:
+    try:
+        return b"\0" not in password.encode()
+    except UnicodeEncodeError:
+        return False

@@ -16,7 +16,11 @@ from enum import Enum
 from rotation.model.errors import StateError
 
 _OURS = re.compile(r"\[rotation\b(?P<body>[^\]]*)\]")
-_BODY = re.compile(r" token=(?P<token>\d+) version=(?P<version>\d+) state=(?P<state>[a-z]+)")
+_BODY = re.compile(
+    r" token=(?P<token>[0-9]{1,18}) version=(?P<version>[0-9]{1,18}) state=(?P<state>[a-z]+)"
+)
+#: Longest text of somebody else that is quoted.
+_SHOWN = 80
 
 
 class SlotState(Enum):
@@ -53,7 +57,7 @@ def read(comment: str | None) -> Marker | None:
     body = _BODY.fullmatch(found["body"])
     if body is None or body["state"] not in {state.value for state in SlotState}:
         raise StateError(
-            f"the role comment holds {found[0]!r}, which no rotation wrote",
+            f"the role comment holds {found[0][:_SHOWN]!r}, which no rotation wrote",
             remedy="find out who did; then remove that part with COMMENT ON ROLE",
             reason="fence-unreadable",
         )

@@ -3,6 +3,9 @@
 Rules of this module:
   1. TLS is verified fully unless the policy writes out something weaker.
   2. A name that PostgreSQL or a cloud keeps for itself is never a slot.
+  3. What the server or libpq would refuse, cut or take for something else is refused here.
+  4. Of the values only names of roles and of the database are quoted: where an address or a
+     secret's name belongs, people paste connection strings with passwords.
 """
 
 import re
@@ -16,6 +19,13 @@ IAM = "iam"
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
 _LAST_PORT = 65535
+_LONGEST_TIMEOUT = 3600
+_TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_timeout")
+#: Longest part of a name that is quoted.
+_SHOWN = 80
+#: One address: libpq takes a comma for a list of hosts.
+_HOST = re.compile(r"[^\s,\0]+")
+_VERSION = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -74,14 +84,30 @@ class PostgreSQLSettings:
                 raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
         for name in (*self.slots, self.owner, self.database):
             if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
-                raise PolicyError(f"{name!r} is not a name of 1 to {NAME_BYTES} bytes")
+                shown = repr(name[:_SHOWN])
+                raise PolicyError(f"{shown} is not a name of 1 to {NAME_BYTES} bytes")
         self._check_admin()
-        if not 1 <= self.port <= _LAST_PORT:
-            raise PolicyError(f"port must be between 1 and {_LAST_PORT}")
+        self._check_nodes()
+        self._check_timeouts()
         if self.tls == "verify-ca" and not self.tls_root_cert:
             raise PolicyError("tls: verify-ca needs tls_root_cert")
-        for replica in self.replicas:
-            _node(replica, self.port)
+        for index, probe in enumerate(self.probes):
+            if "\0" in probe:
+                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+
+    def _check_nodes(self) -> None:
+        if not _HOST.fullmatch(self.host):
+            raise PolicyError("host must be one name or address, without a port")
+        if not 1 <= self.port <= _LAST_PORT:
+            raise PolicyError(f"port must be between 1 and {_LAST_PORT}")
+        for index, replica in enumerate(self.replicas):
+            if _node(replica, self.port) is None:
+                raise PolicyError(f"replicas[{index}] is no replica: write host or host:port")
+
+    def _check_timeouts(self) -> None:
+        for name in _TIMEOUTS:
+            if not 1 <= getattr(self, name) <= _LONGEST_TIMEOUT:
+                raise PolicyError(f"{name} must be between 1 and {_LONGEST_TIMEOUT} seconds")
 
     def _check_admin(self) -> None:
         if self.admin != IAM:
@@ -99,7 +125,8 @@ class PostgreSQLSettings:
     @property
     def standbys(self) -> tuple[Node, ...]:
         """The replicas; their port is the primary's unless written out."""
-        return tuple(_node(replica, self.port) for replica in self.replicas)
+        nodes = (_node(replica, self.port) for replica in self.replicas)
+        return tuple(node for node in nodes if node)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -118,16 +145,21 @@ class PostgreSQLSettings:
 
 
 def _check_secret(name: str) -> None:
+    secret, pinned, version = name.partition("/versions/")
     try:
-        SecretName.parse(name.partition("/versions/")[0])
-    except BadNameError as error:
-        raise PolicyError(f"admin: {error}, or iam") from None
+        SecretName.parse(secret)
+    except BadNameError:
+        secret = ""
+    if not secret or (pinned and not _VERSION.fullmatch(version)):
+        raise PolicyError("admin must be iam, or a secret: projects/PROJECT/secrets/SECRET")
 
 
-def _node(text: str, port: int) -> Node:
+def _node(text: str, port: int) -> Node | None:
+    if not _HOST.fullmatch(text):
+        return None
     if text.count(":") > 1 and not text.startswith("["):
         return Node(text, port)  # a bare IPv6 address; with a port it is written [::1]:5432
-    match = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]\s]+)(?::(\d{1,5}))?", text)
-    if match is None:
-        raise PolicyError(f"{text!r} is not a replica: write host or host:port")
+    match = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]/@]+)(?::([0-9]{1,5}))?", text)
+    if match is None or not 1 <= int(match[2] or port) <= _LAST_PORT:
+        return None
     return Node(match[1].strip("[]"), int(match[2] or port))

@@ -8,13 +8,13 @@ Not part of Google's API: everything is under ``/embedded/v1/pubsub``.
    are being delivered now.
 """
 
-import json
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from rotation.local.bodies import parse_json
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.failures import Failures
 from rotation.local.status import StatusError, invalid, rest_body
@@ -30,7 +30,7 @@ def control_routes(broker: Broker) -> list[Route]:
 
     async def change(request: Request) -> Response:
         try:
-            set_failures(broker.failures, json.loads(await request.body()))
+            set_failures(broker.failures, parse_json(await request.body()))
         except StatusError as error:
             return JSONResponse(rest_body(error), status_code=error.http_status)
         except (ValueError, TypeError, AttributeError, KeyError):

@@ -7,7 +7,6 @@ It decides nothing; refusals come from the broker as `StatusError`.
 3. The control API of the failure modes is served beside it, see `control`.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from rotation.local.bodies import parse_json
 from rotation.local.pubsub.api import PubSubApi
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.control import control_routes
@@ -64,11 +64,13 @@ async def _read(method: Method, request: Request) -> Any:  # noqa: ANN401
     holder = fields
     for parent in parents:
         holder = holder.setdefault(parent, {})
+        if not isinstance(holder, dict):
+            raise _not_json()
     holder[last] = method.resource.format(**request.path_params)
     message = method.request.pb(method.request())
     try:
         json_format.ParseDict(fields, message)
-    except (json_format.ParseError, TypeError, AttributeError):
+    except (json_format.ParseError, TypeError, ValueError, AttributeError):
         raise invalid("Invalid JSON payload received.") from None
     return method.request.wrap(message)
 
@@ -76,7 +78,7 @@ async def _read(method: Method, request: Request) -> Any:  # noqa: ANN401
 async def _body(request: Request) -> dict[str, Any]:
     text = await request.body()
     try:
-        fields = json.loads(text) if text.strip() else {}
+        fields = parse_json(text) if text.strip() else {}
     except ValueError:
         raise _not_json() from None
     if not isinstance(fields, dict):

@@ -95,8 +95,12 @@ def check_push_config(config: types.PushConfig) -> None:
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, "no_wrapper is not embedded.")
     if not config.push_endpoint:
         return
-    endpoint = urlsplit(config.push_endpoint)
-    if endpoint.scheme not in {"http", "https"} or not endpoint.hostname:
+    try:
+        endpoint = urlsplit(config.push_endpoint)
+        is_url = endpoint.scheme in {"http", "https"} and bool(endpoint.hostname)
+    except ValueError:  # such as half an IPv6 address
+        is_url = False
+    if not is_url:
         raise invalid(f"Invalid push endpoint given (endpoint={config.push_endpoint}).")
     if config.attributes.get(DELIVERY_ATTRIBUTE, "eventarc") != "eventarc":
         raise invalid(f"The push attribute {DELIVERY_ATTRIBUTE} knows one value, eventarc.")

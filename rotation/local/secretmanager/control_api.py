@@ -56,7 +56,7 @@ def _served(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
         except msgspec.ValidationError as error:
             refusal = invalid(str(error))
             body, status = rest_body(refusal), refusal.http_status
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             refusal = invalid("the body is not JSON")
             body, status = rest_body(refusal), refusal.http_status
         except StatusError as error:

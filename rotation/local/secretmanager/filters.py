@@ -7,10 +7,12 @@ It reads a filter once and answers whether a resource passes; it knows nothing o
    side by side are ANDed.
 2. ``~`` is gcloud's own and refused, like everything that cannot be read.
 3. ``name`` means the last part of the name.
+4. At most 50 levels of parentheses and negations: a filter is as long as its sender likes.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format
@@ -33,6 +35,7 @@ _RELATIONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     ">": lambda value, operand: value > operand,
     ">=": lambda value, operand: value >= operand,
 }
+_DEEPEST: Final = 50
 _CAPITAL: Final = re.compile(r"(?<=[a-z])([A-Z])")
 
 
@@ -69,8 +72,9 @@ def _fields(resource: Message) -> dict[str, Any]:
 class _Parser:
     """Recursive descent over the tokens; each method reads what its name says."""
 
-    def __init__(self, tokens: list[str]) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._tokens = deque(tokens)
+        self._depth = 0
 
     def parse(self) -> Predicate:
         predicate = self._conjunction()
@@ -92,6 +96,14 @@ class _Parser:
         return lambda fields: any(part(fields) for part in parts)
 
     def _term(self) -> Predicate:
+        if self._depth == _DEEPEST:
+            raise invalid(BAD_ARGUMENT)
+        self._depth += 1
+        term = self._one_term()
+        self._depth -= 1
+        return term
+
+    def _one_term(self) -> Predicate:
         if self._skip("NOT") or self._skip("-"):
             term = self._term()
             return lambda fields: not term(fields)
@@ -111,13 +123,13 @@ class _Parser:
     def _skip(self, token: str) -> bool:
         found = bool(self._tokens) and self._tokens[0] == token
         if found:
-            self._tokens.pop(0)
+            self._tokens.popleft()
         return found
 
     def _next(self) -> str:
         if not self._tokens:
             raise invalid(BAD_ARGUMENT)
-        return self._tokens.pop(0)
+        return self._tokens.popleft()
 
     def _word(self) -> str:
         token = self._next()

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from rotation.local.bodies import parse_json
 from rotation.local.secretmanager.names import BAD_ARGUMENT
 from rotation.local.status import invalid
 
@@ -34,7 +35,10 @@ def page_of(
         raise invalid(BAD_ARGUMENT)
     if token:
         after = _decoded(token)
-        items = [item for item in items if position(item) < after]
+        try:
+            items = [item for item in items if position(item) < after]
+        except TypeError:  # a token of another list, or of nobody
+            raise invalid(BAD_ARGUMENT) from None
     page = items[: min(size or _LARGEST, _LARGEST)]
     more = len(page) < len(items)
     return page, _encoded(position(page[-1])) if more else ""
@@ -46,7 +50,7 @@ def _encoded(position: list[int | str]) -> str:
 
 def _decoded(token: str) -> list[int | str]:
     try:
-        position = json.loads(base64.urlsafe_b64decode(token.encode()))
+        position = parse_json(base64.urlsafe_b64decode(token.encode()))
     except (binascii.Error, ValueError):
         raise invalid(BAD_ARGUMENT) from None
     if not isinstance(position, list) or not position or not isinstance(position[0], int):

@@ -6,13 +6,13 @@
 4. Whatever else cannot be read is an invalid argument; the text never quotes a value.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from rotation.local.bodies import parse_json
 from rotation.local.secretmanager.messages import Message
 from rotation.local.secretmanager.names import BAD_ARGUMENT
 from rotation.local.status import invalid
@@ -24,7 +24,7 @@ _SPECIAL: Final = "google.protobuf."
 def read_body(text: bytes) -> Mapping[str, Any]:
     """Read a request body: a JSON object, or nothing at all."""
     try:
-        body = json.loads(text or b"{}")
+        body = parse_json(text or b"{}")
     except ValueError:
         raise invalid("Invalid JSON payload received. Parsing failed.") from None
     if not isinstance(body, dict):
@@ -55,8 +55,12 @@ def fill_from_query(message: Message, parameters: Iterable[tuple[str, str]]) -> 
         branch = tree
         for parent in parents:
             branch = branch.setdefault(parent, {})
+            if not isinstance(branch, dict):
+                raise invalid(BAD_ARGUMENT)
         branch[last] = value
     mask = tree.pop("update_mask", None)
+    if isinstance(mask, dict):
+        raise invalid(BAD_ARGUMENT)
     if mask is not None:
         message.update_mask.SetInParent()
         message.update_mask.paths.extend(path for path in mask.split(",") if path)

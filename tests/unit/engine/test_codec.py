@@ -36,7 +36,7 @@ records = st.builds(
     base=numbers,
     previous=st.none() | numbers,
     previous_copies=st.lists(numbers, max_size=3).map(tuple),
-    next=st.none() | numbers,
+    next=st.integers(10_001, 20_000),
     note=words,
     evidence=st.lists(words, max_size=3).map(tuple),
     again=st.none() | requests,
@@ -115,7 +115,7 @@ def test_label_of_the_next_version_is_the_one_google_documents() -> None:
 
 
 def test_steps_of_retiring_share_a_label_and_are_told_apart() -> None:
-    record = Record("r1", Mode.ROUTINE, NOW, "m1", base=6)
+    record = Record("r1", Mode.ROUTINE, NOW, "m1", base=6, next=7)
     secret = stored(State(Phase.OBSERVING, 1, record=record))
     assert secret.labels["rotation_phase"] == "retiring"
     assert codec.decode(secret).phase is Phase.OBSERVING

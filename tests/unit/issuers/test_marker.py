@@ -8,7 +8,7 @@ from rotation.model.errors import StateError
 
 MARKERS = st.builds(
     Marker,
-    st.integers(min_value=0, max_value=2**63),
+    st.integers(min_value=0, max_value=10**18 - 1),
     st.integers(min_value=0, max_value=2**31),
     st.sampled_from(SlotState),
 )
