@@ -6,6 +6,9 @@ Rules of this module:
   2. It logs in to the server with the keys it saw its client prove; no password is in its files
      but that of its own look-up role.
   3. It never runs as root, and is ended by its pid.
+  4. After an emergency it is replaced, not told to ``KILL``: a client that has logged in once is
+     served for as long as it stays, whatever became of its credential, and KILL makes PgBouncer
+     crash when somebody logs in at that moment (pgbouncer #1401).
 """
 
 import os
@@ -15,11 +18,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import psycopg
 from psycopg import sql
 
 from rotation.local.postgres.server import HOST, PostgresServer, free_port
@@ -38,7 +40,7 @@ _POOLED: Final[Mapping[str, object]] = {
     "auth_query": "SELECT * FROM pooler.verifier_of($1)",
     "max_client_conn": 500,
     "default_pool_size": 10,
-    "max_prepared_statements": None,
+    "so_reuseport": 1,
     "ignore_startup_parameters": "extra_float_digits",
     # An unused session of a slot counts as use: it has to go before the slot can be retired.
     "server_idle_timeout": 1,
@@ -48,9 +50,9 @@ _POOLED: Final[Mapping[str, object]] = {
 }
 _LOOKUP: Final = """
 CREATE SCHEMA pooler;
-CREATE FUNCTION pooler.verifier_of(INOUT username text, OUT verifier text)
+CREATE FUNCTION pooler.verifier_of(name text) RETURNS TABLE (username text, verifier text)
   LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS
-  $$ SELECT rolname::text, rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin $$;
+  $$ SELECT rolname::text, rolpassword FROM pg_authid WHERE rolname = name AND rolcanlogin $$;
 REVOKE ALL ON FUNCTION pooler.verifier_of FROM PUBLIC;
 GRANT USAGE ON SCHEMA pooler TO {role};
 GRANT EXECUTE ON FUNCTION pooler.verifier_of TO {role};
@@ -64,7 +66,7 @@ class Pooler:
         server: Where it leads.
         database: The database whose consumers it serves.
         folder: Of its own; made when it is missing.
-        settings: Settings other than those of the drill; None leaves one out.
+        settings: Settings other than those of the drill.
     """
 
     def __init__(
@@ -74,30 +76,14 @@ class Pooler:
         self._database = database
         self._folder = folder
         self._settings = {**_POOLED, **settings}
-        self._admin_password = secrets.token_urlsafe(24)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.log = folder / "pgbouncer.log"
 
     def __enter__(self) -> Self:
-        if PROGRAM is None:
-            raise LookupError(MISSING)
         self._folder.mkdir(exist_ok=True)
         self._write_files(self._create_lookup())
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [PROGRAM, *_account_options(), str(self._folder / "pgbouncer.ini")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={"PATH": os.defpath},
-                cwd="/",
-            )
-        try:
-            self._await_ready(self._process)
-        except BaseException:
-            self.close()
-            raise
+        self._process = self._start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -108,36 +94,47 @@ class Pooler:
         """``host:port`` for its clients."""
         return f"{HOST}:{self.port}"
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs; it may have crashed."""
+        return self._process is not None and self._process.poll() is None
+
+    def replace(self, at_end: Callable[[], None] = lambda: None) -> None:
+        """End every client: start another process on the same port, then end this one.
+
+        Args:
+            at_end: Called when the other one serves, just before this one is ended.
+        """
+        before, self._process = self._process, self._start()
+        at_end()
+        if before is not None:
+            _end(before)
+
     def close(self) -> None:
         """End it at once; its clients lose their connections."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOPS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            _end(process)
 
-    def command(self, text: str) -> list[dict[str, Any]]:
-        """Run one command of the administration console; return its rows."""
-        with psycopg.connect(
-            host=HOST,
-            port=self.port,
-            dbname="pgbouncer",
-            user="console",
-            password=self._admin_password,
-            autocommit=True,
-            connect_timeout=5,
-        ) as console:
-            # The console speaks the simple protocol only.
-            answer = console.pgconn.exec_(text.encode())
-            names = [(answer.fname(n) or b"").decode() for n in range(answer.nfields)]
-            return [
-                {name: (answer.get_value(row, n) or b"").decode() for n, name in enumerate(names)}
-                for row in range(answer.ntuples)
-            ]
+    def _start(self) -> subprocess.Popen[bytes]:
+        if PROGRAM is None:
+            raise LookupError(MISSING)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [PROGRAM, *_account_options(), str(self._folder / "pgbouncer.ini")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.defpath},
+                cwd="/",
+            )
+        ready, end = f"[{process.pid}] LOG process up".encode(), time.monotonic() + _STARTS_WITHIN
+        while ready not in self.log.read_bytes():
+            if process.poll() is not None or time.monotonic() > end:
+                _end(process)
+                raise LookupError(f"PgBouncer did not start: {self.log.read_text()[-500:]}")
+            time.sleep(0.01)
+        return process
 
     def _create_lookup(self) -> str:
         password = secrets.token_urlsafe(24)
@@ -153,31 +150,27 @@ class Pooler:
 
     def _write_files(self, lookup_password: str) -> None:
         users = self._folder / "userlist.txt"
-        logins = {LOOKUP_ROLE: lookup_password, "console": self._admin_password}
-        _write_private(users, "".join(f'"{u}" "{p}"\n' for u, p in logins.items()))
+        _write_private(users, f'"{LOOKUP_ROLE}" "{lookup_password}"\n')
         settings = {
             "listen_addr": HOST,
             "listen_port": self.port,
             "unix_socket_dir": "",
             "auth_file": users,
-            "admin_users": "console",
             **self._settings,
         }
-        lines = [f"{name} = {value}" for name, value in settings.items() if value is not None]
+        lines = [f"{name} = {value}" for name, value in settings.items()]
         leads_to = f"host={HOST} port={self._server.port} dbname={self._database}"
         text = f"[databases]\n{self._database} = {leads_to}\n\n[pgbouncer]\n" + "\n".join(lines)
         _write_private(self._folder / "pgbouncer.ini", text + "\n")
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        end = time.monotonic() + _STARTS_WITHIN
-        while process.poll() is None and time.monotonic() < end:
-            try:
-                self.command("SHOW VERSION")
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return
-        raise LookupError(f"PgBouncer did not start: {self.log.read_text()[-500:]}")
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOPS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _account_options() -> list[str]:
