@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+ROTATIONS ?= 200
+EMERGENCIES ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint check generate clean
+.PHONY: help setup demo test test-slow test-all drill lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +26,10 @@ test-slow: $(VENV)/.dev ## Run the tests that take longer
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
+
+drill: $(VENV)/.dev ## Rotate under 32 clients, half through PgBouncer; ROTATIONS=200 EMERGENCIES=50
+	$(BIN)/python -m tests.drill --rotations $(ROTATIONS) --emergencies $(EMERGENCIES) \
+	  $(if $(JSON),--json $(JSON))
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

@@ -136,8 +136,8 @@ class _Spellings:
 def _in_base64(data: bytes) -> Iterator[bytes]:
     for shift in _ALIGNMENTS:
         text = base64.b64encode(bytes(shift) + data)
-        # The first and last group also hold bits of the neighbours.
-        inner = text[4 if shift else 0 : len(text) - 4]
+        # Only the characters that hold no bits of the neighbours: six bits each.
+        inner = text[-(-shift * 8 // 6) : (shift + len(data)) * 8 // 6]
         yield inner
         yield inner.translate(bytes.maketrans(b"+/", b"-_"))
 
