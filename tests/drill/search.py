@@ -20,9 +20,10 @@ CONTROLS: Final = {
     "consumers.log": "",
     "postgres/server.log": SLOTS[0],
     "pgbouncer/pgbouncer.log": SLOTS[0],
-    "pubsub.sqlite": "ROTATION_REQUEST",
 }
+#: SQLite files: their rows are searched, and of those without secrets the raw files, too.
 _SECRETS: Final = "secretmanager.sqlite"
+_MESSAGES: Final = "pubsub.sqlite"
 _MEANT_TO: Final = {"postgres/superuser", "pgbouncer/userlist.txt"}
 _EVERY: Final = 1.0
 
@@ -92,8 +93,10 @@ def _files(folder: Path) -> list[Place]:
         and not name.startswith(_SECRETS)
     }
     known = [Place(name, texts.pop(name, b""), word) for name, word in CONTROLS.items()]
-    hidden = leaks.rows(folder / _SECRETS, "version.payload")
-    known.append(Place(_SECRETS, hidden, SLOTS[0]))
+    known += [
+        Place(_SECRETS, leaks.rows(folder / _SECRETS, "version.payload"), SLOTS[0]),
+        Place(f"{_MESSAGES}, rows", leaks.rows(folder / _MESSAGES), "ROTATION_REQUEST"),
+    ]
     cluster = [name for name in texts if name.startswith("postgres/cluster/")]
     files = b"\n".join(texts.pop(name) for name in cluster)
     known.append(Place("postgres/cluster", files, SLOTS[0]))
