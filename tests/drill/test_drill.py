@@ -8,12 +8,14 @@ from psycopg import sql
 
 from rotation.local.drill.world import DATABASE, World
 from tests.drill import pooler
-from tests.drill.findings import DIRECT, POOLED, by_kind
+from tests.drill.findings import DIRECT, POOLED, by_kind, path_of
+from tests.drill.pooler import Pooler
 from tests.drill.run import DrillOptions, run_drill
 from tests.drill.table import as_json, as_table
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # on a machine that is busy with other things
     pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.MISSING),
 ]
 
@@ -72,3 +74,14 @@ def test_consumers_that_are_not_moved_and_written_passwords_are_found() -> None:
         "version 1's password in stray",
     ]
     assert findings.faults == []
+
+
+def test_an_emergency_that_leaves_the_poolers_clients_alone_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pooler, "replace", lambda _self, at_end: at_end())
+    findings = run_drill(DrillOptions(rotations=0, emergencies=3, say=quiet))
+    assert not findings.held
+    # PgBouncer remembers the dead credential's failed logins against the slot's next one.
+    assert {path_of(story.member) for story in findings.unexpected} == {POOLED}
+    assert any("server_login_retry" in story.failure.text for story in findings.unexpected)
