@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from tests.drill import pooler
 from tests.drill.run import DrillOptions, run_drill
@@ -15,8 +17,13 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(143)  # what was started is ended on the way out
+
+
 def main() -> int:
     """Run it."""
+    signal.signal(signal.SIGTERM, _ended)
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
     parser.add_argument("--rotations", type=int, default=200)
     parser.add_argument("--emergencies", type=int, default=50)

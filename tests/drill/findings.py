@@ -108,6 +108,11 @@ class Findings:
         worked = bool(self.work) and all(tally.queries for tally in self.work.values())
         return worked and not (self.unexpected or self.late or self.leaks or self.faults)
 
+    @property
+    def recoveries(self) -> list[float]:
+        """Seconds from each request until every consumer was on the next version."""
+        return [each.recovered - each.asked for each in self.emergencies if each.recovered < inf]
+
     def refusals(self, path: str) -> list[float]:
         """Return the seconds from each request to the first refusal, in order."""
         return [

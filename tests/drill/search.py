@@ -86,7 +86,7 @@ def _told(world: World) -> list[Place]:
 def _files(folder: Path) -> list[Place]:
     """Return every file; a control that no file answers to makes a place that was not read."""
     texts = {
-        name: path.read_bytes()
+        name: _text(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and (name := str(path.relative_to(folder))) not in _MEANT_TO
@@ -101,3 +101,10 @@ def _files(folder: Path) -> list[Place]:
     files = b"\n".join(texts.pop(name) for name in cluster)
     known.append(Place("postgres/cluster", files, SLOTS[0]))
     return [*known, *(Place(name, text, "") for name, text in texts.items())]
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""  # PostgreSQL has removed it meanwhile

@@ -25,7 +25,8 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "on_purpose": by_kind(story for story in findings.stories if story.on_purpose),
         "first_retry_violations": len(findings.late),
         "seconds_to_refusal": {path: _spread(findings.refusals(path)) for path in (DIRECT, POOLED)},
-        "seconds_to_recovery": _spread([e.recovered - e.asked for e in findings.emergencies]),
+        "each_to_refusal": {path: findings.refusals(path) for path in (DIRECT, POOLED)},
+        "seconds_to_recovery": _spread(findings.recoveries),
         "passwords": findings.passwords,
         "leaks": findings.leaks,
         "searched": findings.searched,
@@ -50,8 +51,7 @@ def as_table(findings: Findings) -> str:
     rows += [
         (f"leak to refusal, {path}", _in_ms(findings.refusals(path))) for path in (DIRECT, POOLED)
     ]
-    recovered = [each.recovered - each.asked for each in findings.emergencies]
-    rows.append(("leak to everybody back", _in_ms(recovered)))
+    rows.append(("leak to everybody back", _in_ms(findings.recoveries)))
     size = sum(findings.searched.values()) // 2**20
     places = f"{findings.passwords} in {len(findings.searched)} places, {size} MiB"
     rows.append(

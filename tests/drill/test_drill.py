@@ -1,6 +1,7 @@
 """A share of the drill, and the drill with something planted that it has to find."""
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,19 @@ def test_nobody_notices_and_whoever_is_thrown_out_is_back_at_once() -> None:
 class Saboteur:
     """Plants a retirement by force, and passwords where none belongs."""
 
+    def __init__(self) -> None:
+        self.child: subprocess.Popen[bytes] | None = None
+
     def __call__(self, world: World, moment: str) -> None:
         if moment == "rotation 1, soaking":
+            password = world.payloads[1]["password"]
             self.force(world)
-            self.write(world.payloads[1]["password"], world.stack.folder)
+            self.write(password, world.stack.folder)
+            self.child = subprocess.Popen(["/bin/sleep", "60"], env={"PGPASSWORD": password})
+        elif self.child is not None:
+            # Gone long before the search.
+            self.child.kill()
+            self.child.wait()
 
     def force(self, world: World) -> None:
         """End the previous credential while its consumers still hold it, pinned ones for long."""
@@ -70,6 +80,7 @@ def test_consumers_that_are_not_moved_and_written_passwords_are_found() -> None:
         assert kinds[f"{path} pinned login: refused"] > 0
     assert {story.moment for story in findings.unexpected} == {"rotation 1, soaking"}
     assert findings.leaks == [
+        "version 1's password in processes",
         "version 1's password in consumers.log",
         "version 1's password in stray",
     ]
