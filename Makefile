@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+ROTATIONS ?= 200
+EMERGENCIES ?= 50
 
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all fuzz lint check generate clean
+.PHONY: help setup demo test test-slow test-all fuzz drill lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +33,10 @@ fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each 
 	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"
 	ROTATION_FUZZ=long $(PYTEST) --timeout 0 tests/fuzz
 	$(BIN)/python -m tests.fuzz.coverage_guided --seconds $(FUZZ_SECONDS)
+
+drill: $(VENV)/.dev ## Rotate under 32 clients, half through PgBouncer; ROTATIONS=200 EMERGENCIES=50
+	$(BIN)/python -m tests.drill --rotations $(ROTATIONS) --emergencies $(EMERGENCIES) \
+	  $(if $(JSON),--json $(JSON))
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

@@ -124,20 +124,20 @@ class SecretManager:
             UnknownOutcomeError: It may have been added; look by number before adding again.
             TemporaryError: Over quota; not added.
         """
-        data = payload.reveal()
-        if not 0 < len(data) <= _LARGEST_PAYLOAD:
-            raise PermanentError(f"a payload of {len(data)} bytes does not fit: 1 byte to 64 KiB")
-        request = {
-            "parent": str(name),
-            "payload": {"data": data, "data_crc32c": google_crc32c.value(data)},
-        }
+        if not 0 < payload.size <= _LARGEST_PAYLOAD:
+            raise PermanentError(
+                f"a payload of {payload.size} bytes does not fit: 1 byte to 64 KiB"
+            )
         try:
             added = self._client(name).add_secret_version(
-                request=request, retry=None, timeout=self._timeout
+                request=_adding(name, payload), retry=None, timeout=self._timeout
             )
         except GoogleAPICallError as error:
-            raise _not_added(error, name) from None
-        return number_of(added.name)
+            failure = _not_added(error, name)
+        else:
+            return number_of(added.name)
+        # Here, so that it has no context: the frames of the client hold the payload.
+        raise failure
 
     def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
@@ -193,8 +193,11 @@ class SecretManager:
             try:
                 return attempt(patience.attempt)
             except GoogleAPICallError as error:
-                if code_of(error) not in PASSING or not patience.wait():
-                    raise translate(error, call, subject) from None
+                if code_of(error) in PASSING and patience.wait():
+                    continue
+                failure = translate(error, call, subject)
+            # Here, so that it has no context: a damaged answer's frames hold the payload.
+            raise failure
 
     def _get(self, name: SecretName, patience: Patience) -> Secret:
         def attempt(seconds: float) -> types.Secret:
@@ -301,6 +304,14 @@ def _version_of(answer: types.AccessSecretVersionResponse) -> SecretVersion:
     if "data_crc32c" in payload and payload.data_crc32c != google_crc32c.value(payload.data):
         raise DataLoss("the payload does not match its checksum")  # type: ignore[no-untyped-call]
     return SecretVersion(number_of(answer.name), Payload(payload.data))
+
+
+def _adding(name: SecretName, payload: Payload) -> types.AddSecretVersionRequest:
+    data = payload.reveal()
+    return types.AddSecretVersionRequest(
+        parent=str(name),
+        payload=types.SecretPayload(data=data, data_crc32c=google_crc32c.value(data)),
+    )
 
 
 def _not_added(error: GoogleAPICallError, name: SecretName) -> RotationError:

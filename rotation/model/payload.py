@@ -1,7 +1,8 @@
 """The one type that carries secret bytes.
 
 Rules of this module:
-  1. ``repr``, ``str`` and ``format`` of a payload say nothing but its length.
+  1. ``repr``, ``str`` and ``format`` of a payload say nothing but its length, and those of its
+     fields nothing but their names.
   2. A payload cannot be pickled, copied into JSON by accident, or used as a mapping key.
 """
 
@@ -20,6 +21,13 @@ class PayloadError(PermanentError):
     """A payload has not the shape its issuer needs.  The message never quotes it."""
 
     reason = "payload-unreadable"
+
+
+class Fields(dict[str, Any]):
+    """The JSON object in a payload."""
+
+    def __repr__(self) -> str:
+        return f"<fields {', '.join(self)}>"
 
 
 class Payload:
@@ -51,17 +59,19 @@ class Payload:
         """Return the bytes.  Only adapters that transmit a payload call this."""
         return self._data
 
-    def fields(self) -> dict[str, Any]:
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self._data)
+
+    def fields(self) -> Fields:
         """Return the JSON object in the payload.
 
         Raises:
             PayloadError: The payload is not one JSON object.
         """
-        try:
-            fields = json.loads(self._data)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
+        fields = self._decoded()
+        if fields is None:
             raise PayloadError(
                 "the payload is not a JSON object",
                 remedy="add a version whose payload is one JSON object with username and password",
@@ -75,6 +85,13 @@ class Payload:
         except PayloadError:
             return None
         return value if isinstance(value, str) else None
+
+    def _decoded(self) -> Fields | None:
+        try:
+            value = json.loads(self._data)
+        except (ValueError, RecursionError):
+            return None
+        return Fields(value) if isinstance(value, dict) else None
 
     def digest(self) -> str:
         """Return the SHA-256 of the bytes in hexadecimal, for receipts."""

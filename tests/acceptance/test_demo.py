@@ -1,6 +1,7 @@
 """The demo as a user runs it, and what it says when something does not hold."""
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -81,11 +82,13 @@ class Saboteur:
 
 
 def consumers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [
-        each
-        for each in process.children(recursive=True)
-        if "rotation.local.drill.client" in each.cmdline()
-    ]
+    return [each for each in process.children(recursive=True) if is_consumer(each)]
+
+
+def is_consumer(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ends just now
+        return "rotation.local.drill.client" in process.cmdline()
+    return False
 
 
 def wait_for(lines: Iterator[str], wanted: str) -> None:

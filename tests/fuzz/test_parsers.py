@@ -27,6 +27,7 @@ from rotation.local.secretmanager.paging import page_of
 from rotation.local.secretmanager.rest_json import fill, fill_from_query, read_body
 from rotation.local.status import StatusError
 from rotation.model.errors import StateError
+from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError
 
 from .profiles import examples
@@ -445,7 +446,7 @@ def test_any_payload_has_a_successor_without_the_password_or_is_refused(
 ) -> None:
     current = Payload(dumped({**fields, "username": "a", "password": password}).encode())
     try:
-        assert login_of(current, SETTINGS) == ("a", password)
+        assert login_of(current, SETTINGS) == ("a", Password(password))
         successor = compose(SETTINGS, "b", "r1", current).fields()
     except PayloadError as error:
         assert error.remedy

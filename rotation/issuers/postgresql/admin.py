@@ -14,10 +14,12 @@ from typing import NamedTuple, TypeVar
 
 import psycopg
 
+from rotation.issuers.postgresql.credential import USER, password_in
 from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import IAM, Node, PostgreSQLSettings
 from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
+from rotation.model.password import Password
 from rotation.model.payload import PayloadError
 from rotation.ports.issuer import IssuerEnvironment
 
@@ -28,10 +30,7 @@ class AdminLogin(NamedTuple):
     """Who the rotator logs in as."""
 
     user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"<login of {self.user}>"
+    password: Password
 
 
 class Admin:
@@ -114,11 +113,11 @@ class Admin:
     def _read(self) -> AdminLogin:
         if self._settings.admin == IAM:
             # An access token lives for an hour; it is cheap to ask for, and never kept.
-            return AdminLogin(self._settings.admin_user, self._environment.access_token())
+            return AdminLogin(self._settings.admin_user, Password(self._environment.access_token()))
         name = self._settings.admin_version
         fields = self._environment.read_payload(name).fields()
-        user, password = fields.get("username"), fields.get("password")
-        if not (isinstance(user, str) and isinstance(password, str)):
+        user, password = fields.get(USER), password_in(fields)
+        if not isinstance(user, str) or password is None:
             raise PayloadError(
                 f"{name} lacks username or password",
                 remedy="add a version with both, as one JSON object",

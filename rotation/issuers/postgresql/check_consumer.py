@@ -7,6 +7,7 @@ from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
 from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
 from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.password import Password
 from rotation.model.plugin import Finding
 
 UNTESTED = "not tested: no credential is in force yet"
@@ -69,7 +70,7 @@ def observer(survey: Survey) -> Iterator[Finding]:
 
 
 def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:
-    user, password = survey.login or ("", "")
+    user, password = survey.login or ("", Password(""))
     settings = survey.settings
     try:
         return log_in(settings, settings.primary, user, password, VERIFY, require_auth)

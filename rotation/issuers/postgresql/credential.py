@@ -5,28 +5,32 @@ Rules of this module:
   2. Foreign keys are kept.  A URL that embeds the login is rewritten with it: otherwise a version
      would carry both credentials, and its consumer the dead one.
   3. A previous password found anywhere else stops the rotation, with the name of the key only.
+  4. A function that has a password in a plain variable raises nothing.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rotation.issuers.postgresql.settings import NAME_BYTES, PostgreSQLSettings
 from rotation.issuers.postgresql.verifier import new_password
-from rotation.model.payload import ROTATION_ID, Payload, PayloadError
+from rotation.model.password import Password
+from rotation.model.payload import ROTATION_ID, Fields, Payload, PayloadError
 
 USER, PASSWORD = "username", "password"
+#: In place of a value that repeats the previous password where it cannot be replaced.
+_STUCK: Final = object()
 
 
-def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, str]:
+def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, Password]:
     """Return user and password.
 
     Raises:
         PayloadError: A key is missing, or the user is none of the slots.
     """
     fields = payload.fields()
-    user, password = fields.get(USER), fields.get(PASSWORD)
-    if not (isinstance(user, str) and isinstance(password, str)):
+    user, password = fields.get(USER), password_in(fields)
+    if not isinstance(user, str) or password is None:
         raise PayloadError(
             "the payload lacks username or password",
             remedy="add a version with both, as one JSON object",
@@ -45,6 +49,12 @@ def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, str]:
     return user, password
 
 
+def password_in(fields: Fields) -> Password | None:
+    """Return the password; None when there is none."""
+    value = fields.get(PASSWORD)
+    return Password(value) if isinstance(value, str) else None
+
+
 def compose(
     settings: PostgreSQLSettings, slot: str, rotation_id: str, current: Payload | None
 ) -> Payload:
@@ -56,17 +66,31 @@ def compose(
         "dbname": settings.database,
         USER: slot,
     }
-    fresh = {USER: slot, PASSWORD: new_password(), ROTATION_ID: rotation_id}
-    previous = current.fields() if current else {}
-    kept = {
-        key: value if key in fields else _renewed(key, value, previous, fresh)
-        for key, value in previous.items()
-        if key not in fresh
-    }
+    fresh = Fields({USER: slot, PASSWORD: new_password(), ROTATION_ID: rotation_id})
+    kept = _kept(current.fields() if current else Fields(), fields.keys(), fresh)
+    stuck = [key for key, value in kept.items() if value is _STUCK]
+    if stuck:
+        raise PayloadError(
+            f"the payload repeats the password inside its key {stuck[0]!r}",
+            remedy="remove that key from the payload, or make it a URL with user and password",
+            reason="payload-repeats-password",
+        )
     return Payload.of(fields | kept | fresh)
 
 
-def _renewed(key: str, value: Any, previous: dict[str, Any], fresh: dict[str, str]) -> Any:  # noqa: ANN401
+def _kept(previous: Fields, as_it_is: Collection[str], fresh: Fields) -> Fields:
+    return Fields(
+        (key, value if key in as_it_is else _renewed(value, previous, fresh))
+        for key, value in previous.items()
+        if key not in fresh
+    )
+
+
+def _renewed(value: Any, previous: Fields, fresh: Fields) -> Any:  # noqa: ANN401
+    """Return the value with the next login in place of the previous; raises nothing.
+
+    Its variables hold both passwords.
+    """
     old = previous.get(PASSWORD)
     if not (isinstance(old, str) and old and _holds(value, old)):
         return value
@@ -74,11 +98,7 @@ def _renewed(key: str, value: Any, previous: dict[str, Any], fresh: dict[str, st
         renewed = _renewed_url(value, str(previous.get(USER)), old, fresh)
         if renewed is not None and not _holds(renewed, old):
             return renewed
-    raise PayloadError(
-        f"the payload repeats the password inside its key {key!r}",
-        remedy="remove that key from the payload, or make it a URL with user and password",
-        reason="payload-repeats-password",
-    )
+    return _STUCK
 
 
 def _renewed_url(url: str, user: str, password: str, fresh: dict[str, str]) -> str | None:
@@ -120,8 +140,8 @@ def _quoted(text: str) -> str:
     return quote(text, safe="", errors="replace")
 
 
-def _can_log_in(password: str) -> bool:
+def _can_log_in(password: Password) -> bool:
     try:
-        return b"\0" not in password.encode()
+        return b"\0" not in password.reveal().encode()
     except UnicodeEncodeError:
         return False

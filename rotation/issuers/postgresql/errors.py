@@ -20,6 +20,7 @@ from rotation.model.errors import (
     RotationError,
     TemporaryError,
 )
+from rotation.model.password import Password
 
 #: Lost, refused or broken connections; resources; operator intervention; serialization.
 TEMPORARY_CLASSES = ("08", "53", "57", "58", "40")
@@ -88,7 +89,7 @@ def translate_login(error: psycopg.Error, who: str, node: object) -> RotationErr
 
 
 def translate(
-    error: psycopg.Error, doing: str, *, remedy: str = "", hidden: Collection[str] = ()
+    error: psycopg.Error, doing: str, *, remedy: str = "", hidden: Collection[Password] = ()
 ) -> RotationError:
     """Return what to raise for an error that a statement met.
 
@@ -116,7 +117,7 @@ def translate(
 
 
 def translate_change(
-    error: psycopg.Error, doing: str, *, remedy: str, hidden: Collection[str]
+    error: psycopg.Error, doing: str, *, remedy: str, hidden: Collection[Password]
 ) -> RotationError:
     """Like `translate`, for a statement that sets a password: a policy may refuse the candidate."""
     if error.sqlstate and error.sqlstate.startswith(REFUSED_BY_POLICY):
@@ -133,8 +134,8 @@ def not_primary(doing: str) -> PermanentError:
     )
 
 
-def _told(error: psycopg.Error, hidden: Collection[str]) -> str:
+def _told(error: psycopg.Error, hidden: Collection[Password]) -> str:
     state, message = error.sqlstate or "connection lost", error.diag.message_primary or ""
-    if not message or any(secret and secret in message for secret in hidden):
+    if not message or any(secret.is_in(message) for secret in hidden):
         return state
     return f"{state} {message}"

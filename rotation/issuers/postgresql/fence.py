@@ -25,6 +25,7 @@ from rotation.issuers.postgresql.login import OWN_NAMES, Connection
 from rotation.issuers.postgresql.marker import Marker, SlotState
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import StaleTokenError, UnknownOutcomeError
+from rotation.model.password import Password
 
 #: An idle time-out frees the lock when this process is frozen between the two round trips; and a
 #: commit that the server may still lose is no commit.  One message of four statements, not a
@@ -120,7 +121,7 @@ def leave(
     slot: str,
     *,
     remedy: str,
-    hidden: Collection[str],
+    hidden: Collection[Password],
     wants_position: bool,
 ) -> str | None:
     """Send the changes and COMMIT; return how far a replica must replay to know them.

@@ -28,6 +28,7 @@ from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.verifier import ITERATIONS, scram_verifier, scrambled_verifier
 from rotation.model.errors import CredentialRefusedError, PermanentError, SlotInUseError
+from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Observation, Verification
 from rotation.ports.issuer import IssuerEnvironment
@@ -86,7 +87,9 @@ class PostgreSQL:
                 fence.set_password(slot, verifier),
                 fence.record(standing.slot, token, SlotState.MINTED, version),
             ]
-            position = self._leave(connection, slot, statements, remedy, verifier, password)
+            position = self._leave(
+                connection, slot, statements, remedy, Password(verifier), password
+            )
         return Minted(slot, position)
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
@@ -125,7 +128,7 @@ class PostgreSQL:
                     fence.record(role, token, SlotState.REVOKED),
                 ]
                 remedy = self._remedy(connection, role)
-                self._leave(connection, slot, statements, remedy, verifier)
+                self._leave(connection, slot, statements, remedy, Password(verifier))
             ended = end_all(connection, slot, connection.info.user)
             position = self._position(connection)
         return ended + self._observer.end_on_replicas(slot, position)
@@ -189,7 +192,7 @@ class PostgreSQL:
         slot: str,
         statements: list[sql.Composed],
         remedy: str,
-        *hidden: str,
+        *hidden: Password,
     ) -> str | None:
         return fence.leave(
             connection,
@@ -209,7 +212,7 @@ class PostgreSQL:
             return rights.change_slots(self._settings, user, version)
         return rights.create_slot(self._settings, role.name, user, version)
 
-    def _is_minted(self, role: Role, password: str, token: int, version: int) -> bool:
+    def _is_minted(self, role: Role, password: Password, token: int, version: int) -> bool:
         # An earlier attempt of this very lease went through; its verifier is kept, since some
         # poolers compare verifiers.
         mark = role.marker
@@ -231,7 +234,7 @@ class PostgreSQL:
                 remedy="find the consumer in pg_stat_activity and move it to the current version",
             )
 
-    def _password_for(self, slot: str, payload: Payload) -> str:
+    def _password_for(self, slot: str, payload: Payload) -> Password:
         user, password = login_of(payload, self._settings)
         if user != slot:
             raise PermanentError(f"the payload logs in as {user}, not {slot}", reason="wrong-slot")

@@ -5,7 +5,8 @@ Rules of this module:
      them out.
   2. A connection is in autocommit mode, prepares nothing (a pooler may sit between) and gives
      up on a dead network within the connect time-out.
-  3. A failed login leaves here as one of our errors, without the text libpq made of it.
+  3. A failed login leaves here as one of our errors, without the text libpq made of it, and
+     without the error it was made from.
 """
 
 from typing import Any
@@ -14,6 +15,7 @@ import psycopg
 
 from rotation.issuers.postgresql.errors import translate_login
 from rotation.issuers.postgresql.settings import Node, PostgreSQLSettings
+from rotation.model.password import Password
 
 ADMIN = "rotation admin"
 VERIFY = "rotation verify"
@@ -27,7 +29,7 @@ def log_in(
     settings: PostgreSQLSettings,
     node: Node,
     user: str,
-    password: str,
+    password: Password,
     name: str,
     require_auth: str | None = None,
 ) -> Connection:
@@ -44,7 +46,7 @@ def log_in(
             port=node.port,
             dbname=settings.database,
             user=user,
-            password=password,
+            password=password.reveal(),
             application_name=name,
             autocommit=True,
             prepare_threshold=None,
@@ -52,7 +54,9 @@ def log_in(
             require_auth=require_auth,
         )
     except psycopg.Error as error:
-        raise translate_login(error, user, node) from None
+        failure = translate_login(error, user, node)
+    # Here, so that it has no context: the frames of psycopg hold the password.
+    raise failure
 
 
 def _network(settings: PostgreSQLSettings) -> dict[str, Any]:

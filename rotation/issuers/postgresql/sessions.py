@@ -19,6 +19,7 @@ from rotation.issuers.postgresql.rights import end_sessions
 from rotation.issuers.postgresql.settings import Node, PostgreSQLSettings
 from rotation.issuers.postgresql.verify import await_replay
 from rotation.model.errors import CredentialRefusedError, RotationError, TemporaryError
+from rotation.model.password import Password
 from rotation.model.plugin import Observation, Session
 
 #: Parallel workers come and go with their leader.
@@ -44,7 +45,7 @@ class Observer:
         self._settings = settings
         self._admin = admin
 
-    def observe(self, slot: str, witness: str, password: str) -> Observation:
+    def observe(self, slot: str, witness: str, password: Password) -> Observation:
         """Look on every node who is on ``slot``, while ``witness`` is planted there."""
         sessions: list[Session] = []
         blind: list[str] = []
@@ -91,7 +92,7 @@ class Observer:
             return end_all(connection, slot, connection.info.user)
 
     def _look(
-        self, node: Node, slot: str, witness: str, password: str
+        self, node: Node, slot: str, witness: str, password: Password
     ) -> tuple[list[Session], str]:
         with closing(self._admin.on(node)) as connection:
             try:

@@ -17,6 +17,7 @@ from rotation.issuers.postgresql.login import Connection
 from rotation.issuers.postgresql.sessions import Observer
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import RotationError
+from rotation.model.password import Password
 from rotation.model.plugin import Finding, Severity
 
 
@@ -29,7 +30,7 @@ class Survey:
     observer: Observer
     connection: Connection
     #: User and password in force; None: nothing that needs a login is tested.
-    login: tuple[str, str] | None
+    login: tuple[str, Password] | None
     #: Newest token of the secret; None: not known.
     token: int | None
 

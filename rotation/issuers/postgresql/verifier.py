@@ -15,6 +15,7 @@ import hmac
 import secrets
 
 from rotation.model.errors import CandidateRejectedError
+from rotation.model.password import Password
 
 #: Iterations of RFC 7677 and of every server that does not say otherwise.
 ITERATIONS = 4096
@@ -29,16 +30,16 @@ def new_password() -> str:
     return password
 
 
-def scram_verifier(password: str, iterations: int = ITERATIONS) -> str:
+def scram_verifier(password: Password, iterations: int = ITERATIONS) -> str:
     """Return a verifier under a new random salt; never the same twice.
 
     Raises:
         CandidateRejectedError: The password is empty or not printable ASCII.
     """
-    if not password or not (password.isascii() and password.isprintable()):
+    if not _is_printable(password.reveal()):
         raise CandidateRejectedError("the password is empty or not printable ASCII")
     salt = secrets.token_bytes(SALT_BYTES)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    salted = hashlib.pbkdf2_hmac("sha256", password.reveal().encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     return _spell(iterations, salt, hashlib.sha256(client_key).digest(), server_key)
@@ -48,6 +49,10 @@ def scrambled_verifier() -> str:
     """Return a verifier no password fits: its keys are random, not derived from one."""
     salt, stored_key = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(KEY_BYTES)
     return _spell(ITERATIONS, salt, stored_key, secrets.token_bytes(KEY_BYTES))
+
+
+def _is_printable(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 def _spell(iterations: int, salt: bytes, stored_key: bytes, server_key: bytes) -> str:

@@ -22,6 +22,7 @@ from rotation.issuers.postgresql.fence import POSITION
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
 from rotation.issuers.postgresql.settings import Node, PostgreSQLSettings
 from rotation.model.errors import CredentialRefusedError, PermanentError, TemporaryError
+from rotation.model.password import Password
 
 #: Who the session is, and the schemas of its search path that it may not use.
 IDENTITY = """
@@ -39,7 +40,7 @@ SELECT NOT pg_is_in_recovery()
 PAUSE = 0.1
 
 
-def knock(settings: PostgreSQLSettings, node: Node, user: str, password: str) -> None:
+def knock(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
     """Log in and out again.
 
     Raises:
@@ -48,7 +49,7 @@ def knock(settings: PostgreSQLSettings, node: Node, user: str, password: str) ->
     log_in(settings, node, user, password, VERIFY).close()
 
 
-def prove(settings: PostgreSQLSettings, node: Node, user: str, password: str) -> None:
+def prove(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
     """Log in to one node and prove identity and rights.
 
     Raises:
@@ -77,7 +78,7 @@ def prove_on_replica(
     settings: PostgreSQLSettings,
     admin: Admin,
     node: Node,
-    login: tuple[str, str],
+    login: tuple[str, Password],
     position: Callable[[], str],
 ) -> None:
     """Like `prove`; a refusal is believed only when ``node`` has replayed ``position``.

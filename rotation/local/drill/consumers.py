@@ -11,9 +11,9 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,7 +22,7 @@ import msgspec
 
 import rotation
 from rotation.local.drill.narrator import DrillError
-from rotation.local.drill.wire import Binding, Order, Report, Start
+from rotation.local.drill.wire import Binding, Order, Pace, Report, Roster, Start
 
 #: Four consumers follow the alias, two ``latest``, two are pinned to a number.
 BINDINGS: Final[Sequence[Binding]] = (*("current",) * 4, *("latest",) * 2, *("pinned",) * 2)
@@ -32,12 +32,28 @@ _ANSWER_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 
 
-class _Process:
-    """One consumer process."""
+@dataclass(frozen=True)
+class Member:
+    """One consumer."""
 
-    def __init__(self, name: str, binding: Binding, folder: Path) -> None:
-        self.name = name
-        self.binding = binding
+    name: str
+    binding: Binding
+    #: ``host:port`` of a pooler to log in through; empty: where the payload says.
+    pooler: str = ""
+    pace: Pace = field(default_factory=Pace)
+
+    def start(self, endpoint: str, secret: str, version: int) -> Start:
+        """Return what it has to know; a pinned one gets this version."""
+        bound = str(version) if self.binding == "pinned" else self.binding
+        return Start(self.name, endpoint, secret, bound, self.pooler, self.pace)
+
+
+class _Process:
+    """One process of consumers."""
+
+    def __init__(self, members: Sequence[Member], folder: Path) -> None:
+        self.members = members
+        self._name = ", ".join(member.name for member in members)
         self._received = bytearray()
         with (folder / "consumers.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -56,7 +72,7 @@ class _Process:
                 start_new_session=True,
             )
 
-    def send(self, message: Start | Order) -> None:
+    def send(self, message: Roster | Order) -> None:
         """Send one message."""
         if self._process.stdin is None:
             raise LookupError("the consumer has no input")
@@ -65,7 +81,7 @@ class _Process:
         except BrokenPipeError:
             raise self._dead() from None
 
-    def receive(self) -> Report:
+    def receive(self) -> list[Report]:
         """Return the answer to an order."""
         if self._process.stdout is None:
             raise LookupError("the consumer has no output")
@@ -73,14 +89,14 @@ class _Process:
         while b"\n" not in self._received:
             left = max(end - time.monotonic(), 0)
             if not select.select([output], [], [], left)[0]:
-                raise DrillError(f"{self.name} did not answer within {_ANSWER_SECONDS:.0f} s")
+                raise DrillError(f"{self._name} did not answer within {_ANSWER_SECONDS:.0f} s")
             part = os.read(output, 65536)
             if not part:
                 raise self._dead()
             self._received += part
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received[:] = rest
-        return msgspec.json.decode(line, type=Report)
+        return msgspec.json.decode(line, type=list[Report])
 
     def close_input(self) -> None:
         """Ask it to end."""
@@ -99,7 +115,7 @@ class _Process:
             self._process.stdout.close()
 
     def _dead(self) -> DrillError:
-        return DrillError(f"{self.name} ended by itself; consumers.log says why")
+        return DrillError(f"{self._name} ended by itself; consumers.log says why")
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,13 @@ class Tally:
     failed_queries: int = 0
     logins: int = 0
     failed_logins: int = 0
+    reads: int = 0
     failed_reads: int = 0
+
+    @classmethod
+    def of(cls, report: Report) -> "Tally":
+        """Return what one consumer has done."""
+        return cls(*(getattr(report, each.name) for each in fields(cls)))
 
     def __sub__(self, other: "Tally") -> "Tally":
         return Tally(*(a - b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
@@ -124,37 +146,43 @@ class Tally:
         return self.failed_queries + self.failed_logins + self.failed_reads
 
     def _numbers(self) -> tuple[int, ...]:
-        return (
-            self.queries,
-            self.failed_queries,
-            self.logins,
-            self.failed_logins,
-            self.failed_reads,
-        )
+        return tuple(getattr(self, each.name) for each in fields(self))
 
 
 @dataclass(frozen=True)
 class Told:
     """One consumer and what it reports."""
 
-    name: str
-    binding: Binding
+    member: Member
     report: Report
+
+    @property
+    def binding(self) -> Binding:
+        """What it is bound to."""
+        return self.member.binding
 
 
 class Consumers:
-    """All consumers; a context manager that ends them."""
+    """All consumers; a context manager that ends them.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they work and log.
+        processes: Who shares a process; the demo's eight have one each.
+    """
+
+    def __init__(self, folder: Path, processes: Sequence[Sequence[Member]] = ()) -> None:
         """Set up; `begin` starts the processes' work."""
         self._folder = folder
+        self._groups = processes or [
+            [Member(f"consumer-{number}", binding)] for number, binding in enumerate(BINDINGS, 1)
+        ]
         self._processes: list[_Process] = []
 
     def __enter__(self) -> Self:
         # Started now, so that they import while the database is being made.
         try:
-            for number, binding in enumerate(BINDINGS, 1):
-                self._processes.append(_Process(f"consumer-{number}", binding, self._folder))
+            for group in self._groups:
+                self._processes.append(_Process(group, self._folder))
         except BaseException:
             self.close()
             raise
@@ -179,33 +207,27 @@ class Consumers:
     def begin(self, endpoint: str, secret: str, version: int) -> None:
         """Tell everyone where its credential is; pinned ones get this version."""
         for process in self._processes:
-            pinned = process.binding == "pinned"
-            bound = str(version) if pinned else process.binding
-            process.send(Start(process.name, endpoint, secret, bound))
+            starts = (member.start(endpoint, secret, version) for member in process.members)
+            process.send(Roster(tuple(starts)))
 
     def reports(self) -> list[Told]:
         """Ask everyone."""
-        return self._ask(lambda _: Order())
+        return self._ask({})
 
-    def deploy(self, version: int) -> None:
-        """Give the pinned consumers another version number."""
-        self._ask(lambda each: Order(version if each.binding == "pinned" else None))
+    def deploy(self, version: int) -> list[Told]:
+        """Give the pinned consumers another version number; return everyone's report."""
+        members = [member for process in self._processes for member in process.members]
+        return self._ask({each.name: version for each in members if each.binding == "pinned"})
 
     def tally(self) -> Tally:
         """Add up what everyone has done so far."""
-        total = Tally()
-        for each in self.reports():
-            report = each.report
-            total += Tally(
-                report.queries,
-                report.failed_queries,
-                report.logins,
-                report.failed_logins,
-                report.failed_reads,
-            )
-        return total
+        return sum((Tally.of(told.report) for told in self.reports()), Tally())
 
-    def _ask(self, order: Callable[[_Process], Order]) -> list[Told]:
+    def _ask(self, pins: dict[str, int]) -> list[Told]:
         for process in self._processes:
-            process.send(order(process))
-        return [Told(each.name, each.binding, each.receive()) for each in self._processes]
+            process.send(Order(pins))
+        return [
+            Told(member, report)
+            for process in self._processes
+            for member, report in zip(process.members, process.receive(), strict=True)
+        ]

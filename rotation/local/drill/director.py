@@ -19,7 +19,7 @@ from rotation.local.drill.world import DESTROY_AFTER, OBSERVE, SOAK, World, awai
 #: A wait's end is stored in whole seconds, rounded up.
 _ROUNDING: Final = timedelta(seconds=2)
 #: By how much to move the clock in a phase that waits; looks come four to the watch.
-_WAITS: Final = {
+WAITS: Final = {
     "soaking": SOAK + _ROUNDING,
     "suspending": OBSERVE / 4 + _ROUNDING,
     "observing": OBSERVE / 4 + _ROUNDING,
@@ -150,8 +150,8 @@ class Director:
         phase, began = since, self.world.now()
         self._is_brief = brief
         while phase != "settled":
-            self.move_clock(_WAITS[phase])
-            phase = reached(self.await_phase(*_WAITS, "settled"))
+            self.move_clock(WAITS[phase])
+            phase = reached(self.await_phase(*WAITS, "settled"))
         self._is_brief = False
         if brief:
             passed = in_words(self.world.now() - began)

@@ -7,29 +7,35 @@ apart from everything else.
 import contextlib
 import threading
 import time
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import psycopg
 
 from rotation.local.drill.director import Director, by_method
 from rotation.local.drill.narrator import DrillError
+from rotation.local.drill.wire import REFUSALS
 from rotation.local.drill.world import World
 
 #: Within this many seconds a leaked credential has to be refused, on a busy machine too.
 LIMIT: Final = 10.0
 _KNOCK_EVERY: Final = 0.02
-_REFUSALS: Final = ("authentication failed", "not permitted to log in")
 
 
 class Intruder:
-    """Somebody who has the leaked credential: holds a session and logs in again and again."""
+    """Somebody who has the leaked credential: holds a session and logs in again and again.
 
-    def __init__(self, world: World, version: int) -> None:
-        self._world, self._version = world, version
+    Args:
+        world: Where.
+        version: Whose credential.
+        pooler: ``host:port`` of a pooler to come through; empty: straight to the server.
+    """
+
+    def __init__(self, world: World, version: int, pooler: str = "") -> None:
+        self._world, self._version, self._pooler = world, version, pooler
         self._refused = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._knock, name="intruder", daemon=True)
-        self._session = world.log_in(version)
+        self._session = self._log_in()
         self.refused_at = 0.0
         self.logins = 0
 
@@ -60,15 +66,18 @@ class Intruder:
     def still_refused(self) -> bool:
         """Whether one more login is refused."""
         try:
-            self._world.log_in(self._version).close()
+            self._log_in().close()
         except psycopg.OperationalError as error:
             return is_refusal(error)
         return False
 
+    def _log_in(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return self._world.log_in(self._version, self._pooler)
+
     def _knock(self) -> None:
         while not self._stop.wait(_KNOCK_EVERY):
             try:
-                self._world.log_in(self._version).close()
+                self._log_in().close()
             except psycopg.OperationalError as error:
                 if is_refusal(error):
                     self.refused_at = time.monotonic()
@@ -80,7 +89,7 @@ class Intruder:
 
 def is_refusal(error: psycopg.Error) -> bool:
     """Whether the server said no, rather than nobody answered."""
-    return any(words in str(error) for words in _REFUSALS)
+    return any(words in str(error) for words in REFUSALS)
 
 
 def emergency(director: Director) -> None:

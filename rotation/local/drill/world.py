@@ -102,12 +102,13 @@ class World:
         keys = ("slot", "login", "comment", "sessions")
         return [dict(zip(keys, row, strict=True)) for row in rows]
 
-    def log_in(self, version: int) -> psycopg.Connection[tuple[Any, ...]]:
-        """Log in with a version's credential, as its consumers would."""
+    def log_in(self, version: int, pooler: str = "") -> psycopg.Connection[tuple[Any, ...]]:
+        """Log in with a version's credential, as its consumers would; perhaps through a pooler."""
         payload = self.payloads[version]
+        host, _, port = pooler.rpartition(":")
         return psycopg.connect(
-            host=payload["host"],
-            port=payload["port"],
+            host=host or payload["host"],
+            port=port or payload["port"],
             dbname=payload["dbname"],
             user=payload["username"],
             password=payload["password"],
@@ -148,18 +149,20 @@ class World:
         return body
 
 
-def make_world(stack: Stack, http: httpx.Client, policy_key: str) -> World:
-    """Create the database, its rows, and the two secrets."""
+def make_world(
+    stack: Stack, http: httpx.Client, policy_key: str, period: timedelta = PERIOD
+) -> World:
+    """Create the database, its rows, and the two secrets; the schedule fires every ``period``."""
     admin = stack.create_database(DATABASE, OWNER, SLOTS)
     _fill(stack)
     _record_events(stack, http)
     rotator = stack.create_secret(_ROTATOR, {}, admin)
-    first = stack.services.clock.now() + PERIOD - _BESIDE_THE_SWEEP
+    first = stack.services.clock.now() + period - _BESIDE_THE_SWEEP
     body = {
         "topics": [{"name": stack.topic}],
         "rotation": {
             "nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}",
-            "rotationPeriod": f"{PERIOD.total_seconds():.0f}s",
+            "rotationPeriod": f"{period.total_seconds():.0f}s",
         },
         "annotations": {policy_key: json.dumps(_policy(stack, rotator))},
     }

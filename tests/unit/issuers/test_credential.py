@@ -41,7 +41,13 @@ def test_a_url_is_rewritten_with_the_login() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [f"host=db password={OLD}", [OLD], {"deep": {"er": OLD}}, f"postgresql://x:{OLD}@db/orders"],
+    [
+        f"host=db password={OLD}",
+        [OLD],
+        {"deep": {"er": OLD}},
+        f"postgresql://x:{OLD}@db/orders",
+        f"postgresql://a:{OLD}@[db",
+    ],
 )
 def test_a_repeated_password_stops_with_the_name_of_the_key_only(value: object) -> None:
     with pytest.raises(PayloadError, match="'dsn'") as caught:

@@ -4,6 +4,7 @@ import pytest
 
 from rotation.issuers.postgresql.verifier import new_password, scram_verifier, scrambled_verifier
 from rotation.model.errors import CandidateRejectedError
+from rotation.model.password import Password
 
 SHAPE = re.compile(r"SCRAM-SHA-256\$\d+:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=")
 
@@ -14,14 +15,14 @@ def test_a_password_is_long_and_safe_in_urls_shells_and_pgpass() -> None:
 
 
 def test_two_verifiers_of_one_password_differ() -> None:
-    first, second = scram_verifier("pw"), scram_verifier("pw")
+    first, second = scram_verifier(Password("pw")), scram_verifier(Password("pw"))
     assert first != second
     assert SHAPE.fullmatch(first)
     assert SHAPE.fullmatch(second)
 
 
 def test_iterations_are_spelled() -> None:
-    assert scram_verifier("pw", 5000).startswith("SCRAM-SHA-256$5000:")
+    assert scram_verifier(Password("pw"), 5000).startswith("SCRAM-SHA-256$5000:")
 
 
 def test_a_scrambled_verifier_has_the_shape_of_a_real_one() -> None:
@@ -31,4 +32,4 @@ def test_a_scrambled_verifier_has_the_shape_of_a_real_one() -> None:
 @pytest.mark.parametrize("password", ["", "käse", "tab\t", "zero\0"])
 def test_other_text_is_rejected(password: str) -> None:
     with pytest.raises(CandidateRejectedError):
-        scram_verifier(password)
+        scram_verifier(Password(password))

@@ -1,0 +1,120 @@
+"""What nobody foresaw is raised through the whole function; its frames show no password either.
+
+The real application runs in this process, against a real stack, and fails at its crash points.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from rotation import app
+from rotation.config import Settings
+from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.tick import Plugins
+from rotation.issuers.postgresql import credential
+from rotation.local.drill.leaks import Place, find
+from rotation.ports.secrets import SecretStore
+from tests.acceptance.evidence import Evidence
+from tests.acceptance.scene import Scene, opened, options
+from tests.acceptance.target import Target
+from tests.drill.rendering import rendered
+
+
+class UnforeseenError(Exception):
+    """A fault of the program."""
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with opened(options(), Evidence()) as running:
+        yield running
+
+
+@pytest.fixture
+def passwords(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Every password this process makes."""
+    made: dict[str, str] = {}
+    real = credential.new_password
+
+    def recorded() -> str:
+        made[f"password {len(made)}"] = password = real()
+        return password
+
+    monkeypatch.setattr(credential, "new_password", recorded)
+    return made
+
+
+@pytest.fixture
+def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close at the end what an application opens and keeps for as long as its process lives."""
+    with ExitStack() as parts:
+        make_store, make_plugins = app.make_store, app.make_plugins
+
+        def store(settings: Settings) -> Any:
+            return parts.enter_context(closing(make_store(settings)))
+
+        def plugins(of: SecretStore) -> Plugins:
+            made = make_plugins(of)
+            parts.enter_context(closing(made.issuers))
+            return made
+
+        monkeypatch.setattr(app, "make_store", store)
+        monkeypatch.setattr(app, "make_plugins", plugins)
+        yield
+
+
+@pytest.fixture
+def failing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, opened_parts: None
+) -> Callable[[CrashPoint], app.Application]:
+    """Make an application that fails at one crash point."""
+    monkeypatch.setattr(app, "install_json_logging", lambda: None)
+
+    def make(point: CrashPoint) -> app.Application:
+        def reach(reached: CrashPoint) -> None:
+            if reached is point:
+                raise UnforeseenError(point.value)
+
+        monkeypatch.setattr(app, "_crash_point", lambda _settings: reach)
+        return app.from_environment(scene.stack.function_environment())
+
+    return make
+
+
+def delivery(target: Target, **attributes: str) -> bytes:
+    now = target.scene.stack.services.clock.now().isoformat()
+    message = {"attributes": attributes, "messageId": "by-hand", "publishTime": now}
+    return json.dumps({"message": message}).encode()
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        CrashPoint.CLAIMED,
+        CrashPoint.MINTED,
+        CrashPoint.VERIFIED,
+        CrashPoint.ADDING,
+        CrashPoint.ADDED,
+        CrashPoint.PUBLISHED,
+        CrashPoint.REVOKED,
+    ],
+)
+def test_no_frame_from_the_request_to_the_effect_shows_a_password(
+    scene: Scene,
+    failing: Callable[[CrashPoint], app.Application],
+    passwords: dict[str, str],
+    point: CrashPoint,
+) -> None:
+    target = Target(scene).start()
+    passwords["the one in force"] = target.payload(1)["password"]
+    asked = {"eventType": "ROTATION_REQUEST", "secretId": target.name, "mode": "emergency"}
+    with pytest.raises(UnforeseenError) as caught:
+        failing(point).handle("application/json", delivery(target, **asked))
+    text = rendered(caught.value)
+    assert "rotation/app.py" in text
+    assert "rotation/engine/worker.py" in text
+    assert len(passwords) == 1 + (point is not CrashPoint.CLAIMED)
+    assert find([Place("the exception", text.encode(), "")], passwords) == []
