@@ -10,10 +10,10 @@ EMERGENCIES ?= 50
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all fuzz drill lint check generate clean
+.PHONY: help setup demo test test-slow test-all model-check model-check-full fuzz drill lint check generate clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 setup: $(VENV)/.dev ## Make .venv with everything development needs
 
@@ -28,6 +28,13 @@ test-slow: $(VENV)/.dev ## Run the tests that take longer
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
+
+model-check: $(VENV)/.dev ## Walk every path of two and three workers, with faults, within bounds
+	$(BIN)/python -m tests.model_check
+
+model-check-full: $(VENV)/.dev ## The same within wider bounds, and random paths beyond; takes hours
+	$(BIN)/python -m tests.model_check --full
+	$(BIN)/python -m tests.model_check --random 20000
 
 fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
 	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"

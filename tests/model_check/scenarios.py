@@ -99,8 +99,7 @@ NOISE = (TOUCH, WAKE, CHECK, AGAIN)
 ASKED = (EMERGENCY, REVERT, ROUTINE)
 
 SCENARIOS = (
-    Scenario("a firing", (FIRING,), (*NOISE, FIRING, STRAGGLER, BY_PERSON)),
-    Scenario("a firing, and somebody asks", (FIRING,), ASKED),
+    Scenario("a firing", (FIRING,), (*NOISE, *ASKED, FIRING, STRAGGLER, BY_PERSON)),
     Scenario("a firing, delivered twice", (FIRING, AGAIN), (TOUCH, EMERGENCY)),
     Scenario("a firing, delivered three times", (FIRING, AGAIN, AGAIN), workers=3),
     Scenario("a firing and an emergency at once", (FIRING, EMERGENCY), (*NOISE, REVERT)),
