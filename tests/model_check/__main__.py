@@ -8,7 +8,7 @@ import time
 from os import cpu_count
 
 from .explore import Report, explore_all, wander
-from .scenarios import BOUNDS, SCENARIOS, WIDE_BOUNDS
+from .scenarios import SCENARIOS, walks
 from .state import Bounds
 
 #: Bounds of random paths: wider than could be walked whole.
@@ -23,9 +23,8 @@ def main() -> int:
     if asked.random:
         found = (wander(each, FAR, asked.seed, asked.random) for each in scenarios)
     else:
-        bounds = WIDE_BOUNDS if asked.full else BOUNDS
-        walks = [(scenario, each) for each in bounds for scenario in scenarios]
-        found = explore_all(walks, asked.processes)
+        wanted = [walk for walk in walks(wide=asked.full) if walk[0] in scenarios]
+        found = explore_all(wanted, asked.processes)
     for report in found:
         sys.stdout.write(f"{report}\n")
         sys.stdout.flush()
