@@ -19,7 +19,7 @@ from rotation.machine.transitions import Claim
 from rotation.model.errors import PolicyError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
-from rotation.model.rotation import State
+from rotation.model.rotation import Record, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Ask, Request, WakeUp
 
@@ -194,7 +194,7 @@ def _emergency_is_served(state: State, request: Request) -> bool:
 def _revert(s: Situation, request: Request) -> Decision:
     state = s.state
     event = Event.REFUSED if state.phase is Phase.PREPARING else Event.REVERT_ASKED
-    if not transitions.can_follow(state.phase, event):
+    if not transitions.can_follow(state.phase, event) or _is_older(request, state.in_flight):
         return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
     who = request.requested_by or "somebody"
     why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
@@ -203,6 +203,17 @@ def _revert(s: Situation, request: Request) -> Decision:
     again = state.in_flight.again
     kept = again if again and again.mode is Ask.EMERGENCY else None
     return Act(_move(s, event, reverted=why, again=kept))
+
+
+def _is_older(request: Request, record: Record) -> bool:
+    """Whether a request was published before a rotation began, or before it became an emergency.
+
+    A revert delivered late, or once more, was asked of the rotation that its sender saw.
+    """
+    meant = record.started_at
+    if record.mode is Mode.EMERGENCY and record.requested_at is not None:
+        meant = max(meant, record.requested_at)
+    return request.at < meant
 
 
 def _unblock(s: Situation, _: Request) -> Decision:

@@ -477,6 +477,35 @@ def test_revert_drops_a_rotation_that_was_waiting_its_turn() -> None:
     assert world.receipt["outcome"] == "reverted"
 
 
+def test_revert_delivered_again_leaves_the_rotations_after_it_alone() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    revert = world.asked(Ask.REVERT)
+    world.worker().tick(revert)
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    soaking = world.aliases["current"]
+    world.worker().tick(revert)
+    assert world.aliases["current"] == soaking
+    assert world.labels["rotation_phase"] == "soaking"
+
+
+def test_revert_that_is_older_than_an_emergency_does_not_call_it_off() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.scheduled())
+    world.clock.advance(minutes=1)
+    revert = world.asked(Ask.REVERT)
+    world.clock.advance(minutes=1)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.asked(Ask.EMERGENCY))
+    world.worker().tick(revert)
+    world.settle()
+    assert world.receipt["mode"] == "emergency"
+    assert world.receipt["outcome"] == "rotated"
+    assert not world.logs_in(1)
+
+
 def test_revert_while_preparing_aborts() -> None:
     world = World()
     with pytest.raises(Killed):
