@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint check generate clean
+.PHONY: help setup demo test test-slow test-all chaos lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,10 @@ test-slow: $(VENV)/.dev ## Run the tests that take longer
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
+
+SEEDS ?= 20
+chaos: $(VENV)/.dev ## Hurt everything at once for SEEDS=20 seeds, or replay SEED=17; JSON=FILE keeps the figures
+	@$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JSON),--json $(JSON))
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

@@ -241,7 +241,7 @@ def _tell(server: PostgresServer, relay: Relay, what: str, *, pipeline: bool) ->
     login = {"host": "127.0.0.1", "port": relay.port, "user": "postgres", "dbname": "postgres"}
     password = server.superuser_password()
     with closing(psycopg.connect(password=password, autocommit=True, **login)) as connection:
-        statements = ["BEGIN", f"INSERT INTO told VALUES ('{what}')", "COMMIT"]
+        statements = ["BEGIN", f"INSERT INTO told VALUES ('{what}')", "COMMIT"]  # noqa: S608
         if pipeline:
             with connection.pipeline():
                 for statement in statements:
