@@ -33,6 +33,8 @@ class Instance:
         self._markers = markers
         self._marker: Path | None = None
         self._restart: threading.Thread | None = None
+        #: Steps and timers look at the processes from several threads.
+        self._lock = threading.Lock()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -40,7 +42,8 @@ class Instance:
 
     def kill_worker(self) -> int:
         """Kill what handles deliveries; the framework starts another."""
-        return sum(_send(pid, signal.SIGKILL) for pid in self.process.children())
+        with self._lock:
+            return sum(_send(pid, signal.SIGKILL) for pid in self.process.children())
 
     def replace(self, armed: str) -> None:
         """Kill every process of the instance and start it anew, beside whatever goes on.
@@ -50,7 +53,8 @@ class Instance:
         """
         self.join()
         self.is_serving = False
-        self.process.kill()
+        with self._lock:
+            self.process.kill()
         environment = {}
         if armed:
             self._marker = self._markers / f"fired-{time.monotonic_ns()}"
@@ -73,11 +77,12 @@ class Instance:
 
     def stop(self) -> list[int]:
         """Stop what handles deliveries; return the ids."""
-        return [pid for pid in self.process.children() if _send(pid, signal.SIGSTOP)]
+        with self._lock:
+            return [pid for pid in self.process.children() if _send(pid, signal.SIGSTOP)]
 
     def stopped(self) -> list[int]:
         """Return the ids that are stopped, by whatever."""
-        with suppress(FileNotFoundError, ProcessLookupError):
+        with self._lock, suppress(FileNotFoundError, ProcessLookupError):
             return list(self.process.stopped_children())
         return []
 

@@ -27,10 +27,15 @@ from tests.crash.consumers import consuming
 from tests.crash.fleet import UNNOTICED, Instance
 from tests.crash.history import Stored
 from tests.crash.proxy import Ending
-from tests.crash.rest import at_rest, await_quiet, await_that, settle
+from tests.crash.rest import at_rest, is_quiet, settle
 from tests.crash.rules import Asked, Verdict
 from tests.crash.schedule import Schedule, Step
 from tests.crash.stage import LEASE, SOAK, Stage
+
+#: Seconds a step may take before it is given up: the machine may be busy with other things.
+PATIENCE = 120.0
+#: Seconds after the last step until everything is healed.
+CALM = 0.5
 
 
 @dataclass
@@ -61,6 +66,8 @@ class Player:
         #: Calls that are to fail, by mode.
         self._failing: Counter[str] = Counter()
         self._later: list[threading.Timer] = []
+        #: How long a worker stays stopped at a crash point, by instance.
+        self._held: dict[int, float] = {}
         self._began = time.monotonic()
         self._actions: Mapping[str, Callable[..., None]] = {
             "fire": self._fire,
@@ -75,6 +82,7 @@ class Player:
             "stop": self._stop,
             "link": self._hurt_link,
             "commit": self._cut_at_commit,
+            "late": self._hold_begin,
             "cut-request": self._cut_request,
             "secrets": self._fail_secrets,
             "duplicate": self._duplicate,
@@ -120,18 +128,23 @@ class Player:
 
     def _first_credential(self) -> None:
         self.target.fire()
-        await_that(lambda: self.target.aliases.get("current") == 1, "the first credential is there")
-        await_quiet(self.stage)
+        wait_until(lambda: self.target.aliases.get("current") == 1, "a first credential", PATIENCE)
+        is_quiet(self.stage, PATIENCE)
 
     def _storm(self) -> None:
         self._began = time.monotonic()
         for step in self.outcome.schedule.steps:
-            time.sleep(max(0.0, self._began + step.moment - time.monotonic()))
-            self._resume_armed()
+            self._wait_until(self._began + step.moment)
             with suppress(psycopg.OperationalError):
                 self._actions[step.action](step)
             self.tell(f"{step.action} {dict(step.arguments) or ''} [{self._standing()}]")
-        time.sleep(0.3)
+        self._wait_until(time.monotonic() + CALM)
+
+    def _wait_until(self, moment: float) -> None:
+        """Wait, and look meanwhile whether a crash point has stopped a worker."""
+        while (left := moment - time.monotonic()) > 0:
+            self._look_for_stopped()
+            time.sleep(min(left, 0.04))
 
     def _standing(self) -> str:
         last = self.stage.history.stored()[-1]
@@ -195,7 +208,7 @@ class Player:
         self.target.skip_wait()
         self.stage.scene.sweep()
 
-    def _end_lease(self, _: Step) -> None:
+    def _end_lease(self, _: Step | None = None) -> None:
         self.stage.stack.advance(LEASE + timedelta(seconds=1))
         self.stage.scene.sweep()
 
@@ -208,7 +221,9 @@ class Player:
         self._hit(step, self._instance(step).kill_worker())
 
     def _kill_instance(self, step: Step) -> None:
-        self._instance(step).replace(step.arguments["armed"])
+        instance = self._instance(step)
+        instance.replace(step.arguments["armed"])
+        self._held[id(instance)] = step.arguments.get("seconds", 0.0)
         self._hit(step)
 
     def _stop(self, step: Step) -> None:
@@ -219,22 +234,23 @@ class Player:
         self._after(UNNOTICED, lambda: self.stage.fleet.cut_off(instance))
         self._after(step.arguments["seconds"], lambda: self._resume(instance))
         if step.arguments["past_lease"]:
-            self._after(UNNOTICED, lambda: self._end_lease(step))
+            self._after(UNNOTICED, self._end_lease)
 
     def _resume(self, instance: Instance) -> None:
         if instance.resume():
             self.tell("resumed")
         instance.is_serving = True
 
-    def _resume_armed(self) -> None:
+    def _look_for_stopped(self) -> None:
         """Do with workers that a crash point has stopped what `_stop` does with others."""
         for instance in self.stage.fleet.instances:
             if instance.is_serving and instance.stopped() and instance.disarm():
                 self.outcome.faults["stop at a crash point"] += 1
                 self.tell("a crash point has stopped a worker")
                 self.stage.fleet.cut_off(instance)
-                self._end_lease(Step(0, "lease-ends"))
-                self._after(0.8, lambda each=instance: self._resume(each))  # type: ignore[misc]
+                self._end_lease()
+                held = self._held[id(instance)]
+                self._after(held, lambda each=instance: self._resume(each))  # type: ignore[misc]
 
     # Links.
 
@@ -257,6 +273,13 @@ class Player:
             relay.lose_commit(ending)
         else:
             relay.lose_commit_answer(ending)
+
+    def _hold_begin(self, step: Step) -> None:
+        relay = self.stage.links.primary
+        seen = relay.counts()["begin late"]
+        relay.hold_begin(step.arguments["seconds"])
+        if step.arguments["past_lease"]:
+            self._when(lambda: relay.counts()["begin late"] > seen, self._end_lease)
 
     def _cut_request(self, step: Step) -> None:
         self.stage.links[step.arguments["link"]].cut_request_after(step.arguments["bytes"])
@@ -298,6 +321,19 @@ class Player:
         self._later.append(timer)
         timer.start()
 
+    def _when(self, seen: Callable[[], bool], act: Callable[[], object]) -> None:
+        """Act once something is seen; not at all when it has not come within a second."""
+
+        def watch() -> None:
+            ends = time.monotonic() + 1
+            while time.monotonic() < ends:
+                if seen():
+                    act()
+                    return
+                time.sleep(0.02)
+
+        self._after(0, watch)
+
     def _recover(self) -> None:
         """End every fault, and count those that only now are known to have met something."""
         for timer in self._later:
@@ -329,7 +365,7 @@ def counted(stage: Stage) -> Counter[str]:
     links, faults = stage.links, Counter[str]()
     for relay in (links.primary, links.secrets, links.publish, links.push):
         counts = relay.counts()
-        for name in ("commit answer lost", "commit request lost", "request cut"):
+        for name in ("commit answer lost", "commit request lost", "request cut", "begin late"):
             faults[name] += counts[name]
     return faults
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from rotation.local.drill import leaks
-from tests.acceptance.scene import wait_until
 from tests.acceptance.target import THEIRS, Target
 from tests.crash.consumers import Consumers
 from tests.crash.history import Stored, key_of
@@ -16,8 +15,8 @@ from tests.crash.stage import Stage
 MOVES = 60
 #: Seconds without a call or a delivery after which nothing is under way.
 QUIET = 0.4
-#: Seconds anything may take before it is given up: the machine may be busy with other things.
-PATIENCE = 120.0
+#: Seconds after which deliveries are taken to wait for something.
+HELD = 3.0
 TOKEN = "rotation_token"
 
 
@@ -29,7 +28,8 @@ def settle(stage: Stage, target: Target, consumers: Consumers, tell: Callable[[s
     """
     looked = False
     for _ in range(MOVES):
-        await_quiet(stage)
+        # A delivery may wait for the lease of a worker that was killed: then time has to pass.
+        quiet = is_quiet(stage, HELD)
         consumers.pin()
         consumers.beat()
         if target.block:
@@ -38,7 +38,7 @@ def settle(stage: Stage, target: Target, consumers: Consumers, tell: Callable[[s
         elif target.phase != "settled":
             target.skip_wait()
             stage.scene.sweep()
-        elif looked:
+        elif looked and quiet:
             return
         else:  # the sweep's check for drift and strays
             looked = True
@@ -47,8 +47,8 @@ def settle(stage: Stage, target: Target, consumers: Consumers, tell: Callable[[s
     raise AssertionError(f"{target.id} never settles: {target.labels}")
 
 
-def await_quiet(stage: Stage) -> None:
-    """Return when no delivery is owed and the function makes no call."""
+def is_quiet(stage: Stage, seconds: float) -> bool:
+    """Return whether no delivery is owed, and the function makes no call, within so long."""
 
     def counted() -> tuple[int, int]:
         return sum(stage.scene.controls.calls().values()), stage.stack.backlog()
@@ -58,12 +58,11 @@ def await_quiet(stage: Stage) -> None:
         time.sleep(QUIET if before[1] == 0 else 0.1)
         return before[1] == 0 and counted() == before
 
-    await_that(quiet, "nothing is under way")
-
-
-def await_that(seen: Callable[[], object], what: str) -> None:
-    """Return when it is so."""
-    wait_until(seen, what, PATIENCE)
+    ends = time.monotonic() + seconds
+    while not quiet():
+        if time.monotonic() > ends:
+            return False
+    return True
 
 
 def at_rest(stage: Stage, target: Target, last: Stored, asked: list[Asked]) -> Iterator[str]:

@@ -55,7 +55,8 @@ class Schedule:
 ASKS: Final = {"fire": 6, "request": 5, "emergency": 4, "revert": 3, "repeat": 3}
 #: Crash points that a routine rotation, or an emergency, comes by.
 POINTS: Final = (
-    *("claimed", "minted", "verified", "adding", "added", "published", "committed"),
+    *("claimed", "claimed", "minted", "verified", "adding", "adding", "added"),
+    *("published", "committed"),
     *("suspending", "suspended", "disabled", "observed", "revoked", "destroyed"),
     *("reverted", "aborted"),
 )
@@ -129,8 +130,12 @@ def _kill_worker(draw: Draw, workers: int) -> tuple[str, Arguments]:
 
 
 def _kill_instance(draw: Draw, workers: int) -> tuple[str, Arguments]:
-    armed = draw.choice(("", f"{draw.choice(POINTS)}:{draw.choice(('kill', 'stop', 'stop'))}"))
-    return "kill-instance", {"instance": draw.randrange(workers), "armed": armed}
+    at = f"{draw.choice(POINTS)}:{draw.choice(('kill', 'stop', 'stop'))}"
+    armed = draw.choice(("", at, at, at))
+    arguments: dict[str, Any] = {"instance": draw.randrange(workers), "armed": armed}
+    if armed.endswith("stop"):
+        arguments["seconds"] = _seconds(draw, 0.3, 1.8)
+    return "kill-instance", arguments
 
 
 def _stop(draw: Draw, workers: int) -> tuple[str, Arguments]:
@@ -155,6 +160,10 @@ def _link(draw: Draw, _: int) -> tuple[str, Arguments]:
 def _commit(draw: Draw, _: int) -> tuple[str, Arguments]:
     mode = draw.choice(("lose-answer", "lose-answer", "lose-commit"))
     return "commit", {"mode": mode, "ending": draw.choice(("fin", "reset"))}
+
+
+def _late(draw: Draw, _: int) -> tuple[str, Arguments]:
+    return "late", {"seconds": _seconds(draw, 0.3, 1.8), "past_lease": draw.random() < 0.8}
 
 
 def _request(draw: Draw, _: int) -> tuple[str, Arguments]:
@@ -186,10 +195,11 @@ def _end_sessions(_draw: Draw, _: int) -> tuple[str, Arguments]:
 
 _FAULTS: Final[Mapping[Callable[[Draw, int], tuple[str, Arguments]], int]] = {
     _kill_worker: 3,
-    _kill_instance: 3,
+    _kill_instance: 5,
     _stop: 5,
     _link: 6,
     _commit: 4,
+    _late: 3,
     _request: 2,
     _secrets: 7,
     _pubsub: 3,

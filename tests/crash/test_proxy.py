@@ -14,7 +14,7 @@ import pytest
 from rotation.local.postgres import PostgresServer, find_bindirs
 from tests.acceptance.scene import wait_until
 from tests.crash.proxy import Ending, Relay, relaying
-from tests.crash.proxy.frontend import Frontend
+from tests.crash.proxy.frontend import BEGIN, COMMIT, Frontend
 from tests.crash.proxy.relay import MakeRelay
 
 
@@ -209,16 +209,24 @@ def test_commit_is_found_however_it_is_chopped(commit: bytes, size: int) -> None
     begins = stream.index(commit)
     frontend, found = Frontend(), []
     for at in range(0, len(stream), size):
-        found += [at + place for place in frontend.commits(stream[at : at + size])]
-    assert len(found) == 1
-    assert begins <= found[0] < begins + len(commit)
+        found += [(word, at + place) for word, place in frontend.words(stream[at : at + size])]
+    ((word, place),) = found
+    assert word == COMMIT
+    assert begins <= place < begins + len(commit)
     if size == 65536:
-        assert found == [begins]
+        assert place == begins
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_other_words_are_no_commit(other: bytes) -> None:
-    assert Frontend().commits(STARTUP + other) == []
+    assert Frontend().words(STARTUP + other) == []
+
+
+def test_begin_is_found_beside_a_commit() -> None:
+    begin, commit = _message(b"Q", b"\nBEGIN READ WRITE;\0"), _message(b"Q", b"COMMIT\0")
+    start = len(STARTUP)
+    expected = [(BEGIN, start), (COMMIT, start + len(begin))]
+    assert Frontend().words(STARTUP + begin + commit) == expected
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +293,16 @@ def test_lost_commit_leaves_the_transaction_undone(
     assert not _was_told(server, what)
     _tell(server, database, what, pipeline=pipeline)
     wait_until(lambda: _was_told(server, what), "the next one goes through")
+
+
+def test_late_transaction_arrives_after_one_that_began_later(
+    server: PostgresServer, database: Relay
+) -> None:
+    database.hold_begin(1.0)
+    late = threading.Thread(target=lambda: _tell(server, database, "late", pipeline=False))
+    late.start()
+    wait_until(lambda: database.counts()["begin late"], "it is held")
+    _tell(server, database, "in time", pipeline=False)
+    assert not _was_told(server, "late")
+    late.join()
+    assert _was_told(server, "late")

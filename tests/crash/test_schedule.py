@@ -31,7 +31,15 @@ def test_every_kind_of_fault_comes_up_and_with_one_to_four_processes() -> None:
     modes = ("delay", "cut", "reset", "black-hole", "refuse")
     expected = {
         *ASKS,
-        *("wait-ends", "lease-ends", "kill-worker", "kill-instance", "stop", "end-sessions"),
+        *(
+            "wait-ends",
+            "lease-ends",
+            "kill-worker",
+            "kill-instance",
+            "stop",
+            "late",
+            "end-sessions",
+        ),
         *("duplicate", "lose-acks", "fail-over", "restart fast", "restart immediate"),
         *("commit lose-answer", "commit lose-commit"),
         *(f"link {link} {mode}" for link in links for mode in modes),

@@ -8,7 +8,7 @@ Nothing in production reads either.
 | no-fence    | the token in the database stops nobody |
 | no-verify   | a version is published whether or not its credential works |
 | no-revoke   | the previous credential is said to be revoked, and is not |
-| repeat      | a delivery that was served is served again |
+| repeat      | a request that is being served is served once more |
 | leak        | each new payload is written to the log |
 """
 
@@ -43,8 +43,11 @@ def _no_revoke() -> None:
 def _repeat() -> None:
     from rotation.machine import decide
 
+    routine = decide._routine
+
     def again(s: Any, request: Any) -> Any:
-        return decide._start(s, request) if s.state.record is None else decide._proceed(s)
+        in_flight = s.state.record is not None and s.state.record.again is None
+        return decide._remember(s, request) if in_flight else routine(s, request)
 
     decide._REQUESTS = {**decide._REQUESTS, decide.Ask.ROUTINE: again}
 

@@ -1,7 +1,7 @@
-"""Find the COMMIT in what a PostgreSQL client sends; understand nothing else.
+"""Find BEGIN and COMMIT in what a PostgreSQL client sends; understand nothing else.
 
 1. The start-up packet, and requests for encryption before it, have no type byte; all else has.
-2. A COMMIT is a simple query, or the Parse of a pipeline, whose text begins with that word.
+2. Either is a simple query, or the Parse of a pipeline, whose text begins with that word.
 3. No message is kept once it is complete.
 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -14,6 +14,9 @@ _ENCRYPTION: Final = frozenset({80877103, 80877104})
 _QUERY: Final = b"Q"
 _PARSE: Final = b"P"
 
+BEGIN: Final = b"BEGIN"
+COMMIT: Final = b"COMMIT"
+
 
 class Frontend:
     """One connection's client side."""
@@ -22,8 +25,8 @@ class Frontend:
         self._starting = True
         self._held = b""
 
-    def commits(self, data: bytes) -> list[int]:
-        """Take the next bytes; return where in them each message with a COMMIT begins.
+    def words(self, data: bytes) -> list[tuple[bytes, int]]:
+        """Take the next bytes; return each BEGIN and COMMIT, and where in them its message begins.
 
         A message that began in earlier bytes, and is complete only now, begins at 0.
         """
@@ -32,8 +35,8 @@ class Frontend:
         found = []
         while (length := self._length(buffer)) is not None and len(buffer) >= length:
             message, buffer = buffer[:length], buffer[length:]
-            if self._is_commit(message):
-                found.append(max(offset, 0))
+            if word := self._word(message):
+                found.append((word, max(offset, 0)))
             offset += length
         self._held = buffer
         return found
@@ -44,13 +47,14 @@ class Frontend:
             return None
         return typed + int.from_bytes(buffer[typed : typed + 4])
 
-    def _is_commit(self, message: bytes) -> bool:
+    def _word(self, message: bytes) -> bytes | None:
         if self._starting:
             self._starting = int.from_bytes(message[4:8]) in _ENCRYPTION
-            return False
+            return None
         body = message[5:]
         if message[:1] == _PARSE:
             body = body.partition(b"\0")[2]
         elif message[:1] != _QUERY:
-            return False
-        return body.lstrip()[:6].upper() == b"COMMIT"
+            return None
+        text = body.lstrip()[:6].upper()
+        return next((word for word in (BEGIN, COMMIT) if text.startswith(word)), None)

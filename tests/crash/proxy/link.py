@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from tests.crash.proxy.frontend import Frontend
+from tests.crash.proxy.frontend import BEGIN, COMMIT, Frontend
 
 Address = tuple[str, int]
 
@@ -64,6 +64,8 @@ class Link:
         self._passable = asyncio.Event()
         self._passable.set()
         self._trap: tuple[Trap, Ending] | None = None
+        #: Seconds that the next BEGIN is late.
+        self._late = 0.0
         #: Bytes of requests still let through before one connection is cut.
         self._allowance: int | None = None
         self._connections: set[_Connection] = set()
@@ -94,13 +96,17 @@ class Link:
         """Cut at the next COMMIT."""
         self._trap = (trap, ending)
 
+    def hold_begin(self, seconds: float) -> None:
+        """Let the next transaction arrive so late."""
+        self._late = seconds
+
     def cut_request_after(self, count: int) -> None:
         """Let ``count`` more bytes of requests through, then cut the connection they are on."""
         self._allowance = count
 
     async def heal(self) -> None:
         """End every fault that is in force or waits."""
-        self._delay, self._trap, self._allowance = 0.0, None, None
+        self._delay, self._trap, self._allowance, self._late = 0.0, None, None, 0.0
         self._passable.set()
         await self.listen()
 
@@ -128,6 +134,12 @@ class Link:
         if trap:
             self.counts[f"commit {trap[0].value} lost"] += 1
         return trap
+
+    def lateness(self) -> float:
+        """Take the seconds that a BEGIN, which is here now, is to be late."""
+        late, self._late = self._late, 0.0
+        self.counts["begin late"] += bool(late)
+        return late
 
     def allowed(self, data: bytes) -> bytes | None:
         """Return what may still pass of a request that is to be cut; None: it is not."""
@@ -191,7 +203,10 @@ class _Connection:
             await self._link.pass_gate()
             if self._fresh:
                 self._fresh, data = False, _alone(data)
-            cut = self._cut_in(data)
+            words = self._frontend.words(data) if self._frontend else []
+            if any(word == BEGIN for word, _ in words) and (late := self._link.lateness()):
+                await asyncio.sleep(late)
+            cut = self._cut_in(data, [place for word, place in words if word == COMMIT])
             writer.write(data if cut is None else cut[0])
             if cut is not None:
                 await writer.drain()
@@ -208,17 +223,14 @@ class _Connection:
             await writer.drain()
         return self.end(Ending.FIN)
 
-    def _cut_in(self, data: bytes) -> tuple[bytes, Ending] | None:
+    def _cut_in(self, data: bytes, commits: list[int]) -> tuple[bytes, Ending] | None:
         """Return what still passes of this chunk, and how the connection ends; None: it goes on."""
-        if self._frontend is not None:
-            return self._cut_at_commit(data)
+        if commits:
+            return self._cut_at_commit(data, commits)
         kept = self._link.allowed(data)
         return None if kept is None else (kept, Ending.RESET)
 
-    def _cut_at_commit(self, data: bytes) -> tuple[bytes, Ending] | None:
-        commits = self._frontend.commits(data) if self._frontend else []
-        if not commits:
-            return None
+    def _cut_at_commit(self, data: bytes, commits: list[int]) -> tuple[bytes, Ending] | None:
         self._link.counts["commits"] += len(commits)
         sprung = self._link.spring()
         if sprung is None:

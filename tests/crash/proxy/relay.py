@@ -57,6 +57,10 @@ class Relay:
         """Cut before the next COMMIT is delivered."""
         self._running.call(lambda _: self._link.trap(Trap.REQUEST, ending))
 
+    def hold_begin(self, seconds: float) -> None:
+        """Let the next transaction arrive so late; what follows on its connection waits."""
+        self._running.call(lambda _: self._link.hold_begin(seconds))
+
     def cut_request_after(self, count: int) -> None:
         self._running.call(lambda _: self._link.cut_request_after(count))
 
