@@ -8,9 +8,12 @@ Rules for a consumer:
      `latest` may see it until its check has run (decision 0003).  At rest there is none.
 
 Rules for what is stored:
-  4. The token never decreases; each request is served by at most one rotation.
+  4. The token never decreases; each request is served by at most one rotation that was not sent
+     back.
   5. A rotation goes back only for a revert that was asked for after it had begun.
-  6. A block is a violation: no fault of a schedule needs a person.
+  6. A block is a violation: no fault of a schedule needs a person.  Excepted is `slot-in-use` where
+     a revert was asked for: a consumer of the version that is sent back may still have a session,
+     and the README documents that a person has to find it.
 """
 
 from collections import defaultdict
@@ -22,6 +25,9 @@ from itertools import pairwise
 from tests.crash.consumers import Incident, Trouble
 from tests.crash.history import History, Key, Stored
 from tests.crash.stage import SOAK
+
+#: The block that a revert explains.
+IN_USE = "slot-in-use"
 
 
 @dataclass
@@ -125,16 +131,18 @@ def judge_history(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
     for before, after in pairwise(stored):
         if after.token < before.token:
             yield f"the token went from {before.token} to {after.token}"
-    served = defaultdict(set)
+    served, sent_back = defaultdict(set), {each.rotation_id for each in stored if each.reverted}
     for each in stored:
-        if each.rotation_id:
+        if each.rotation_id and each.rotation_id not in sent_back:
             served[each.request_id].add(each.rotation_id)
     for request, rotations in served.items():
         if len(rotations) > 1:
             yield f"request {request} was served by {sorted(rotations)}"
     yield from _reverts(stored, asked)
-    reasons = dict.fromkeys(each.blocked for each in stored if each.blocked)
-    for reason in reasons:
+    reasons = {each.blocked for each in stored if each.blocked}
+    if any(ask.kind == "revert" for ask in asked):
+        reasons -= {IN_USE}
+    for reason in sorted(reasons):
         yield f"blocked: {reason}"
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -551,6 +552,38 @@ def test_emergency_revokes_the_old_credential_in_the_same_tick() -> None:
     world.settle()
     assert world.receipt["mode"] == "emergency"
     assert world.receipt["requested_by"] == "sre"
+
+
+@pytest.mark.parametrize("settled", [False, True], ids=["in flight", "settled"])
+def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    world.worker().tick(asked)
+    if settled:
+        world.settle()
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.aliases["current"] == 2
+
+
+def test_emergency_that_was_called_off_may_be_asked_for_again() -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(asked)
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.receipt["outcome"] == "aborted"
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.receipt["outcome"] == "rotated"
+    assert not world.logs_in(1)
 
 
 def test_emergency_while_soaking_replaces_both_credentials() -> None:
