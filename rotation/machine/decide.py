@@ -146,7 +146,8 @@ def _routine(s: Situation, request: Request) -> Decision:
         return _proceed(s) if state.block else _start(s, request)
     if request.at <= record.started_at or record.again:
         return _served(s, request)
-    return _proceed(s) if record.request_id == request.id else _remember(s, request)
+    known = request.id in {record.request_id, *record.serves}
+    return _proceed(s) if known else _remember(s, request)
 
 
 def _emergency(s: Situation, request: Request) -> Decision:
@@ -169,6 +170,7 @@ def _overtake(s: Situation, request: Request) -> Decision:
             mode=Mode.EMERGENCY,
             requested_at=request.at,
             request_id=request.id,
+            serves=(*record.serves, record.request_id)[-KEPT_REQUESTS:],
             reason=request.reason,
             requested_by=request.requested_by,
         )

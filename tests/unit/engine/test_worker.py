@@ -569,6 +569,21 @@ def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
     assert world.aliases["current"] == 2
 
 
+def test_request_that_became_an_emergency_is_served_by_it_when_it_comes_again() -> None:
+    world = World()
+    asked = world.asked()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(asked)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.asked(Ask.EMERGENCY))
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.aliases["current"] == 2
+
+
 def test_emergency_that_was_called_off_may_be_asked_for_again() -> None:
     world = World()
     asked = world.asked(Ask.EMERGENCY)
