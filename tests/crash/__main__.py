@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.crash import report
@@ -33,8 +34,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(seeds: Sequence[int], plant: str) -> list[Outcome]:
-    outcomes = []
-    with staged(plant) as stage:
+    """Play the seeds; an interrupt ends it early, and what was played counts."""
+    outcomes: list[Outcome] = []
+    with staged(plant) as stage, suppress(KeyboardInterrupt):
         for seed in seeds:
             outcomes.append(Player(stage, schedule(seed)).play())
             print(report.line(outcomes[-1]), flush=True)

@@ -32,7 +32,7 @@ def failure(outcome: Outcome) -> str:
         "what the function said:",
         *outcome.said,
         "violations:",
-        *(f"  {each}" for each in outcome.violations),
+        *(f"  {each} ({n} times)" for each, n in Counter(outcome.violations).items()),
         f"run this schedule again: make chaos SEED={outcome.schedule.seed}",
     ]
     return "\n".join(parts)

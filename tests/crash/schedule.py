@@ -163,7 +163,7 @@ def _commit(draw: Draw, _: int) -> tuple[str, Arguments]:
 
 
 def _late(draw: Draw, _: int) -> tuple[str, Arguments]:
-    return "late", {"seconds": _seconds(draw, 0.3, 1.8), "past_lease": draw.random() < 0.8}
+    return "late", {"seconds": _seconds(draw, 0.5, 2.5), "past_lease": draw.random() < 0.8}
 
 
 def _request(draw: Draw, _: int) -> tuple[str, Arguments]:
