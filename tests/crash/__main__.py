@@ -5,6 +5,7 @@ It exits with 0 when no seed found a violation, and with 1 otherwise.
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(seeds: Sequence[int], plant: str) -> list[Outcome]:
     """Play the seeds; an interrupt ends it early, and what was played counts."""
+    # Also where the shell has started this in the background, and had it ignore an interrupt.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     outcomes: list[Outcome] = []
     with staged(plant) as stage, suppress(KeyboardInterrupt):
         for seed in seeds:

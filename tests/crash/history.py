@@ -40,6 +40,10 @@ class Stored:
     #: The rotation in flight, or else the last one, is an emergency or will be followed by one.
     hurried: bool
     blocked: str
+    #: Id of the last rotation that ended, what it came to, and whether it was an emergency.
+    receipt: str
+    outcome: str
+    was_emergency: bool
     #: Credential of each version.
     versions: tuple[Key, ...]
 
@@ -111,7 +115,8 @@ def _told(annotations: dict[str, str]) -> dict[str, Any]:
     """Return what record and receipt say."""
     stored = json.loads(annotations.get("rotation.record", "{}"))
     record, phase = stored.get("record", {}), stored.get("phase", "settled")
-    last = record or json.loads(annotations.get("rotation.receipt", "{}"))
+    receipt = json.loads(annotations.get("rotation.receipt", "{}"))
+    last = record or receipt
     again = record.get("again") or {}
     started = record.get("started_at")
     return {
@@ -120,5 +125,8 @@ def _told(annotations: dict[str, str]) -> dict[str, Any]:
         "request_id": record.get("request_id", ""),
         "started_at": datetime.fromisoformat(started) if started else None,
         "reverted": last.get("reverted") or last.get("why") or "",
+        "receipt": receipt.get("id", ""),
+        "outcome": receipt.get("outcome", ""),
+        "was_emergency": receipt.get("mode") == "emergency",
         "hurried": "emergency" in (last.get("mode"), again.get("mode")),
     }

@@ -7,7 +7,7 @@ from typing import Any
 from tests.crash.play import Outcome
 
 FIGURES = (
-    *("asked", "rotations", "emergencies", "deliveries", "calls"),
+    *("asked", "rotations", "emergencies", "sent back", "deliveries", "calls"),
     *("probes", "logins", "server down", "refused on purpose", "strays read"),
 )
 

@@ -16,14 +16,14 @@ Rules for what is stored:
      and the README documents that a person has to find it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from tests.crash.consumers import Incident, Trouble
-from tests.crash.history import History, Key, Stored
+from tests.crash.history import Key, Stored
 from tests.crash.stage import SOAK
 
 #: The block that a revert explains.
@@ -51,10 +51,9 @@ class Verdict:
     strays: int = 0
 
 
-def judge_incidents(incidents: list[Incident], history: History, asked: list[Asked]) -> Verdict:
+def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list[Asked]) -> Verdict:
     """Judge every failed probe."""
     verdict = Verdict()
-    stored = history.stored()
     ended = any(ask.kind in {"emergency", "revert"} for ask in asked)
     for incident in incidents:
         if incident.trouble is Trouble.STRANGER:
@@ -156,6 +155,15 @@ def _reverts(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
             yield f"rotation {rotation_id} went back for no revert that was asked of it"
 
 
-def rotations(stored: list[Stored]) -> dict[str, bool]:
-    """Return the rotations that began, and of each whether it is an emergency."""
-    return {each.rotation_id: each.hurried for each in stored if each.rotation_id}
+def finished(stored: list[Stored]) -> Counter[str]:
+    """Return how many rotations came to an end, by what they were."""
+    ended = {each.receipt: each for each in stored if each.receipt}
+    return Counter(
+        {
+            "rotations": sum(each.outcome == "rotated" for each in ended.values()),
+            "emergencies": sum(
+                each.outcome == "rotated" and each.was_emergency for each in ended.values()
+            ),
+            "sent back": sum(each.outcome != "rotated" for each in ended.values()),
+        }
+    )
