@@ -29,9 +29,6 @@ KEPT_REQUESTS = 8
 #: ``reason`` of a wake-up by which the sweep asks to look for drift.
 CHECK = "check"
 
-#: Outcome of a rotation that has done what it was asked for.
-ROTATED = "rotated"
-
 #: Phases that look for strays of their own accord, and have no credential in force to check yet.
 _TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.ABORTING})
 
@@ -187,9 +184,10 @@ def _emergency_is_served(state: State, request: Request) -> bool:
     record, receipt = state.record, state.receipt
     if receipt and receipt.emergencies_until and request.at <= receipt.emergencies_until:
         return True
+    if receipt and receipt.emergency_id == request.id:
+        return True  # published twice, as a publisher does that got no answer
     if record is None:
-        # Published twice, as a publisher does that got no answer: the id tells, not the time.
-        return bool(receipt and receipt.request_id == request.id and receipt.outcome == ROTATED)
+        return False
     if record.mode is Mode.EMERGENCY and request.id in {record.request_id, *record.serves}:
         return True
     if record.again and record.again.mode is Ask.EMERGENCY:

@@ -569,6 +569,23 @@ def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
     assert world.aliases["current"] == 2
 
 
+def test_emergency_published_again_after_another_rotation_is_known_still() -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    world.worker().tick(asked)
+    world.settle()
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.receipt["outcome"] == "reverted"
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    assert world.aliases["current"] == 2
+    assert "rotation_phase" not in world.labels
+
+
 def test_request_that_became_an_emergency_is_served_by_it_when_it_comes_again() -> None:
     world = World()
     asked = world.asked()
