@@ -276,6 +276,23 @@ def test_lost_race_for_the_claim_leaves_one_rotation() -> None:
     assert world.states() == {1: "enabled", 2: "enabled"}
 
 
+def test_version_that_a_stale_read_does_not_show_yet_is_looked_for_again() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    reads = iter([NotFoundError("an old read"), NotFoundError("an old read")])
+
+    def trouble(method: str) -> None:
+        if method == "version" and (error := next(reads, None)):
+            raise error
+
+    world.store.trouble = trouble
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert "rotation_blocked" not in world.labels
+    assert world.receipt["outcome"] == "aborted"
+    assert world.states() == {1: "enabled", 2: "disabled", 3: "enabled"}
+
+
 def test_stale_read_costs_a_lost_race_and_nothing_else() -> None:
     world = World()
     before = world.store.secret
