@@ -44,6 +44,7 @@ class Faults:
             "lease-ends": lambda _: self.end_lease(),
             "kill-worker": self._kill_worker,
             "kill-instance": self._kill_instance,
+            "arm": self._arm,
             "stop": self._stop,
             "link": self._hurt_link,
             "commit": self._cut_at_commit,
@@ -79,6 +80,13 @@ class Faults:
         instance.replace(step.arguments["armed"])
         self._held[id(instance)] = step.arguments.get("seconds", 0.0)
         self._hit(step)
+
+    def _arm(self, step: Step) -> None:
+        """Have an instance that is interrupted at a crash point, before anything else happens."""
+        instance = self._instance(step)
+        instance.replace(step.arguments["armed"])
+        self._held[id(instance)] = step.arguments["seconds"]
+        instance.join()
 
     def _stop(self, step: Step) -> None:
         instance = self._instance(step)

@@ -116,6 +116,8 @@ class Player:
             self._wait_until(self._began + step.moment)
             with suppress(psycopg.OperationalError):
                 self._actions[step.action](step)
+            if step.action == "arm":  # it takes its time, and nothing has begun yet
+                self._began = time.monotonic()
             self.tell(f"{step.action} {dict(step.arguments) or ''} [{self._standing()}]")
         self._wait_until(time.monotonic() + CALM)
 

@@ -85,7 +85,12 @@ def schedule(seed: int) -> Schedule:
         steps += _round(draw, begin, workers)
         begin += draw.uniform(*_ROUND)
     steps += _upheaval(draw, begin)
-    return Schedule(seed, workers, observe, tuple(sorted(steps, key=lambda step: step.moment)))
+    steps += _armed(draw, workers)
+    return Schedule(seed, workers, observe, tuple(sorted(steps, key=_order)))
+
+
+def _order(step: Step) -> tuple[float, bool]:
+    return step.moment, step.action != "arm"
 
 
 def _round(draw: Draw, begin: float, workers: int) -> list[Step]:
@@ -119,6 +124,14 @@ def _upheaval(draw: Draw, end: float) -> list[Step]:
     if chance < 0.3:
         return [Step(moment, "restart", {"mode": draw.choice(("fast", "immediate"))})]
     return []
+
+
+def _armed(draw: Draw, workers: int) -> list[Step]:
+    """Now and then have a worker, from the start, that is interrupted at a crash point."""
+    if draw.random() < 0.6:
+        return []
+    at = f"{draw.choice(POINTS)}:{draw.choice(('kill', 'stop', 'stop'))}"
+    return [Step(0.0, "arm", {"instance": draw.randrange(workers), "armed": at, "seconds": 1.2})]
 
 
 def _seconds(draw: Draw, shortest: float, longest: float) -> float:

@@ -36,6 +36,7 @@ def test_every_kind_of_fault_comes_up_and_with_one_to_four_processes() -> None:
             "lease-ends",
             "kill-worker",
             "kill-instance",
+            "arm",
             "stop",
             "late",
             "end-sessions",
