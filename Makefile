@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+SEEDS ?= 20
 ROTATIONS ?= 200
 EMERGENCIES ?= 50
-
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all model-check model-check-full fuzz drill lint check generate clean
+.PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill fuzz \
+  bench lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,6 +45,9 @@ fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each 
 drill: $(VENV)/.dev ## Rotate under 32 clients, half through PgBouncer; ROTATIONS=200 EMERGENCIES=50
 	$(BIN)/python -m tests.drill --rotations $(ROTATIONS) --emergencies $(EMERGENCIES) \
 	  $(if $(JSON),--json $(JSON))
+
+chaos: $(VENV)/.dev ## Hurt everything at once for SEEDS=20 seeds, or replay SEED=17; JSON=FILE keeps the figures
+	@$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JSON),--json $(JSON))
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

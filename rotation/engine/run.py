@@ -20,6 +20,7 @@ from rotation.machine import transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import (
     EtagMismatchError,
+    NotFoundError,
     PermanentError,
     RotationError,
     TemporaryError,
@@ -215,7 +216,12 @@ class Run:
         changes the token before the version, so one of the two tells.
         """
         for attempt in range(TRIES):
-            seen = self.store.version(self.secret.name, number)
+            try:
+                seen = self.store.version(self.secret.name, number)
+            except NotFoundError:
+                # A version never ceases to be there: this read is older than the version.
+                self.tools.pause(PAUSE * 2**attempt)
+                continue
             if seen.state in (*enough, VersionState.DESTROYED):
                 return
             self._prove_hold(certain=effect == self.store.disable)
@@ -225,7 +231,7 @@ class Run:
                 self.tools.pause(PAUSE * 2**attempt)
             else:
                 return
-        raise TemporaryError(f"version {number} is being written to all the time")
+        raise TemporaryError(f"version {number} is being written to all the time, or reads are old")
 
     def _prove_hold(self, *, certain: bool) -> None:
         """Make sure the hold is ours; where a mistake would lock consumers out, by a write.

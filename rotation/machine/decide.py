@@ -19,7 +19,7 @@ from rotation.machine.transitions import Claim
 from rotation.model.errors import PolicyError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
-from rotation.model.rotation import State
+from rotation.model.rotation import Record, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Ask, Request, WakeUp
 
@@ -143,7 +143,8 @@ def _routine(s: Situation, request: Request) -> Decision:
         return _proceed(s) if state.block else _start(s, request)
     if request.at <= record.started_at or record.again:
         return _served(s, request)
-    return _proceed(s) if record.request_id == request.id else _remember(s, request)
+    known = request.id in {record.request_id, *record.serves}
+    return _proceed(s) if known else _remember(s, request)
 
 
 def _emergency(s: Situation, request: Request) -> Decision:
@@ -166,6 +167,7 @@ def _overtake(s: Situation, request: Request) -> Decision:
             mode=Mode.EMERGENCY,
             requested_at=request.at,
             request_id=request.id,
+            serves=(*record.serves, record.request_id)[-KEPT_REQUESTS:],
             reason=request.reason,
             requested_by=request.requested_by,
         )
@@ -182,8 +184,12 @@ def _emergency_is_served(state: State, request: Request) -> bool:
     record, receipt = state.record, state.receipt
     if receipt and receipt.emergencies_until and request.at <= receipt.emergencies_until:
         return True
+    if receipt and receipt.emergency_id == request.id:
+        return True  # published twice, as a publisher does that got no answer
     if record is None:
         return False
+    if record.mode is Mode.EMERGENCY and request.id in {record.request_id, *record.serves}:
+        return True
     if record.again and record.again.mode is Ask.EMERGENCY:
         return True
     if record.mode is not Mode.EMERGENCY:
@@ -194,7 +200,7 @@ def _emergency_is_served(state: State, request: Request) -> bool:
 def _revert(s: Situation, request: Request) -> Decision:
     state = s.state
     event = Event.REFUSED if state.phase is Phase.PREPARING else Event.REVERT_ASKED
-    if not transitions.can_follow(state.phase, event):
+    if not transitions.can_follow(state.phase, event) or _is_older(request, state.in_flight):
         return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
     who = request.requested_by or "somebody"
     why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
@@ -203,6 +209,17 @@ def _revert(s: Situation, request: Request) -> Decision:
     again = state.in_flight.again
     kept = again if again and again.mode is Ask.EMERGENCY else None
     return Act(_move(s, event, reverted=why, again=kept))
+
+
+def _is_older(request: Request, record: Record) -> bool:
+    """Whether a request was published before a rotation began, or before it became an emergency.
+
+    A revert delivered late, or once more, was asked of the rotation that its sender saw.
+    """
+    meant = record.started_at
+    if record.mode is Mode.EMERGENCY and record.requested_at is not None:
+        meant = max(meant, record.requested_at)
+    return request.at < meant
 
 
 def _unblock(s: Situation, _: Request) -> Decision:

@@ -177,6 +177,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
     current = record.next if kept else record.previous
     emergency = record.requested_at if record.mode is Mode.EMERGENCY else None
     before = state.receipt.emergencies_until if state.receipt else None
+    served = state.receipt.emergency_id if state.receipt else ""
     receipt = Receipt(
         id=record.id,
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
@@ -199,6 +200,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         why=record.reverted,
         scheduled=record.scheduled,
         emergencies_until=emergency or before,
+        emergency_id=record.request_id if emergency and kept else served,
     )
     alarm = Block(reason="reverted", message=record.reverted, since=now)
     return State(

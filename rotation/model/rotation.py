@@ -95,6 +95,8 @@ class Receipt:
     scheduled: datetime | None = None
     #: Emergencies asked for up to this moment have been served.
     emergencies_until: datetime | None = None
+    #: Id of the last emergency that was served; it may be published again with a later time.
+    emergency_id: str = ""
 
 
 @dataclass(frozen=True)

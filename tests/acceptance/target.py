@@ -265,10 +265,11 @@ class Target:
 
     def skip_wait(self) -> None:
         """Move the clock to where a wait, or a dead worker's lease, is over."""
+        labels = self.labels  # read once: the function may be writing
         ends = [
-            float(self.labels[key])
+            float(labels[key])
             for key in ("rotation_wake_at", "rotation_lease_until")
-            if key in self.labels
+            if key in labels
         ]
         self.scene.advance(seconds=max([0.0, *(end - self.scene.now for end in ends)]) + 1)
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -275,6 +276,23 @@ def test_lost_race_for_the_claim_leaves_one_rotation() -> None:
     assert world.states() == {1: "enabled", 2: "enabled"}
 
 
+def test_version_that_a_stale_read_does_not_show_yet_is_looked_for_again() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    reads = iter([NotFoundError("an old read"), NotFoundError("an old read")])
+
+    def trouble(method: str) -> None:
+        if method == "version" and (error := next(reads, None)):
+            raise error
+
+    world.store.trouble = trouble
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert "rotation_blocked" not in world.labels
+    assert world.receipt["outcome"] == "aborted"
+    assert world.states() == {1: "enabled", 2: "disabled", 3: "enabled"}
+
+
 def test_stale_read_costs_a_lost_race_and_nothing_else() -> None:
     world = World()
     before = world.store.secret
@@ -477,6 +495,35 @@ def test_revert_drops_a_rotation_that_was_waiting_its_turn() -> None:
     assert world.receipt["outcome"] == "reverted"
 
 
+def test_revert_delivered_again_leaves_the_rotations_after_it_alone() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    revert = world.asked(Ask.REVERT)
+    world.worker().tick(revert)
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    soaking = world.aliases["current"]
+    world.worker().tick(revert)
+    assert world.aliases["current"] == soaking
+    assert world.labels["rotation_phase"] == "soaking"
+
+
+def test_revert_that_is_older_than_an_emergency_does_not_call_it_off() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.scheduled())
+    world.clock.advance(minutes=1)
+    revert = world.asked(Ask.REVERT)
+    world.clock.advance(minutes=1)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.asked(Ask.EMERGENCY))
+    world.worker().tick(revert)
+    world.settle()
+    assert world.receipt["mode"] == "emergency"
+    assert world.receipt["outcome"] == "rotated"
+    assert not world.logs_in(1)
+
+
 def test_revert_while_preparing_aborts() -> None:
     world = World()
     with pytest.raises(Killed):
@@ -522,6 +569,70 @@ def test_emergency_revokes_the_old_credential_in_the_same_tick() -> None:
     world.settle()
     assert world.receipt["mode"] == "emergency"
     assert world.receipt["requested_by"] == "sre"
+
+
+@pytest.mark.parametrize("settled", [False, True], ids=["in flight", "settled"])
+def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    world.worker().tick(asked)
+    if settled:
+        world.settle()
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.aliases["current"] == 2
+
+
+def test_emergency_published_again_after_another_rotation_is_known_still() -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    world.worker().tick(asked)
+    world.settle()
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.scheduled())
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.receipt["outcome"] == "reverted"
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    assert world.aliases["current"] == 2
+    assert "rotation_phase" not in world.labels
+
+
+def test_request_that_became_an_emergency_is_served_by_it_when_it_comes_again() -> None:
+    world = World()
+    asked = world.asked()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(asked)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(world.asked(Ask.EMERGENCY))
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.aliases["current"] == 2
+
+
+def test_emergency_that_was_called_off_may_be_asked_for_again() -> None:
+    world = World()
+    asked = world.asked(Ask.EMERGENCY)
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.CLAIMED).tick(asked)
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.receipt["outcome"] == "aborted"
+    world.clock.advance(minutes=1)
+    assert asked.request is not None
+    later = replace(asked.request, at=world.clock.time)
+    world.worker().tick(replace(asked, message_id="again", at=world.clock.time, request=later))
+    world.settle()
+    assert world.receipt["outcome"] == "rotated"
+    assert not world.logs_in(1)
 
 
 def test_emergency_while_soaking_replaces_both_credentials() -> None:

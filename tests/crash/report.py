@@ -1,0 +1,67 @@
+"""Say what many seeds came to: a line for each, a table for all, everything for one that failed."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tests.crash.play import Outcome
+
+FIGURES = (
+    *("asked", "rotations", "emergencies", "sent back", "deliveries", "calls"),
+    *("probes", "logins", "server down", "refused on purpose", "strays read"),
+)
+
+
+def line(outcome: Outcome) -> str:
+    """Return one line for one seed."""
+    figures, faults = outcome.figures, sum(outcome.faults.values())
+    verdict = f"{len(outcome.violations)} VIOLATIONS" if outcome.violations else "ok"
+    return (
+        f"seed {outcome.schedule.seed:5}  {outcome.seconds:5.1f} s"
+        f"  {outcome.schedule.workers} workers  {faults:3} faults"
+        f"  {figures['rotations']:2} rotations  {figures['probes']:5} probes  {verdict}"
+    )
+
+
+def failure(outcome: Outcome) -> str:
+    """Return everything about a seed that failed."""
+    parts = [
+        str(outcome.schedule),
+        "what happened:",
+        *outcome.log,
+        "what the function said:",
+        *outcome.said,
+        "violations:",
+        *(f"  {each} ({n} times)" for each, n in Counter(outcome.violations).items()),
+        f"run this schedule again: make chaos SEED={outcome.schedule.seed}",
+    ]
+    return "\n".join(parts)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return all figures of all seeds."""
+    figures = sum((each.figures for each in outcomes), Counter[str]())
+    faults = sum((each.faults for each in outcomes), Counter[str]())
+    return {
+        "seeds": len(outcomes),
+        "seconds": round(sum(each.seconds for each in outcomes), 1),
+        **{name: figures[name] for name in FIGURES},
+        "faults": faults.total(),
+        "faults_by_kind": {kind: faults[kind] for kind in sorted(faults) if faults[kind]},
+        "violations": sum(len(each.violations) for each in outcomes),
+        "failed_seeds": [each.schedule.seed for each in outcomes if each.violations],
+    }
+
+
+def table(told: dict[str, Any]) -> str:
+    """Return the summary as text."""
+
+    def rows() -> Iterator[tuple[str, object]]:
+        yield from ((name, told[name]) for name in ("seeds", "seconds", *FIGURES))
+        yield "faults injected", told["faults"]
+        yield from ((f"  {kind}", count) for kind, count in told["faults_by_kind"].items())
+        yield "violations", told["violations"]
+        if told["failed_seeds"]:
+            yield "failed seeds", " ".join(map(str, told["failed_seeds"]))
+
+    return "\n".join(f"{name:30} {value}" for name, value in rows())
