@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint check generate clean
+.PHONY: help setup demo test test-slow test-all bench lint check generate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test-slow: $(VENV)/.dev ## Run the tests that take longer
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
+
+bench: $(VENV)/.dev ## Measure calls, times, memory and a mass rotation; ten minutes
+	@$(BIN)/python -m tests.bench $(GROUPS)
 
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .

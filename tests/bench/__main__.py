@@ -77,8 +77,9 @@ def _measured(groups: list[str], journal: TextIO, *, quick: bool) -> Iterator[Fi
 
 def _setting() -> str:
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    load = os.getloadavg()[0]
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%MZ}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f},"
+        f"{datetime.now(UTC):%Y-%m-%d %H:%MZ}, {os.cpu_count()} cores, load {load:.1f},"
         f" Python {platform.python_version()}, PostgreSQL {choose(None, tls=False).version},"
         f" {libraries}"
     )

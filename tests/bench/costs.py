@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from rotation.engine.crashpoints import CrashPoint
 from tests.bench.figures import Figure, Goal
 from tests.bench.instance import Instance, depth, instance
 from tests.bench.lab import LOGGED, Lab, full_name
+from tests.bench.server import Call
 from tests.integration.postgresql.wire import Wire
 
 WRITES = ("UpdateSecret", "AddSecretVersion")
 _METHODS = ("GetSecret", "UpdateSecret", "AccessSecretVersion", "AddSecretVersion")
-_STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*?)(?=^\d{4}-|\Z)", re.S | re.M)
+_STATEMENT = re.compile(
+    r"LOG:  (?:statement|execute [^:]*): (.*?)(?=^\d{4}-|\Z)", re.DOTALL | re.MULTILINE
+)
 _LATENCY = 0.02
 _PEER_CALLS = "14"
 
@@ -33,14 +35,14 @@ class KilledError(BaseException):
 class Cost:
     """What one delivery cost."""
 
-    calls: list[Any]
+    calls: list[Call]
     logins: int
     statements: int
     round_trips: int
 
     @property
     def by_method(self) -> Counter[str]:
-        return Counter(name for name, _, _ in self.calls)
+        return Counter(name for name, *_ in self.calls)
 
     @property
     def writes(self) -> int:
@@ -57,12 +59,12 @@ class Counting:
     def cost(self, work: Callable[[], object]) -> Cost:
         log = self._lab.postgres.log_path
         before = len(log.read_bytes())
-        self._lab.services.ask("calls")
+        self._lab.calls()
         self._wire.reset()
         work()
         said = log.read_bytes()[before:].decode(errors="replace")
         return Cost(
-            calls=self._lab.services.ask("calls"),
+            calls=self._lab.calls(),
             logins=said.count("connection authorized:"),
             statements=sum(_count(text) for text in _STATEMENT.findall(said)),
             round_trips=self._wire.round_trips,
@@ -71,7 +73,7 @@ class Counting:
 
 def _count(text: str) -> int:
     """One message may carry several statements, one to a line."""
-    return len(re.findall(r";\s*$", text.rstrip().rstrip(";"), re.M)) + 1
+    return len(re.findall(r";\s*$", text.rstrip().rstrip(";"), re.MULTILINE)) + 1
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:

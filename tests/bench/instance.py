@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from rotation import app
 from rotation.engine.gather import Threads
@@ -23,6 +22,7 @@ from rotation.google.journal import CloudJournal
 from rotation.google.publisher import PubSubPublisher
 from rotation.google.secret_manager import SecretManager
 from tests.bench.lab import Lab, full_name
+from tests.bench.server import Call
 
 _MESSAGES = itertools.count(1)
 
@@ -120,10 +120,10 @@ def instance(lab: Lab, **environment: str) -> Iterator[Instance]:
         running.close()
 
 
-def depth(calls: Sequence[Any]) -> int:
+def depth(calls: Sequence[Call]) -> int:
     """Return how many calls came one after the other: the longest chain without an overlap."""
     longest: list[tuple[float, int]] = []
-    for _, arrived, answered in sorted(calls, key=lambda call: call[2]):
+    for _, arrived, answered, _ in sorted(calls, key=lambda call: call.answered):
         before = max((length for end, length in longest if end <= arrived), default=0)
         longest.append((answered, before + 1))
     return max((length for _, length in longest), default=0)

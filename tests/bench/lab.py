@@ -22,7 +22,7 @@ from rotation.local.clock import MovableClock
 from rotation.local.postgres.rotatable import create_rotatable_database, slot_statements
 from rotation.local.postgres.server import PostgresServer
 from rotation.local.secretmanager.controls import Controls
-from tests.bench.server import OPTIONS
+from tests.bench.server import OPTIONS, Call
 
 DATABASE, OWNER, ROTATOR = "bench", "bench_owner", "bench_rotator"
 ADMIN = f"projects/{OPTIONS.project}/secrets/bench-admin"
@@ -102,22 +102,41 @@ class Lab:
             "ROTATION_CHECK_SECONDS": "0",
         }
 
-    def secrets(self, count: int, *, port: int = 0) -> list[str]:
+    def calls(self) -> list[Call]:
+        """Return the calls of Secret Manager since the last look."""
+        return [Call(*each) for each in self.services.ask("calls")]
+
+    def secrets(self, count: int, *, port: int = 0, in_force: str = "") -> list[str]:
         """Make secrets that were never rotated, with their slots; return their ids.
 
         Args:
             count: How many.
             port: Of a relay in front of the database; 0: the database's own.
+            in_force: Password of the first slot in a first version; empty: there is no version.
         """
         ids = [f"s{number}" for number, _ in zip(self._numbers, range(count), strict=False)]
         self._create_slots(ids)
         policies = {each: self.policy(each, port) for each in ids}
-        made = [
+        made: list[dict[str, Any]] = [
             {"secret_id": each, "annotations": {"rotation.policy": json.dumps(policy)}}
             for each, policy in policies.items()
         ]
+        if in_force:
+            for secret in made:
+                secret["payload"] = self.payload(secret["secret_id"], in_force)
         self.services.ask("create", made=made)
         return ids
+
+    def payload(self, secret_id: str, password: str) -> dict[str, Any]:
+        """Return what consumers of the first slot read."""
+        return {
+            "engine": "postgres",
+            "host": self.postgres.host,
+            "port": self.postgres.port,
+            "dbname": DATABASE,
+            "username": f"{secret_id}_a",
+            "password": password,
+        }
 
     def policy(self, secret_id: str, port: int = 0) -> Mapping[str, Any]:
         return {

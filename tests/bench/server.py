@@ -1,6 +1,7 @@
-"""The embedded Secret Manager and Pub/Sub in a process of their own: ``python -m tests.bench.server``.
+"""The embedded Secret Manager and Pub/Sub in a process of their own.
 
-It serves, and answers one JSON line for each JSON line it reads; it ends with its input.
+``python -m tests.bench.server FOLDER`` serves, and answers one JSON line for each JSON line it
+reads; it ends with its input.
 
 1. It is a process of its own so that the client's CPU is the client's, and the other way round.
 2. Every call of Secret Manager is recorded with the times it arrived and was answered.
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.cloud.secretmanager_v1 import types as secrets_types
 from google.pubsub_v1 import types as pubsub_types
@@ -29,7 +30,17 @@ from rotation.local.stack.services import Services, services
 
 Command = dict[str, Any]
 
-CALLS: list[tuple[str, float, float]] = []
+
+class Call(NamedTuple):
+    """One call as it arrived."""
+
+    name: str
+    arrived: float
+    answered: float
+    refused: bool
+
+
+CALLS: list[Call] = []
 #: As on Google Cloud: the acknowledgement deadline of 600 seconds, the slow start of one delivery.
 OPTIONS = StackOptions(
     ack_deadline=timedelta(seconds=600),
@@ -46,11 +57,13 @@ class RecordingDispatcher(Dispatcher):
     """Keeps when each call arrived and when it was answered."""
 
     async def call(self, rpc: Rpc, request: Message) -> Message:
-        arrived = time.monotonic()
+        arrived, refused = time.monotonic(), True
         try:
-            return await super().call(rpc, request)
+            answer = await super().call(rpc, request)
+            refused = False
         finally:
-            CALLS.append((rpc.name, arrived, time.monotonic()))
+            CALLS.append(Call(rpc.name, arrived, time.monotonic(), refused))
+        return answer
 
 
 class Server:
@@ -76,7 +89,7 @@ class Server:
     def calls(self) -> Any:
         """Return the calls since the last look."""
 
-        def take(_: Services) -> list[Any]:
+        def take(_: Services) -> list[Call]:
             taken, CALLS[:] = list(CALLS), []
             return taken
 
