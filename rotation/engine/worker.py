@@ -6,7 +6,7 @@ Rules of this module:
   3. A sweep wakes no more than can be served before the next one: a backlog would only grow.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotation.engine import codec
 from rotation.engine.run import PAUSE, TRIES, SupersededError
@@ -65,6 +65,7 @@ class Worker:
 
     def sweep(self) -> None:
         """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""
+        now = self._parts.tools.clock.now()
         owed: list[sweep.Woken] = []
         seen = blocked = 0
         for secret in self._parts.tools.store.list():
@@ -72,10 +73,10 @@ class Worker:
                 continue
             seen += 1
             blocked += self._report_blocked(secret)
-            reason = self._reason(secret)
+            reason = self._reason(secret, now)
             if reason is not None:
                 owed.append((secret.name, reason))
-        woken = sweep.chosen(owed, self._most, self._parts.tools.clock.now(), self._every)
+        woken = sweep.chosen(owed, self._most, now, self._every)
         for start in range(0, len(woken), BATCH):
             batch = woken[start : start + BATCH]
             self._parts.publisher.publish([encode_wake_up(*each) for each in batch])
@@ -98,8 +99,7 @@ class Worker:
         self._parts.journal.note("WARNING", f"blocked: {why}", secret=str(secret.name))
         return True
 
-    def _reason(self, secret: Secret) -> str | None:
-        now = self._parts.tools.clock.now()
+    def _reason(self, secret: Secret, now: datetime) -> str | None:
         try:
             state = codec.decode(secret)
         except StateError:

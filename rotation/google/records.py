@@ -3,11 +3,12 @@
 1. Works on the underlying protobuf messages: wrapping ten thousand of them in the client's own
    classes is most of the cost of a list.
 2. A field that an older client library does not know reads as absent.
-3. Times are aware, in UTC.
+3. Times are aware, in UTC, to the microsecond.
+4. A sweep translates ten thousand secrets: maps and times are read in the cheapest way there is.
 """
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from google.cloud.secretmanager_v1 import types
@@ -31,11 +32,11 @@ def secret_of(message: Any) -> Secret:  # noqa: ANN401 - generated messages have
     return Secret(
         name=SecretName.parse(message.name),
         etag=message.etag,
-        create_time=message.create_time.ToDatetime(UTC),
-        labels=dict(message.labels),
-        annotations=dict(message.annotations),
-        aliases=dict(message.version_aliases),
-        topics=tuple(topic.name for topic in message.topics),
+        create_time=_time_of(message.create_time),
+        labels=_dict_of(message.labels),
+        annotations=_dict_of(message.annotations),
+        aliases=_dict_of(message.version_aliases),
+        topics=tuple([topic.name for topic in message.topics]),
         schedule=_schedule_of(message),
         version_destroy_ttl=ttl.ToTimedelta() if ttl is not None else None,
         managed_rotation=_is_managed(message),
@@ -72,9 +73,19 @@ def _schedule_of(message: Any) -> Schedule | None:  # noqa: ANN401
     rotation = message.rotation
     period = rotation.rotation_period if rotation.HasField("rotation_period") else None
     return Schedule(
-        next_time=rotation.next_rotation_time.ToDatetime(UTC),
+        next_time=_time_of(rotation.next_rotation_time),
         period=period.ToTimedelta() if period is not None else None,
     )
+
+
+def _time_of(stamp: Any) -> datetime:  # noqa: ANN401
+    whole = datetime.fromtimestamp(stamp.seconds, UTC)
+    nanoseconds = stamp.nanos
+    return whole.replace(microsecond=nanoseconds // 1000) if nanoseconds else whole
+
+
+def _dict_of(map_field: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {key: map_field[key] for key in map_field}
 
 
 def _is_managed(message: Any) -> bool:  # noqa: ANN401
