@@ -61,7 +61,8 @@ def read_record(
     if not isinstance(value, dict):
         return _mistyped("an object", value, path, faults)
     before = len(faults)
-    hints = _hints(kind)
+    record: type = kind
+    hints = _hints(record)
     known = [field for field in fields(kind) if field.init]  # type: ignore[arg-type]
     note_unknown_keys(value, [field.name for field in known], path, faults)
     read = {}
@@ -121,7 +122,7 @@ def join(path: str, key: str) -> str:
 
 
 @cache
-def _hints(kind: Any) -> Mapping[str, Any]:  # noqa: ANN401
+def _hints(kind: type) -> Mapping[str, Any]:
     """Return the types of a record's fields; they are looked up by name, which takes long."""
     return get_type_hints(kind, include_extras=True)
 

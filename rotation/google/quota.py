@@ -9,7 +9,7 @@ Rules of this module:
   2. Over quota means not done: the call is made again.  First after a second, since the shortest
      quota is counted by the second and for one secret; or after what the service asks for.
   3. A call refused twice has met the quota of the minute: others are calling, too.  The pace of
-     the whole process halves, and grows back within a minute.
+     the whole process halves, and grows back within half a minute.
   4. A quota of a minute frees itself within a minute.  A call that is still refused after
      `PATIENCE` is given up.
 
@@ -31,15 +31,17 @@ from rotation.google.patience import Patience
 from rotation.google.refusals import code_of
 
 #: How much of the quota one process uses in the long run.
-SHARE: Final = 0.95
+SHARE: Final = 0.97
 #: Seconds after which a call that is refused all the time is given up.
 PATIENCE: Final = 90.0
 #: Seconds before the first repeat of a call.
 FIRST_WAIT: Final = 1.0
 _MINUTE: Final = 60.0
 _LONGEST_WAIT: Final = 4.0
+#: Seconds in which the pace grows from nothing to the full one.
+_RECOVERY: Final = 30.0
 #: The pace never falls below this part of the full one: somebody has to look.
-_LEAST: Final = 1 / 16
+_LEAST: Final = 1 / 8
 _Answer = TypeVar("_Answer")
 
 
@@ -113,7 +115,7 @@ class Quota:
             return max(wait, 0.0)
 
     def _speed_up(self, now: float) -> None:
-        grown = self._full * (now - self._paced_at) / _MINUTE
+        grown = self._full * (now - self._paced_at) / _RECOVERY
         self._pace, self._paced_at = min(self._pace + grown, self._full), now
 
     def _slow_down(self) -> None:

@@ -68,9 +68,9 @@ def time() -> Time:
 
 def test_a_burst_passes_at_once(time: Time) -> None:
     quota = time.quota()
-    for _ in range(30):
+    for _ in range(18):
         quota.spend(lambda: "", Patience(10))
-    assert not time.slept
+    assert sum(time.slept) < 0.001
 
 
 def test_one_process_alone_is_never_refused_and_uses_nearly_all_of_the_quota(time: Time) -> None:
@@ -134,17 +134,17 @@ def test_another_error_is_the_callers(time: Time) -> None:
     assert not time.slept
 
 
-def test_a_refusal_slows_the_whole_process_down_and_a_minute_heals_it(time: Time) -> None:
+def test_a_refusal_slows_the_whole_process_down_and_time_heals_it(time: Time) -> None:
     quota, service = time.quota(), Service(time, 0)
     with pytest.raises(ResourceExhausted):
         quota.spend(service.call, Patience(10))
     paused = len(time.slept)
-    for _ in range(10):
+    for _ in range(30):
         quota.spend(lambda: "", Patience(10))
     slow = sum(time.slept[paused:])
     time.now += 120
     paused = len(time.slept)
-    for _ in range(40):
+    for _ in range(30):
         quota.spend(lambda: "", Patience(10))
     assert slow > 2
     assert sum(time.slept[paused:]) < 2
