@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from google.cloud.secretmanager_v1 import types
@@ -68,20 +68,22 @@ def state_of(version: types.SecretVersion) -> VersionState:
 
 
 def _schedule_of(message: Any) -> Schedule | None:  # noqa: ANN401
-    if not message.HasField("rotation") or not message.rotation.HasField("next_rotation_time"):
-        return None
     rotation = message.rotation
+    if not rotation.HasField("next_rotation_time"):
+        return None
     period = rotation.rotation_period if rotation.HasField("rotation_period") else None
     return Schedule(
         next_time=_time_of(rotation.next_rotation_time),
-        period=period.ToTimedelta() if period is not None else None,
+        period=_length_of(period) if period is not None else None,
     )
 
 
 def _time_of(stamp: Any) -> datetime:  # noqa: ANN401
-    whole = datetime.fromtimestamp(stamp.seconds, UTC)
-    nanoseconds = stamp.nanos
-    return whole.replace(microsecond=nanoseconds // 1000) if nanoseconds else whole
+    return datetime.fromtimestamp(stamp.seconds + stamp.nanos / 1e9, UTC)
+
+
+def _length_of(duration: Any) -> timedelta:  # noqa: ANN401
+    return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
 
 
 def _dict_of(map_field: Any) -> dict[str, Any]:  # noqa: ANN401
