@@ -31,11 +31,13 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             running.fire(each)
         floor = _floor(lab, running, ids[0])
         for latency in (0.0, LATENCY):
-            with lab.latency(latency):
-                for name in ("warm", "cold"):
-                    forget = running.forget if name == "cold" else None
-                    samples = _rotations(running, ids, rounds, forget)
-                    yield from _figures(name, latency, samples, floor)
+            for name in ("warm", "cold"):
+                samples = Samples()
+                for _ in range(rounds):
+                    running.settle(ids)
+                    with lab.latency(latency):
+                        _rotate(running, ids, samples, cold=name == "cold")
+                yield from _figures(name, latency, samples, floor)
         yield from _server(lab, running)
 
 
@@ -53,17 +55,11 @@ class Samples:
         self.cpu += (time.process_time() - cpu) * 1000
 
 
-def _rotations(
-    running: Instance, ids: list[str], rounds: int, forget: Callable[[], None] | None
-) -> Samples:
-    samples = Samples()
-    for _ in range(rounds):
-        running.settle(ids)
-        for each in ids:
-            if forget is not None:
-                forget()
-            samples.add(lambda each=each: running.fire(each))  # type: ignore[misc]
-    return samples
+def _rotate(running: Instance, ids: list[str], samples: Samples, *, cold: bool) -> None:
+    for each in ids:
+        if cold:
+            running.forget()
+        samples.add(lambda each=each: running.fire(each))  # type: ignore[misc]
 
 
 def _figures(
