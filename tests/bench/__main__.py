@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -41,6 +42,8 @@ _LIBRARIES: Final = (
 
 def main() -> None:
     """Measure the groups asked for and print the table."""
+    # Whatever was started is ended, also when somebody ends the bench.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _arguments()
     print(_setting(), flush=True)
     with tempfile.TemporaryFile("w") as journal:
