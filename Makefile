@@ -49,6 +49,9 @@ drill: $(VENV)/.dev ## Rotate under 32 clients, half through PgBouncer; ROTATION
 chaos: $(VENV)/.dev ## Hurt everything at once for SEEDS=20 seeds, or replay SEED=17; JSON=FILE keeps the figures
 	@$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(if $(JSON),--json $(JSON))
 
+bench: $(VENV)/.dev ## Measure calls, times, memory and a mass rotation; ten minutes
+	@$(BIN)/python -m tests.bench $(GROUPS)
+
 lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

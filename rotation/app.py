@@ -6,7 +6,9 @@ Rules of this module:
   2. What is not for us is acknowledged without a single call.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from rotation import config, registry
 from rotation.config import ConfigError, Settings
@@ -31,6 +33,9 @@ from rotation.ports.clock import Clock
 from rotation.ports.issuer import IssuerEnvironment
 from rotation.ports.journal import Journal
 from rotation.ports.secrets import SecretStore
+
+#: Writes of Secret Manager that one rotation takes to be published.
+WRITES = 3
 
 #: Body and HTTP status of an answer.
 Answer = tuple[str, int]
@@ -105,13 +110,25 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Application:
         journal=journal,
         publisher=publisher,
     )
-    worker = Worker(parts, settings.sweep_every, settings.check_every)
+    worker = Worker(
+        parts, settings.sweep_every, settings.check_every, _most_wake_ups(settings) or None
+    )
     return Application(settings, worker, clock, journal)
 
 
 def make_store(settings: Settings) -> SecretStore:
     """Return the Secret Manager the settings name."""
-    return SecretManager(settings.project, endpoint=settings.secret_manager or None)
+    return SecretManager(
+        settings.project,
+        endpoint=settings.secret_manager or None,
+        quota_per_minute=settings.quota_per_minute,
+    )
+
+
+def _most_wake_ups(settings: Settings) -> int:
+    """As many as the quota lets through until the next sweep; 0: any number."""
+    minutes = settings.sweep_every / timedelta(minutes=1)
+    return math.ceil(settings.quota_per_minute * minutes / WRITES)
 
 
 def make_clock(settings: Settings) -> Clock:

@@ -5,6 +5,7 @@ Rules of this module:
   2. A faulty variable is named, with what it should be, when the process starts.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Settings:
     budget: timedelta = timedelta(seconds=480)
     sweep_every: timedelta = timedelta(seconds=300)
     check_every: timedelta = timedelta(days=1)
+    #: Reads, and as many writes, that Secret Manager allows the project in a minute; 0: any number.
+    quota_per_minute: float = 600
     #: File with the offset of a clock that tests move; None: the system's clock.
     clock_file: Path | None = None
     #: ``POINT:kill`` or ``POINT:stop``, for tests of recovery; empty: never.
@@ -90,10 +93,23 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),
         check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
+        quota_per_minute=read("ROTATION_QUOTA_PER_MINUTE", _count, _default_quota(env)),
         clock_file=read("ROTATION_CLOCK_FILE", Path, None),
         crash_at=env.get("ROTATION_CRASH_AT", ""),
         crash_marker=read("ROTATION_CRASH_MARKER", Path, base.crash_marker),
     )
+
+
+def _default_quota(env: Mapping[str, str]) -> float:
+    """An embedded Secret Manager has no quotas unless they are switched on."""
+    return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings.quota_per_minute
+
+
+def _count(text: str) -> float:
+    count = float(text)
+    if not 0 <= count < math.inf:
+        raise ValueError(text)
+    return count
 
 
 def _seconds(text: str) -> timedelta:
@@ -114,7 +130,8 @@ class _Reader:
         try:
             return parse(text)
         except (ValueError, OverflowError):
+            unit = " of seconds" if name.endswith("_SECONDS") else ""
             raise ConfigError(
-                f"environment variable {name} is not a number of seconds",
+                f"environment variable {name} is not a number{unit}",
                 remedy=f"set it to a number, or unset it for {default}",
             ) from None

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 #: The project of a name that carries its own.
+#: Seconds a person waits for a quota to free itself.
+_QUOTA_PATIENCE = 10.0
 _NO_PROJECT: Final = "-"
 
 
@@ -75,7 +77,9 @@ class Context:
 
         settings = self.settings
         store = SecretManager(
-            settings.project or _NO_PROJECT, endpoint=settings.secret_manager or None
+            settings.project or _NO_PROJECT,
+            endpoint=settings.secret_manager or None,
+            quota_patience=_QUOTA_PATIENCE,
         )
         self._closing.callback(store.close)
         return store

@@ -14,6 +14,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -60,7 +61,8 @@ def read_record(
     if not isinstance(value, dict):
         return _mistyped("an object", value, path, faults)
     before = len(faults)
-    hints = get_type_hints(kind, include_extras=True)
+    record: type = kind
+    hints = _hints(record)
     known = [field for field in fields(kind) if field.init]  # type: ignore[arg-type]
     note_unknown_keys(value, [field.name for field in known], path, faults)
     read = {}
@@ -117,6 +119,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def join(path: str, key: str) -> str:
     """Extend a path by a key."""
     return f"{path}.{key}" if path else key
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Return the types of a record's fields; they are looked up by name, which takes long."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _shown(key: str) -> str:

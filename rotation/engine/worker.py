@@ -3,10 +3,10 @@
 Rules of this module:
   1. First attempt, retry and recovery are one path; the message says only which secret.
   2. A lost race is read again and decided again, a bounded number of times.
+  3. A sweep wakes no more than can be served before the next one: a backlog would only grow.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotation.engine import codec
 from rotation.engine.run import PAUSE, TRIES, SupersededError
@@ -24,11 +24,21 @@ BATCH = 500
 class Worker:
     """Moves rotations forward."""
 
-    def __init__(self, parts: Parts, every: timedelta, check_every: timedelta) -> None:
-        """Take the parts, the time between sweeps, and between checks of one secret for drift."""
+    def __init__(
+        self, parts: Parts, every: timedelta, check_every: timedelta, most: int | None = None
+    ) -> None:
+        """Set up.
+
+        Args:
+            parts: What it works with.
+            every: Time between two sweeps.
+            check_every: Time between two checks of one secret for drift.
+            most: How many secrets one sweep wakes; None: all that are owed it.
+        """
         self._parts = parts
         self._every = every
         self._check_every = check_every
+        self._most = most
 
     def tick(self, wake_up: WakeUp) -> None:
         """Do what the secret owes now; returns when nothing is, or a later wake-up will.
@@ -55,27 +65,29 @@ class Worker:
 
     def sweep(self) -> None:
         """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""
-        messages: list[Mapping[str, str]] = []
-        seen = blocked = woken = 0
+        now = self._parts.tools.clock.now()
+        owed: list[sweep.Woken] = []
+        seen = blocked = 0
         for secret in self._parts.tools.store.list():
             if not codec.is_managed(secret):
                 continue
             seen += 1
             blocked += self._report_blocked(secret)
-            reason = self._reason(secret)
+            reason = self._reason(secret, now)
             if reason is not None:
-                woken += 1
-                messages.append(encode_wake_up(secret.name, reason))
-            if len(messages) == BATCH:
-                self._parts.publisher.publish(messages)
-                messages = []
-        if messages:
-            self._parts.publisher.publish(messages)
+                owed.append((secret.name, reason))
+        woken = sweep.chosen(owed, self._most, now, self._every)
+        for start in range(0, len(woken), BATCH):
+            batch = woken[start : start + BATCH]
+            self._parts.publisher.publish([encode_wake_up(*each) for each in batch])
+        left = len(owed) - len(woken)
+        later = f", {left} left to the next sweep: the quota" if left else ""
         self._parts.journal.note(
             "WARNING" if blocked else "INFO",
-            f"sweep: {seen} secrets with a policy, {woken} woken, {blocked} blocked",
+            f"sweep: {seen} secrets with a policy, {len(woken)} woken{later}, {blocked} blocked",
             secrets=seen,
-            woken=woken,
+            woken=len(woken),
+            left=left,
             blocked=blocked,
         )
 
@@ -87,8 +99,7 @@ class Worker:
         self._parts.journal.note("WARNING", f"blocked: {why}", secret=str(secret.name))
         return True
 
-    def _reason(self, secret: Secret) -> str | None:
-        now = self._parts.tools.clock.now()
+    def _reason(self, secret: Secret, now: datetime) -> str | None:
         try:
             state = codec.decode(secret)
         except StateError:

@@ -32,6 +32,10 @@ class Patience:
         left = self._ends - time.monotonic()
         return max(min(left, self._seconds * _ATTEMPT_SHARE), 0.001)
 
+    def extend(self, seconds: float) -> None:
+        """Leave out time that was not spent on this call: it waited for its turn."""
+        self._ends += seconds
+
     def wait(self) -> bool:
         """Wait before the next attempt; False, at once, when no time is left for one."""
         # Spreading load needs no unpredictable numbers.

@@ -3,11 +3,12 @@
 1. Works on the underlying protobuf messages: wrapping ten thousand of them in the client's own
    classes is most of the cost of a list.
 2. A field that an older client library does not know reads as absent.
-3. Times are aware, in UTC.
+3. Times are aware, in UTC, to the microsecond.
+4. A sweep translates ten thousand secrets: maps and times are read in the cheapest way there is.
 """
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from google.cloud.secretmanager_v1 import types
@@ -31,11 +32,11 @@ def secret_of(message: Any) -> Secret:  # noqa: ANN401 - generated messages have
     return Secret(
         name=SecretName.parse(message.name),
         etag=message.etag,
-        create_time=message.create_time.ToDatetime(UTC),
-        labels=dict(message.labels),
-        annotations=dict(message.annotations),
-        aliases=dict(message.version_aliases),
-        topics=tuple(topic.name for topic in message.topics),
+        create_time=_time_of(message.create_time),
+        labels=_dict_of(message.labels),
+        annotations=_dict_of(message.annotations),
+        aliases=_dict_of(message.version_aliases),
+        topics=tuple([topic.name for topic in message.topics]),
         schedule=_schedule_of(message),
         version_destroy_ttl=ttl.ToTimedelta() if ttl is not None else None,
         managed_rotation=_is_managed(message),
@@ -67,14 +68,26 @@ def state_of(version: types.SecretVersion) -> VersionState:
 
 
 def _schedule_of(message: Any) -> Schedule | None:  # noqa: ANN401
-    if not message.HasField("rotation") or not message.rotation.HasField("next_rotation_time"):
-        return None
     rotation = message.rotation
+    if not rotation.HasField("next_rotation_time"):
+        return None
     period = rotation.rotation_period if rotation.HasField("rotation_period") else None
     return Schedule(
-        next_time=rotation.next_rotation_time.ToDatetime(UTC),
-        period=period.ToTimedelta() if period is not None else None,
+        next_time=_time_of(rotation.next_rotation_time),
+        period=_length_of(period) if period is not None else None,
     )
+
+
+def _time_of(stamp: Any) -> datetime:  # noqa: ANN401
+    return datetime.fromtimestamp(stamp.seconds + stamp.nanos / 1e9, UTC)
+
+
+def _length_of(duration: Any) -> timedelta:  # noqa: ANN401
+    return timedelta(seconds=duration.seconds, microseconds=duration.nanos // 1000)
+
+
+def _dict_of(map_field: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {key: map_field[key] for key in map_field}
 
 
 def _is_managed(message: Any) -> bool:  # noqa: ANN401

@@ -30,7 +30,6 @@ from rotation.model.names import SecretName
 PASSING: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.DATA_LOSS,
@@ -49,6 +48,7 @@ OUTCOME_UNKNOWN: Final = frozenset(
 )
 #: Not done, and nobody's fault that repeating could not mend.
 _TEMPORARY: Final = (PASSING | OUTCOME_UNKNOWN) | {
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
     # An expired token is renewed by the next attempt.
     grpc.StatusCode.UNAUTHENTICATED,
 }

@@ -10,7 +10,8 @@ deadline and its own rule:
 3. A guarded update whose answer was lost is resolved by reading.  The stored maps are ours: done.
    The ETag is still ours: sending again is harmless, since at most one of the two can win.
 4. Adding a version is sent once.  It has no ETag and no request id, so a repeat adds another one.
-5. Over quota means not done.
+5. Over quota means not done: whatever was refused for that is sent again in its turn (`quota`).
+   Reads and writes have a quota each; access has one that no rotation reaches.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from google.cloud.secretmanager_v1 import SecretManagerServiceClient, types
 
 from rotation.google.clients import Clients
 from rotation.google.patience import Patience
+from rotation.google.quota import PATIENCE, Quota
 from rotation.google.records import number_of, secret_of, state_of
 from rotation.google.refusals import (
     OUTCOME_UNKNOWN,
@@ -60,6 +62,8 @@ class SecretManager:
         endpoint: str | None = None,
         timeout: float = 10.0,
         locations: Sequence[str] = (),
+        quota_per_minute: float = 0,
+        quota_patience: float = PATIENCE,
     ) -> None:
         """Set up; nothing is sent before the first call.
 
@@ -69,11 +73,17 @@ class SecretManager:
                 None is Google's.
             timeout: Seconds one call of this class may take, repeats included.
             locations: Regions whose secrets `list` walks as well.
+            quota_per_minute: Reads, and as many writes, the service allows the project in a
+                minute; 0 does not pace.
+            quota_patience: Seconds until a call that is refused all the time is given up.
         """
         self._parents: list[tuple[str | None, str]] = [(None, f"projects/{project}")]
         self._parents += [(place, f"projects/{project}/locations/{place}") for place in locations]
         self._timeout = timeout
         self._clients = Clients(endpoint)
+        self._reads = Quota(quota_per_minute, patience=quota_patience)
+        self._writes = Quota(quota_per_minute, patience=quota_patience)
+        self._accesses = Quota(patience=quota_patience)
 
     def get(self, name: SecretName) -> Secret:
         """Read one secret; may be stale."""
@@ -115,23 +125,27 @@ class SecretManager:
             )
             return _version_of(answer)
 
-        return self._repeat("AccessSecretVersion", name, attempt)
+        return self._repeat("AccessSecretVersion", name, attempt, self._accesses)
 
     def add_version(self, name: SecretName, payload: Payload) -> int:
-        """Add a version with its checksum, in one attempt.
+        """Add a version with its checksum; once, but for what was refused over quota.
 
         Raises:
             UnknownOutcomeError: It may have been added; look by number before adding again.
-            TemporaryError: Over quota; not added.
+            TemporaryError: Over quota all the time; not added.
         """
         if not 0 < payload.size <= _LARGEST_PAYLOAD:
             raise PermanentError(
                 f"a payload of {payload.size} bytes does not fit: 1 byte to 64 KiB"
             )
-        try:
-            added = self._client(name).add_secret_version(
+
+        def attempt() -> types.SecretVersion:
+            return self._client(name).add_secret_version(
                 request=_adding(name, payload), retry=None, timeout=self._timeout
             )
+
+        try:
+            added = self._writes.spend(attempt, Patience(self._timeout))
         except GoogleAPICallError as error:
             failure = _not_added(error, name)
         else:
@@ -170,9 +184,9 @@ class SecretManager:
             token: str | None = ""
             while token is not None:
                 page = self._page(location, parent, token)
-                for message in page.secrets:
-                    yield secret_of(message)
                 token = page.next_page_token or None
+                yield from map(secret_of, page.secrets)
+                del page  # never two of them in memory
 
     def close(self) -> None:
         """Close the connections.  May be called twice."""
@@ -186,12 +200,13 @@ class SecretManager:
         call: str,
         subject: SecretName | str,
         attempt: Callable[[float], _Answer],
+        quota: Quota,
         patience: Patience | None = None,
     ) -> _Answer:
         patience = patience or Patience(self._timeout)
         while True:
             try:
-                return attempt(patience.attempt)
+                return quota.spend(lambda: attempt(patience.attempt), patience)
             except GoogleAPICallError as error:
                 if code_of(error) in PASSING and patience.wait():
                     continue
@@ -205,7 +220,7 @@ class SecretManager:
                 request={"name": str(name)}, retry=None, timeout=seconds
             )
 
-        answer = self._repeat("GetSecret", name, attempt, patience)
+        answer = self._repeat("GetSecret", name, attempt, self._reads, patience)
         return secret_of(types.Secret.pb(answer))
 
     def _version(self, name: SecretName, number: int, patience: Patience) -> types.SecretVersion:
@@ -214,7 +229,7 @@ class SecretManager:
                 request={"name": name.version(number)}, retry=None, timeout=seconds
             )
 
-        return self._repeat("GetSecretVersion", name, attempt, patience)
+        return self._repeat("GetSecretVersion", name, attempt, self._reads, patience)
 
     def _page(self, location: str | None, parent: str, token: str) -> types.ListSecretsResponse:
         request = types.ListSecretsRequest(parent=parent, page_size=_PAGE_SIZE, page_token=token)
@@ -227,7 +242,7 @@ class SecretManager:
             return next(iter(pager.pages))
 
         page: types.ListSecretsResponse = types.ListSecretsResponse.pb(
-            self._repeat("ListSecrets", parent, attempt)
+            self._repeat("ListSecrets", parent, attempt, self._reads)
         )
         return page
 
@@ -236,19 +251,20 @@ class SecretManager:
         uncertain = False
         while True:
             try:
-                return self._send(secret.name, wanted, patience.attempt)
+                return self._writes.spend(
+                    lambda: self._send(secret.name, wanted, patience.attempt), patience
+                )
             except GoogleAPICallError as error:
                 code = code_of(error)
                 failure = translate(error, "UpdateSecret", secret.name)
             uncertain = uncertain or code in OUTCOME_UNKNOWN
-            if uncertain:
-                found = self._resolve(secret, wanted, patience)
-                if found is not None:
-                    return found
-            elif code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            if not uncertain:
                 raise failure
+            found = self._resolve(secret, wanted, patience)
+            if found is not None:
+                return found
             if not patience.wait():
-                raise _unsettled(failure, secret) if uncertain else failure
+                raise _unsettled(failure, secret)
 
     def _send(self, name: SecretName, wanted: types.Secret, seconds: float) -> Secret:
         answer = self._client(name).update_secret(
@@ -286,7 +302,7 @@ class SecretManager:
                 return error
             return None
 
-        refused = self._repeat(call, name, attempt, patience)
+        refused = self._repeat(call, name, attempt, self._writes, patience)
         if refused is None or (verb != "enable" and already_gone(refused)):
             return
         # Ours may be the change that moved the ETag: its answer was lost, and it was sent again.

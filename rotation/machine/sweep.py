@@ -3,18 +3,52 @@
 Rules of this module:
   1. Only what a list shows is looked at: the sweep makes no call for a single secret.
   2. A blocked secret is reported, never woken.
-  3. Checks for drift are spread over time by a hash of the name: nothing is stored for them.
+  3. What the quota cannot carry until the next sweep is left to it: it finds the same again.  Who
+     is left changes from sweep to sweep, so that secrets that fail do not keep others waiting.
+  4. Checks for drift are spread over time by a hash of the name: nothing is stored for them.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zlib import crc32
 
 from rotation.machine import due
 from rotation.machine.decide import CHECK
+from rotation.model.names import SecretName
 from rotation.model.phase import Phase
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
+
+OVERDUE = "overdue"
+
+#: Rotations in flight go before those that have not begun, and these before checks.
+_LATER = {OVERDUE: 1, CHECK: 2}
+
+#: A secret to wake, and why.
+Woken = tuple[SecretName, str]
+
+
+def chosen(
+    owed: Sequence[Woken], most: int | None, now: datetime, every: timedelta
+) -> Sequence[Woken]:
+    """Return which of the secrets owed a wake-up get it from this sweep.
+
+    Args:
+        owed: All that have a reason.
+        most: How many the quota can carry until the next sweep; None: any number.
+        now: Time of the sweep.
+        every: Time between two sweeps.
+    """
+    if most is None or len(owed) <= most:
+        return owed
+    turn = int(now.timestamp() // every.total_seconds())
+
+    def rank(woken: Woken) -> tuple[int, int]:
+        name, reason = woken
+        return _LATER.get(reason, 0), crc32(f"{turn} {name}".encode())
+
+    return sorted(owed, key=rank)[:most]
 
 
 def wake_reason(
@@ -35,7 +69,7 @@ def wake_reason(
         return _in_flight(state, now)
     wake_up = WakeUp(WakeUpKind.WAKE, secret.name, message_id="", at=now)
     if due.due(due.Facts(state, secret, now, wake_up)):
-        return "overdue"
+        return OVERDUE
     return CHECK if _turn_to_check(secret, now, every, check_every) else None
 
 

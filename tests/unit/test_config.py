@@ -52,3 +52,24 @@ def test_every_variable_is_in_the_readme() -> None:
     }
     assert names
     assert [name for name in names if name not in README.read_text()] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 600),
+        ({"SECRET_MANAGER_ENDPOINT": "127.0.0.1:1"}, 0),
+        ({"SECRET_MANAGER_ENDPOINT": "127.0.0.1:1", "ROTATION_QUOTA_PER_MINUTE": "600"}, 600),
+        ({"ROTATION_QUOTA_PER_MINUTE": "3000"}, 3000),
+    ],
+)
+def test_googles_quota_is_kept_where_nobody_says_otherwise(
+    environment: dict[str, str], expected: float
+) -> None:
+    assert config.from_environment(environment).quota_per_minute == expected
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "inf", "nan"])
+def test_a_faulty_quota_is_named(text: str) -> None:
+    with pytest.raises(ConfigError, match="ROTATION_QUOTA_PER_MINUTE is not a number"):
+        config.from_environment({"ROTATION_QUOTA_PER_MINUTE": text})

@@ -42,7 +42,7 @@ def create_rotatable_database(
             else "CREATE ROLE {rotator} LOGIN CREATEROLE PASSWORD {verifier}",
             "GRANT pg_read_all_stats, pg_signal_backend TO {rotator}",
             "CREATE ROLE {owner} NOLOGIN",
-            *_slot_statements(server.binaries.major),
+            *slot_statements(server.binaries.major),
             "CREATE DATABASE {database} OWNER {owner}",
         ]
         names = {
@@ -65,7 +65,8 @@ def create_rotatable_database(
     }
 
 
-def _slot_statements(major: int) -> list[str]:
+def slot_statements(major: int) -> list[str]:
+    """Return what makes one pair of slots; ``{first}`` and the like stand for the role names."""
     statements = ["CREATE ROLE {first} LOGIN", "CREATE ROLE {second} LOGIN"]
     statements += ["GRANT {owner} TO {first}, {second}"]
     statements += [f"ALTER ROLE {{{slot}}} SET role = {{owner}}" for slot in ("first", "second")]

@@ -27,7 +27,7 @@ method   path                            does
 GET      /embedded/v1/failures           list the failures that are switched on
 POST     /embedded/v1/failures           switch one on; answers its ``id``
 DELETE   /embedded/v1/failures[/ID]      switch one off, or all; held back calls are answered
-GET      /embedded/v1/quotas             show the write quotas
+GET      /embedded/v1/quotas             show the quotas
 PUT      /embedded/v1/quotas             ``{"writes_per_minute": 600,
                                          "writes_per_second_and_secret": 2}``; null: no limit
 GET      /embedded/v1/calls              calls by method since the last reset

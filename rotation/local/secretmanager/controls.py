@@ -57,7 +57,7 @@ class Controls:
         self._ask("DELETE", "failures" if failure_id is None else f"failures/{failure_id}")
 
     def set_quotas(self, limits: Limits) -> None:
-        """Refuse writes beyond the limits; ``Limits()`` switches quotas off."""
+        """Refuse calls beyond the limits; ``Limits()`` switches quotas off."""
         self._ask("PUT", "quotas", _fields(limits))
 
     def calls(self) -> dict[str, int]:

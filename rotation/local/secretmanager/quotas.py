@@ -1,8 +1,8 @@
-"""The write quotas, off unless switched on.
+"""The quotas, off unless switched on.
 
 1. A quota counts accepted attempts in a sliding window: a refused call uses none.
-2. The real service allows 600 writes a minute in a project, and 2 a second of UpdateSecret and
-   AddSecretVersion on one secret.
+2. The real service allows a project 600 writes, 600 reads and 90,000 accesses a minute, and one
+   secret 2 calls a second of UpdateSecret and AddSecretVersion.
 
 https://cloud.google.com/secret-manager/quotas
 """
@@ -18,20 +18,37 @@ import msgspec
 from rotation.local.secretmanager.rpcs import Kind, Rpc
 from rotation.local.status import StatusError
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 _PER_SECRET: Final = frozenset({"UpdateSecret", "AddSecretVersion"})
+_WORDS: Final = {Kind.WRITE: "Write", Kind.READ: "Read", Kind.ACCESS: "Access"}
 _MINUTE: Final = timedelta(minutes=1)
 _SECOND: Final = timedelta(seconds=1)
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many writes are allowed; None: any number."""
+    """How many calls are allowed; None: any number."""
 
-    writes_per_minute: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    writes_per_second_and_secret: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    writes_per_minute: _Count | None = None
+    writes_per_second_and_secret: _Count | None = None
+    reads_per_minute: _Count | None = None
+    accesses_per_minute: _Count | None = None
+
+    def per_minute(self, kind: Kind) -> int | None:
+        """Return how many calls of one kind a project may make in a minute."""
+        return {
+            Kind.WRITE: self.writes_per_minute,
+            Kind.READ: self.reads_per_minute,
+            Kind.ACCESS: self.accesses_per_minute,
+        }[kind]
 
 
 #: What the real service allows.
-REAL: Final = Limits(writes_per_minute=600, writes_per_second_and_secret=2)
+REAL: Final = Limits(
+    writes_per_minute=600,
+    writes_per_second_and_secret=2,
+    reads_per_minute=600,
+    accesses_per_minute=90_000,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class _Quota:
 
 
 class Quotas:
-    """Counts writes and refuses those beyond the limits.
+    """Counts calls and refuses those beyond the limits.
 
     Resources are named with the project's number: one name per secret.
     """
@@ -60,7 +77,7 @@ class Quotas:
         Raises:
             StatusError: RESOURCE_EXHAUSTED; the call was not counted.
         """
-        if self.limits == Limits() or rpc.kind is not Kind.WRITE:
+        if self.limits == Limits():
             return
         quotas = self._quotas(rpc, resource)
         for quota in quotas:
@@ -72,9 +89,11 @@ class Quotas:
 
     def _quotas(self, rpc: Rpc, resource: str) -> list[_Quota]:
         quotas = []
-        if self.limits.writes_per_minute is not None:
-            words = "Write requests per minute"
-            quotas.append(_Quota(_project(resource), self.limits.writes_per_minute, _MINUTE, words))
+        per_minute = self.limits.per_minute(rpc.kind)
+        if per_minute is not None:
+            words = f"{_WORDS[rpc.kind]} requests per minute"
+            subject = f"{_project(resource)} {rpc.kind.value}"
+            quotas.append(_Quota(subject, per_minute, _MINUTE, words))
         per_secret = self.limits.writes_per_second_and_secret
         if per_secret is not None and rpc.name in _PER_SECRET:
             words = "Write requests per second per secret"
@@ -89,9 +108,10 @@ class Quotas:
 
 def exhausted(limit: str, resource: str) -> StatusError:
     """Return the refusal of a call that is over quota."""
+    metric = limit.partition(" per ")[0]
     return StatusError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        f"Quota exceeded for quota metric 'Write requests' and limit '{limit}' of service "
+        f"Quota exceeded for quota metric '{metric}' and limit '{limit}' of service "
         f"'secretmanager.googleapis.com' for consumer 'project_number:{_project(resource)}'.",
     )
 

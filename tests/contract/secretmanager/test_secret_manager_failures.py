@@ -7,7 +7,7 @@ import pytest
 from google.api_core import exceptions
 from secretmanager_support import World
 
-from rotation.local.secretmanager.quotas import REAL
+from rotation.local.secretmanager.quotas import REAL, Limits
 
 PARENT = "projects/demo-project"
 NAME = "projects/123456789012/secrets/app"
@@ -213,6 +213,24 @@ def test_real_quotas_refuse_the_third_write_of_a_second(
     client.disable_secret_version(name=f"{NAME}/versions/1")
     world.advance(1)
     assert label(client, a="2").labels == {"a": "2"}
+
+
+def test_reads_and_accesses_have_quotas_of_their_own(
+    client: Any, secret: Any, world: World
+) -> None:
+    add(client)
+    world.controls.set_quotas(Limits(reads_per_minute=1, accesses_per_minute=1))
+    for _ in range(2):
+        label(client, a="1")
+    client.get_secret(name=NAME)
+    with refused_with(429):
+        client.list_secret_versions(parent=NAME)
+    client.access_secret_version(name=f"{NAME}/versions/1")
+    with refused_with(429):
+        # The library itself would send it again for a minute.
+        client.access_secret_version(name=f"{NAME}/versions/1", retry=None)
+    world.advance(60)
+    assert client.get_secret(name=NAME).labels == {"a": "1"}
 
 
 def test_calls_are_counted_by_method_and_refused_ones_too(

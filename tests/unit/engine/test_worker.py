@@ -858,6 +858,19 @@ def test_sweep_wakes_what_waits_no_longer() -> None:
     assert world.outbox.messages[0]["secretId"] == str(NAME)
 
 
+def test_sweep_leaves_to_the_next_one_what_the_quota_cannot_carry() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1, minutes=1)
+    worker = world.worker()
+    worker._most = 0
+    worker.sweep()
+    assert world.outbox.messages == []
+    assert "1 left to the next sweep" in world.journal.lines[-1][1]
+    world.worker().sweep()
+    assert len(world.outbox.messages) == 1
+
+
 def test_sweep_finds_an_expired_lease_and_a_missed_firing() -> None:
     world = World()
     with pytest.raises(Killed):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rotation.google import quota
 from rotation.google.secret_manager import SecretManager
 from tests.unit.google.scripted_service import ScriptedService
 
@@ -16,15 +17,20 @@ def service() -> Iterator[ScriptedService]:
 
 
 @pytest.fixture
-def store(service: ScriptedService) -> Iterator[SecretManager]:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "FIRST_WAIT", 0.05)
+
+
+@pytest.fixture
+def store(service: ScriptedService, short_waits: None) -> Iterator[SecretManager]:
     store = SecretManager("demo", endpoint=service.endpoint)
     yield store
     store.close()
 
 
 @pytest.fixture
-def impatient(service: ScriptedService) -> Iterator[SecretManager]:
+def impatient(service: ScriptedService, short_waits: None) -> Iterator[SecretManager]:
     """Gives up soon, for calls that shall never succeed."""
-    store = SecretManager("demo", endpoint=service.endpoint, timeout=0.8)
+    store = SecretManager("demo", endpoint=service.endpoint, timeout=0.8, quota_patience=0.8)
     yield store
     store.close()

@@ -11,6 +11,7 @@ import pytest
 from google.cloud.secretmanager_v1 import types
 from google.protobuf.message import Message
 
+from rotation.google import quota
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import (
     AccessDeniedError,
@@ -370,14 +371,33 @@ def test_adding_to_a_silent_service_is_unknown_and_never_repeated(
     assert service.calls == {"AddSecretVersion": 1}
 
 
-def test_adding_over_quota_is_temporary_and_never_repeated(
+def test_adding_over_quota_waits_and_is_sent_again(
     service: ScriptedService, store: SecretManager
 ) -> None:
+    service.script("AddSecretVersion", (CODE.RESOURCE_EXHAUSTED, "quota"), version_message(12))
+    assert store.add_version(NAME, Payload(b"x")) == 12
+    assert service.calls == {"AddSecretVersion": 2}
+
+
+def test_adding_that_stays_over_quota_is_temporary_and_known_not_done(
+    service: ScriptedService, impatient: SecretManager
+) -> None:
     service.script("AddSecretVersion", (CODE.RESOURCE_EXHAUSTED, "quota"))
-    with pytest.raises(TemporaryError) as caught:
-        store.add_version(NAME, Payload(b"x"))
+    with pytest.raises(TemporaryError, match="RESOURCE_EXHAUSTED") as caught:
+        impatient.add_version(NAME, Payload(b"x"))
     assert not isinstance(caught.value, UnknownOutcomeError)
-    assert service.calls == {"AddSecretVersion": 1}
+
+
+def test_waiting_for_a_quota_does_not_use_up_the_time_of_a_call(
+    service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "FIRST_WAIT", 0.5)
+    store = SecretManager("demo", endpoint=service.endpoint, timeout=0.4)
+    exhausted = (CODE.RESOURCE_EXHAUSTED, "quota")
+    service.script("UpdateSecret", exhausted, (CODE.UNAVAILABLE, "lost"), wanted_message())
+    service.script("GetSecret", secret_message())
+    assert update(store).etag == '"2"'
+    store.close()
 
 
 @pytest.mark.parametrize("size", [0, 64 * 1024 + 1])

@@ -1,0 +1,128 @@
+"""Cold start: from the start of the function's process to its first answer, and what is imported.
+
+Everything is measured in turn (A, B, C, A, B, C), so that what disturbs one disturbs all, and
+beside baselines of this machine: the peer's figure is from another one.
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from tests.bench.figures import Figure, Goal
+from tests.bench.instance import instance
+from tests.bench.lab import Lab, full_name
+from tests.bench.process import ROOT, first_answer
+
+RUNS = 11
+#: Median of the peer: import, client and first reply, without a web framework.
+PEER = 221
+#: What the interpreter and Google's client took on the machine of the peer's figure.
+_THEN = {"interpreter": 12, "client": 218}
+_EMPTY = """
+import functions_framework
+
+@functions_framework.http
+def empty(request):
+    return "", 204
+"""
+_IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)")
+_SHOWN = 12
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Yield the figures."""
+    runs = 2 if quick else RUNS
+    with Lab() as lab:
+        times = _in_turn(lab, runs)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    note = f"median of {runs}, in turn"
+    yield Figure("interpreter", median["interpreter"], "ms", None, "", note)
+    yield Figure("import of Google's client", median["client"], "ms", None, "", note)
+    yield Figure("empty function, to the first 2xx", median["empty"], "ms", None, "", note)
+    ready = median["ready"]
+    yield Figure("function, to the first 2xx", ready, "ms", Goal(380, "G5"), "221 (+17)", note)
+    rotated = median["rotated"]
+    yield Figure("function, to the first finished rotation", rotated, "ms", None, "221", note)
+    over = statistics.median(
+        [ours - empty for ours, empty in zip(times["ready"], times["empty"], strict=True)]
+    )
+    yield Figure("function beyond an empty one", over, "ms", Goal(210, "G5"), "", note)
+    peer = PEER / _THEN["client"]
+    ratio = statistics.median(
+        [ours / client for ours, client in zip(times["ready"], times["client"], strict=True)]
+    )
+    said = "function, to the first 2xx / import of Google's client"
+    yield Figure(said, ratio, "x", Goal(round(peer, 2)), f"{peer:.2f}", "1.0 times the peer")
+    yield from _imports()
+
+
+def _in_turn(lab: Lab, runs: int) -> Mapping[str, Sequence[float]]:
+    empty = lab.folder / "empty.py"
+    empty.write_text(_EMPTY)
+    with instance(lab) as running:
+        ids = lab.secrets(runs + 1)
+        for each in ids:
+            running.fire(each)
+        ready = running.body(eventType="ROTATION_WAKE", secretId=full_name(ids[-1]))
+        firings = iter(
+            [running.body(eventType="SECRET_ROTATE", secretId=full_name(each)) for each in ids]
+        )
+
+    def ours(body: bytes) -> float:
+        log = lab.folder / "cold.log"
+        return first_answer(ROOT / "main.py", "rotate", body, lab.environment(), log)
+
+    variants: dict[str, Callable[[], float]] = {
+        "interpreter": lambda: _python("pass"),
+        "client": lambda: _python("import google.cloud.secretmanager"),
+        "empty": lambda: first_answer(empty, "empty", b"{}", {}, lab.folder / "empty.log"),
+        "ready": lambda: ours(ready),
+        "rotated": lambda: ours(next(firings)),
+    }
+    _python("import main")  # bytecode is there, as in an image
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(runs):
+        for name, variant in variants.items():
+            times[name].append(variant())
+    return times
+
+
+def _python(code: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    return (time.perf_counter() - began) * 1000
+
+
+def _imports() -> Iterator[Figure]:
+    """Yield the milliseconds each library's own modules take, and what should not be there."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import main, sys; print(*sys.modules)"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    own: Counter[str] = Counter()
+    for microseconds, _, _, module in _IMPORT.findall(done.stderr):
+        own[_library(module)] += int(microseconds)
+    total = sum(own.values()) / 1000
+    modules = done.stdout.split()
+    pubsub = sum("pubsub" in each for each in modules)
+    yield Figure("modules of Pub/Sub's client in the function", pubsub, "", Goal(0, "G5"))
+    yield Figure("modules imported", len(modules))
+    yield Figure("imports of main.py, measured one by one", total, "ms")
+    for library, microseconds in own.most_common(_SHOWN):
+        yield Figure(f"  of it {library}", microseconds / 1000, "ms")
+
+
+def _library(module: str) -> str:
+    parts = module.split(".")
+    if parts[0] == "google" and len(parts) > 1:
+        return ".".join(parts[: 3 if parts[1] == "cloud" else 2])
+    if parts[0] in sys.stdlib_module_names:
+        return "standard library"
+    return parts[0]
