@@ -4,7 +4,8 @@ Rules of this module:
   1. A version is added only after a login with it has worked: ``latest`` moves the moment it
      exists.
   2. On re-entry the versions beyond the base are looked at first, by number: one of ours whose
-     login works is adopted; the others of ours are disabled, and ``latest`` is kept readable.
+     login works, behind the fence, is adopted; the others of ours are disabled, and ``latest`` is
+     kept readable.
   3. Only the idle slot is ever written.
   4. Rejected: propose another candidate.  Unknown: look first, with a login.
 """
@@ -142,7 +143,13 @@ def _adopted(
 
 
 def _works(run: Run, payload: Payload) -> bool:
+    """Whether its login works, and will: a change of the slot may still be under way.
+
+    The fence waits for such a change and refuses later ones, so the login is tried again behind it.
+    """
     try:
+        run.issuer.verify(payload)
+        run.issuer.restore(run.issuer.slot_of(payload), run.token)
         run.issuer.verify(payload)
     except CredentialRefusedError:
         return False

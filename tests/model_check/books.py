@@ -51,7 +51,7 @@ def land(state: State, index: int) -> tuple[State, Any, Broken]:
 
 
 def _followed(
-    state: State, serial: int, effect: Effect, world: World, answer: Any
+    state: State, serial: str, effect: Effect, world: World, answer: Any
 ) -> tuple[State, Broken]:
     """Keep the books of an effect that was carried out."""
     if isinstance(answer, Failed):

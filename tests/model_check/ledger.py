@@ -37,6 +37,7 @@ class Asked(NamedTuple):
 class Ledger(NamedTuple):
     """What was seen so far on one path."""
 
+    #: Payloads a login has proved, and that are no version yet.
     verified: frozenset[bytes] = frozenset()
     asked: tuple[Asked, ...] = ()
     #: Who asked for a rotation that no rotation has been in flight for since.
@@ -48,7 +49,7 @@ class Ledger(NamedTuple):
     #: Versions that a person added; what becomes of them is theirs to look after.
     theirs: frozenset[int] = frozenset()
     #: Delivery whose worker raised the token last.
-    holder: int = 0
+    holder: str = ""
     touched: bool = False
     #: A rotation was in flight at the start; nobody was seen to ask for it.
     inherited: bool = False
@@ -61,13 +62,15 @@ class Ledger(NamedTuple):
     crash: str = ""
 
 
-def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: int) -> Ledger:
+def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: str) -> Ledger:
     """Return the ledger after a worker's effect succeeded."""
     match effect.name:
-        case "verify":
+        case "verify" if all(effect.args[0] != each.payload for each in after.versions):
             return ledger._replace(verified=ledger.verified | {effect.args[0]})
-        case "add" if serial != ledger.holder or not _is_wanted(before, effect.args[0]):
-            return ledger._replace(strays=ledger.strays | {len(after.versions)})
+        case "add":
+            ledger = ledger._replace(verified=ledger.verified - {effect.args[0]})
+            if serial != ledger.holder or not _is_wanted(before, effect.args[0]):
+                return ledger._replace(strays=ledger.strays | {len(after.versions)})
         case "observe":
             return ledger._replace(seen_busy=after.role(effect.args[0]).session > 0)
         case "update":

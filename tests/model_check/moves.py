@@ -67,6 +67,9 @@ from .world import (
     secret_of,
 )
 
+#: Deliveries of a message that are counted apart from those of its copies.
+COPY = 100
+
 
 class Model:
     """The moves of one scenario."""
@@ -95,7 +98,7 @@ class Model:
             left=tuple(sorted(self.scenario.happenings)),
         )
         for what in self.scenario.opening:
-            state = self._ask(state, what)
+            state = self._happen(state, what) or state
         return state
 
     def moves(self, state: State) -> Iterator[Move]:
@@ -199,7 +202,7 @@ class Model:
             return self._acknowledged(left, actor)
         told = (_who(actor), "ends with", type(error).__name__, error)
         if isinstance(error, TemporaryError):
-            return Move(told, queue(left, actor.wake_up, BACKOFF))
+            return Move(told, queue(left, actor.wake_up, BACKOFF, actor.tries))
         crash = f"{type(error).__name__}: {error}"
         ledger = left.ledger._replace(crash=crash)
         return Move(told, left._replace(ledger=ledger), rules.broken_now(ledger, left.world))
@@ -215,7 +218,7 @@ class Model:
         return Move(told, state._replace(ledger=ledger), broken)
 
     def _crash(self, state: State, actor: Actor, effect: Effect | None) -> Move:
-        again = queue(unseat(state, actor), actor.wake_up, BACKOFF)
+        again = queue(unseat(state, actor), actor.wake_up, BACKOFF, actor.tries)
         where = effect or "it acknowledges"
         return Move((_who(actor), "CRASHES before:", where), again, (), True)
 
@@ -231,12 +234,14 @@ class Model:
     def _deliver(self, state: State, queued: Queued) -> Move:
         rest = list(state.queue)
         rest.remove(queued)
-        serial = state.delivered + 1
-        stands = self.replays.begin(queued.wake_up, serial, state.world.clock)
-        after = seat(state, Actor(serial, queued.wake_up, stands))
-        after = after._replace(queue=tuple(rest), delivered=serial)
-        broken = rules.endless(state.world) if serial > rules.ENDLESS else ()
-        return Move((queued.wake_up.message_id, f"is delivered to w{serial}"), after, broken)
+        wake_up, tries = queued.wake_up, queued.tries + 1
+        serial = f"{wake_up.message_id.partition('-')[0][1:]}.{tries}"
+        stands = self.replays.begin(wake_up, serial, state.world.clock)
+        after = seat(state, Actor(serial, wake_up, stands, tries=tries))
+        is_endless = max(tries % COPY, state.published) > rules.ENDLESS
+        broken = rules.endless(state.world) if is_endless else ()
+        told = (wake_up.message_id, f"is delivered to w{serial}")
+        return Move(told, after._replace(queue=tuple(rest)), broken)
 
     def _landing(self, state: State, index: int) -> Move:
         moved, answer, broken = land(state, index)
@@ -275,7 +280,7 @@ class Model:
             came = world.with_role(slot, world.role(slot)._replace(session=PATIENCE))
             return state._replace(world=came)
         if what == AGAIN:
-            return queue(state, state.ledger.asked[0].wake_up, 0) if state.ledger.asked else None
+            return _published_again(state)
         return self._ask(state, what)
 
     def _ask(self, state: State, what: str) -> State:
@@ -296,7 +301,7 @@ class Model:
         if asked.wants_a_rotation:
             ledger = ledger._replace(unserved=ledger.unserved | {name})
         state = state._replace(world=world, ledger=ledger, published=number)
-        return queue(state, wake_up, 0)
+        return queue(state, wake_up)
 
     # -- time
 
@@ -329,7 +334,7 @@ class Model:
         wake_up = WakeUp(
             WakeUpKind.WAKE, NAME, f"m{number}-{reason}", state.world.now, None, reason
         )
-        return queue(state._replace(published=number), wake_up, 0)
+        return queue(state._replace(published=number), wake_up)
 
     def _woken(self, state: State, messages: tuple[Any, ...]) -> State:
         for message in messages:
@@ -355,6 +360,15 @@ def _sweep_reason(world: World) -> str | None:
     return sweep.wake_reason(
         secret_of(world.secret), world.standing, world.now, timedelta(minutes=5), timedelta()
     )
+
+
+def _published_again(state: State) -> State | None:
+    """Return the state after Pub/Sub has made another copy of the first message."""
+    if not state.ledger.asked:
+        return None
+    number = state.published + 1
+    copied = queue(state, state.ledger.asked[0].wake_up, tries=COPY * number)
+    return copied._replace(published=number)
 
 
 def _with_version_of_a_person(state: State) -> State | None:

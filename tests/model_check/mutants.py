@@ -22,6 +22,8 @@ from rotation.engine.versions import Found, Kind
 from rotation.machine import decide, due, transitions
 from rotation.machine.decide import Act
 from rotation.machine.due import Due
+from rotation.model.errors import CredentialRefusedError
+from rotation.model.payload import Payload
 from rotation.model.phase import Event, Phase
 from rotation.model.wakeup import WakeUpKind
 
@@ -96,6 +98,17 @@ def a_version_of_somebody_else_is_adopted(patch: pytest.MonkeyPatch) -> None:
 
 def a_version_is_adopted_without_a_login(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(preparing, "_works", lambda *_: True)
+
+
+def a_version_is_adopted_before_the_fence(patch: pytest.MonkeyPatch) -> None:
+    def works(run: Run, payload: Payload) -> bool:
+        try:
+            run.issuer.verify(payload)
+        except CredentialRefusedError:
+            return False
+        return True
+
+    patch.setattr(preparing, "_works", works)
 
 
 def the_oldest_version_is_adopted(patch: pytest.MonkeyPatch) -> None:
@@ -205,6 +218,7 @@ MUTANTS = (
     Mutant(a_takeover_keeps_the_token, "a firing", STALL, ""),
     Mutant(a_version_of_somebody_else_is_adopted, "a firing", BOTH, "a rotation changes"),
     Mutant(a_version_is_adopted_without_a_login, "a dead version was added", CALM, ""),
+    Mutant(a_version_is_adopted_before_the_fence, "a firing and an emergency at once", FAULTS, ""),
     Mutant(the_oldest_version_is_adopted, "a firing", FAULTS, "consumers of current"),
     Mutant(what_an_interrupted_worker_added_is_ignored, "a firing", FAULT, ""),
     Mutant(an_unknown_add_is_repeated_blindly, "a firing", FAULT, "no orphan"),

@@ -54,7 +54,7 @@ class Standstill:
     """A worker between two effects."""
 
     wake_up: WakeUp
-    serial: int
+    serial: str
     answers: tuple[Answer, ...]
     #: What it asks for next; None: its tick is over.
     asks: Effect | None
@@ -69,7 +69,7 @@ class Replays:
 
     def __init__(self) -> None:
         self._met: list[Standstill] = []
-        self._begun: dict[tuple[WakeUp, int, int], int] = {}
+        self._begun: dict[tuple[WakeUp, str, int], int] = {}
         self._after: dict[tuple[int, Answer], int] = {}
         #: Workers that still stand where a standstill was met.
         self._alive: OrderedDict[int, _Tape] = OrderedDict()
@@ -80,7 +80,7 @@ class Replays:
     def __len__(self) -> int:
         return len(self._met)
 
-    def begin(self, wake_up: WakeUp, serial: int, clock: int) -> int:
+    def begin(self, wake_up: WakeUp, serial: str, clock: int) -> int:
         """Deliver a wake-up; return where the worker stands."""
         key = (wake_up, serial, clock)
         if key not in self._begun:
@@ -104,7 +104,7 @@ class Replays:
             tape.hear(answer)
         return tape
 
-    def _note(self, tape: _Tape, wake_up: WakeUp, serial: int, answers: tuple[Answer, ...]) -> int:
+    def _note(self, tape: _Tape, wake_up: WakeUp, serial: str, answers: tuple[Answer, ...]) -> int:
         tape.hear(answers[-1])
         said = tuple(tape.said)
         self._met.append(Standstill(wake_up, serial, answers, tape.asks, tape.error, said))
@@ -119,7 +119,7 @@ class Replays:
 class _Tape:
     """One worker under way, and all it can see: answers, clock, journal and publisher."""
 
-    def __init__(self, wake_up: WakeUp, serial: int) -> None:
+    def __init__(self, wake_up: WakeUp, serial: str) -> None:
         self.asks: Effect | None = None
         self.error: Exception | None = None
         self.said: list[tuple[str, str]] = []

@@ -34,7 +34,8 @@ FIRING, BY_HAND, AGAIN = "firing", "rotate", "again"
 class Actor(NamedTuple):
     """A worker in the middle of its tick."""
 
-    serial: int
+    #: Message and delivery; no count of the whole run, so that paths meet.
+    serial: str
     wake_up: WakeUp
     #: Number of its standstill.
     stands: int
@@ -42,6 +43,7 @@ class Actor(NamedTuple):
     frozen_at: int | None = None
     #: The answer it will hear when it thaws.
     unheard: tuple[Any, ...] = ()
+    tries: int = 0
 
 
 class Queued(NamedTuple):
@@ -49,6 +51,8 @@ class Queued(NamedTuple):
 
     wake_up: WakeUp
     after: int = 0
+    #: How often it was delivered before.
+    tries: int = 0
 
 
 class State(NamedTuple):
@@ -66,7 +70,6 @@ class State(NamedTuple):
     happenings: int = 0
     left: tuple[str, ...] = ()
     checks: int = CHECKS
-    delivered: int = 0
     published: int = 0
 
 
@@ -123,8 +126,9 @@ def unseat(state: State, actor: Actor) -> State:
     return state._replace(actors=others)
 
 
-def queue(state: State, wake_up: WakeUp, backoff: int) -> State:
-    queued = Queued(wake_up, state.world.clock + backoff)
+def queue(state: State, wake_up: WakeUp, backoff: int = 0, tries: int = 0) -> State:
+    """Return the state after a message was published, or was not acknowledged."""
+    queued = Queued(wake_up, state.world.clock + backoff, tries)
     return state._replace(queue=tuple(sorted((*state.queue, queued), key=_by_message)))
 
 

@@ -138,7 +138,7 @@ class Late(NamedTuple):
 
     effect: Effect
     #: Of the delivery whose worker sent it.
-    serial: int
+    serial: str
 
 
 class World(NamedTuple):
