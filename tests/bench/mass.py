@@ -21,6 +21,7 @@ from psycopg import sql
 from rotation.issuers.postgresql.verifier import scram_verifier
 from rotation.local.secretmanager.quotas import REAL
 from rotation.local.stack.function import FunctionProcess
+from rotation.model.password import Password
 from tests.bench.costs import WRITES
 from tests.bench.figures import Figure, Goal
 from tests.bench.lab import DATABASE, Lab, full_name
@@ -101,7 +102,7 @@ def _run(processes: int, count: int) -> Outcome:
 def _with_a_credential(lab: Lab, count: int) -> list[str]:
     """Make secrets whose first version is in force, as before a first rotation."""
     ids = lab.secrets(count, in_force=_PASSWORD)
-    verifier = sql.Literal(scram_verifier(_PASSWORD, 4096))
+    verifier = sql.Literal(scram_verifier(Password(_PASSWORD), 4096))
     with lab.postgres.connect(DATABASE) as connection, connection.transaction():
         for each in ids:
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}")

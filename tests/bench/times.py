@@ -12,6 +12,7 @@ from contextlib import closing
 from psycopg import sql
 
 from rotation.issuers.postgresql.verifier import scram_verifier
+from rotation.model.password import Password
 from tests.bench.figures import Figure, Goal, spread
 from tests.bench.instance import Instance, instance
 from tests.bench.lab import DATABASE, Lab, cpu_seconds
@@ -106,11 +107,11 @@ def _timed(work: Callable[[], object], runs: int = 40) -> float:
 
 
 def _verifier() -> float:
-    return _timed(lambda: scram_verifier("x" * 40, 4096))
+    return _timed(lambda: scram_verifier(Password("x" * 40), 4096))
 
 
 def _alter(lab: Lab, secret_id: str) -> float:
-    verifier = scram_verifier("x" * 40, 4096)
+    verifier = scram_verifier(Password("x" * 40), 4096)
     role = sql.Identifier(f"{secret_id}_a")
     statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(verifier))
     with lab.postgres.connect() as connection:

@@ -30,7 +30,6 @@ from .world import LEASE, SLOTS, SOAK, Version, World, new_world
 CALM = Bounds()
 EMERGENCY, REVERT, ROUTINE, UNBLOCK = "emergency", "revert", "routine", "unblock"
 CHECK, WAKE = "check", "wake"
-TWO = 2
 
 
 def _walked(until: Callable[[World, bool], bool], start: Callable[[], World] = new_world) -> World:
@@ -119,18 +118,23 @@ SCENARIOS = (
     Scenario("emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT, FIRING)),
 )
 
-#: What is walked in CI, for two workers and for three.
+#: What is walked in CI: where one message begins, where two do at once, and with three workers.
 BOUNDS = (Bounds(2), Bounds(1, stalls=1, happenings=1))
+BOUNDS_AT_ONCE = BOUNDS[1:]
 BOUNDS_OF_THREE = (Bounds(1),)
 
 #: What takes hours.
 WIDE_BOUNDS = (Bounds(3), Bounds(2, stalls=1, happenings=1), Bounds(2, happenings=2))
+WIDE_BOUNDS_AT_ONCE = (Bounds(2), *WIDE_BOUNDS[1:])
 WIDE_BOUNDS_OF_THREE = (Bounds(2, stalls=1, happenings=1),)
 
 
 def walks(*, wide: bool) -> list[tuple[Scenario, Bounds]]:
-    """Return what is to be walked, the longest first."""
-    two = WIDE_BOUNDS if wide else BOUNDS
-    three = WIDE_BOUNDS_OF_THREE if wide else BOUNDS_OF_THREE
-    few = [(each, bounds) for each in SCENARIOS if each.workers > TWO for bounds in three]
-    return few + [(each, bounds) for bounds in two for each in SCENARIOS if each.workers == TWO]
+    """Return what is to be walked."""
+    one, at_once, three = (
+        (WIDE_BOUNDS, WIDE_BOUNDS_AT_ONCE, WIDE_BOUNDS_OF_THREE)
+        if wide
+        else (BOUNDS, BOUNDS_AT_ONCE, BOUNDS_OF_THREE)
+    )
+    bounds = (one, at_once, three)
+    return [(each, within) for each in SCENARIOS for within in bounds[len(each.opening) - 1]]
