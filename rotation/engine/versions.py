@@ -118,11 +118,10 @@ def put_away(
     serve the payload in force.
     """
     store, name, in_force = run.store, run.secret.name, run.payload
-    newest_serves = not found or _serves(found[-1], previous)
-    if not newest_serves and in_force is not None:
+    while found and in_force is not None and not _serves(found[-1], previous):
         run.reload()
         add_once(store, name, _marked(in_force, rotation_id), found[-1].number)
-        # Others may have added versions meanwhile; they lie below the copy.
+        # Others may have added versions meanwhile: below the copy, or behind it.
         found = list(beyond(store, name, last, rotation_id, in_force))
     spared = tuple(each.number for each in found if _carries(each, previous))
     ours = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]

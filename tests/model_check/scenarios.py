@@ -102,12 +102,12 @@ SCENARIOS = (
     Scenario("a firing", (FIRING,), (*NOISE, *ASKED, FIRING, STRAGGLER, BY_PERSON)),
     Scenario("a firing, delivered twice", (FIRING, AGAIN), (TOUCH, EMERGENCY)),
     Scenario("a firing, delivered three times", (FIRING, AGAIN, AGAIN), workers=3),
-    Scenario("a firing and an emergency at once", (FIRING, EMERGENCY), (*NOISE, REVERT)),
+    Scenario("a firing and an emergency at once", (FIRING, EMERGENCY), (REVERT, CHECK)),
     Scenario("soaking", (WAKE,), (*NOISE, *ASKED, FIRING, STRAGGLER), soaking),
     Scenario("soaking, and an emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT), soaking),
     Scenario("soaking, and a revert", (REVERT,), (*NOISE, EMERGENCY, ROUTINE), soaking),
-    Scenario("the soak is over, and a revert", (WAKE, REVERT), (*NOISE, EMERGENCY), soaked),
-    Scenario("the soak is over, and an emergency", (WAKE, EMERGENCY), (*NOISE, REVERT), soaked),
+    Scenario("the soak is over, and a revert", (WAKE, REVERT), (EMERGENCY, CHECK), soaked),
+    Scenario("the soak is over, and an emergency", (WAKE, EMERGENCY), (REVERT, CHECK), soaked),
     Scenario("observing", (WAKE,), (*NOISE, *ASKED, STRAGGLER), observing),
     Scenario("observing, and an emergency", (EMERGENCY,), (*NOISE, REVERT), observing),
     Scenario("observing, and a revert", (REVERT,), (*NOISE, EMERGENCY), observing),
@@ -137,4 +137,5 @@ def walks(*, wide: bool) -> list[tuple[Scenario, Bounds]]:
         else (BOUNDS, BOUNDS_AT_ONCE, BOUNDS_OF_THREE)
     )
     bounds = (one, at_once, three)
-    return [(each, within) for each in SCENARIOS for within in bounds[len(each.opening) - 1]]
+    longest_first = sorted(SCENARIOS, key=lambda each: -len(each.opening))
+    return [(each, within) for each in longest_first for within in bounds[len(each.opening) - 1]]
