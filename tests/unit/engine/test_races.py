@@ -273,3 +273,58 @@ def test_stray_added_while_latest_is_covered_is_put_away() -> None:
     world.worker().tick(world.asked(Ask.REVERT))
     assert raced == [3]
     assert world.states() == {1: "enabled", 2: "disabled", 3: "disabled", 4: "enabled"}
+
+
+def test_stray_added_behind_its_cover_is_covered_too() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    dead = Payload.of({**world.store.versions[2][0].fields(), "password": "dead"})
+    raced: list[int] = []
+
+    def race(call: str) -> None:
+        if call == "added" and not raced:
+            raced.append(4)
+            world.store.versions[4] = (dead, VersionState.ENABLED)
+
+    world.store.trouble = race
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert raced == [4]
+    assert world.states() == {
+        1: "enabled",
+        2: "disabled",
+        3: "enabled",
+        4: "disabled",
+        5: "enabled",
+    }
+    assert world.logs_in(5)
+
+
+def test_commit_under_way_while_a_version_is_adopted_does_not_kill_it() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    logins: list[str] = []
+
+    def land(effect: str) -> None:
+        """An older worker's change lands after the first login, when the lock is asked for."""
+        logins.append(effect)
+        if effect == "restore":
+            world.issuer.roles["app_b"].password = "set by a late commit"
+
+    world.issuer.trouble = staticmethod(land)
+    world.clock.advance(minutes=11)
+    world.worker().tick(world.woken())
+    assert "restore" in logins
+    assert world.logs_in(world.aliases["current"])
+    assert world.states()[2] == "disabled"
+
+
+def test_newest_version_of_an_interrupted_worker_is_adopted() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.ADDED).tick(world.scheduled())
+    world.store.versions[3] = world.store.versions[2]  # added twice, unsure of the first
+    world.clock.advance(minutes=11)
+    world.worker().tick(world.woken())
+    assert world.aliases["current"] == 3
