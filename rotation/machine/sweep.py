@@ -74,11 +74,11 @@ def wake_reason(
 
 
 def _in_flight(state: State, now: datetime) -> str | None:
-    if state.lease_until is not None:
-        return "lease over" if state.lease_until <= now else None
-    if state.wake_at is not None:
+    if state.lease_until is not None and state.lease_until > now:
+        return None
+    if state.wake_at is not None:  # also behind the lease of a check that was interrupted
         return "wait over" if state.wake_at <= now else None
-    return "interrupted"
+    return "interrupted" if state.lease_until is None else "lease over"
 
 
 def _turn_to_check(secret: Secret, now: datetime, every: timedelta, check_every: timedelta) -> bool:

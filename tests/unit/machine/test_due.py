@@ -96,10 +96,11 @@ def in_flight(**times: datetime) -> State:
         (in_flight(wake_at=NOW - EVERY), "wait over"),
         (in_flight(lease_until=NOW + EVERY), None),
         (in_flight(lease_until=NOW - EVERY), "lease over"),
+        (in_flight(lease_until=NOW - EVERY, wake_at=NOW + EVERY), None),
         (in_flight(), "interrupted"),
         (settled(NOW), None),
     ],
-    ids=["waiting", "waited", "held", "lease over", "interrupted", "settled"],
+    ids=["waiting", "waited", "held", "lease over", "check interrupted", "interrupted", "settled"],
 )
 def test_sweep_wakes_what_is_owed_something(state: State, expected: str | None) -> None:
     assert reason(state) == expected
