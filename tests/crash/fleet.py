@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from rotation.local.stack import FunctionProcess
@@ -22,6 +23,8 @@ from tests.crash.proxy import Ending, Relay
 
 #: Seconds until the balancer notices that an instance does not answer.
 UNNOTICED = 0.15
+#: Seconds gunicorn may take to notice a dead worker and start another, on a busy machine.
+RESPAWN = 90.0
 
 
 class Instance:
@@ -135,7 +138,8 @@ class Fleet:
     def await_workers(self) -> None:
         """Return when each instance has a worker again."""
         for instance in self.instances:
-            wait_until(lambda each=instance: list(each.process.children()), "a worker is there")  # type: ignore[misc]
+            there = partial(instance.process.children)
+            wait_until(there, "a worker is there", seconds=RESPAWN)
 
     def _choose(self) -> tuple[str, int] | None:
         serving = [instance for instance in self._used if instance.is_serving]
