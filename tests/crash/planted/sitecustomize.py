@@ -58,7 +58,7 @@ def _leak() -> None:
     adding = versions.add_once
 
     def loud(store: Any, name: Any, payload: Any, last: int) -> int:
-        print(payload.fields(), file=sys.stderr, flush=True)
+        print(payload.reveal(), file=sys.stderr, flush=True)
         return adding(store, name, payload, last)
 
     versions.add_once = loud
