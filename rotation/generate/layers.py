@@ -11,7 +11,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("control", "agent", "generate"),
     ("registry",),
     ("engine", "issuers", "participants", "gates", "guards", "google", "local"),
-    ("config",),
+    ("config", "pins"),
     ("machine", "ports"),
     ("model",),
 )

@@ -65,6 +65,24 @@ class ParticipantSpec:
     rides_in_write: bool = False
     permissions: tuple[str, ...] = ()
     permissions_not_needed: tuple[str, ...] = ()
+    #: What it must reach over the network.
+    network: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """A gate's description of itself."""
+
+    #: Value of ``kind`` in a stage's ``gates``.
+    name: str
+    title: str
+    #: What it looks at, one sentence.
+    looks_at: str
+    settings: type
+    permissions: tuple[str, ...] = ()
+    permissions_not_needed: tuple[str, ...] = ()
+    #: What it must reach over the network.
+    network: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
