@@ -14,6 +14,7 @@ from rotation import config, registry
 from rotation.config import ConfigError, Settings
 from rotation.engine.crashpoints import armed, never
 from rotation.engine.gather import Threads
+from rotation.engine.participants import Surroundings
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
@@ -22,7 +23,7 @@ from rotation.google.clock import SystemClock
 from rotation.google.journal import CloudJournal, install_json_logging
 from rotation.google.publisher import PubSubPublisher
 from rotation.google.secret_manager import SecretManager
-from rotation.google.token import access_token
+from rotation.google.token import access_token, api_token, identity_token
 from rotation.machine.envelopes import open_envelope
 from rotation.machine.wakeups import decode_wake_up
 from rotation.model.errors import PermanentError, TemporaryError
@@ -30,8 +31,10 @@ from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.wakeup import WakeUp
 from rotation.ports.clock import Clock
+from rotation.ports.gate import GateEnvironment
 from rotation.ports.issuer import IssuerEnvironment
 from rotation.ports.journal import Journal
+from rotation.ports.participant import ParticipantEnvironment
 from rotation.ports.secrets import SecretStore
 
 #: Writes of Secret Manager that one rotation takes to be published.
@@ -103,10 +106,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Application:
     store = make_store(settings)
     publisher = PubSubPublisher(settings.topic)
     parts = Parts(
-        tools=Tools(store, clock, _crash_point(settings)),
+        tools=Tools(store, clock, _crash_point(settings), Threads()),
         plugins=make_plugins(store),
         limits=Limits(settings.lease, settings.budget),
-        gather=Threads(),
         journal=journal,
         publisher=publisher,
     )
@@ -142,12 +144,27 @@ def make_clock(settings: Settings) -> Clock:
 
 def make_plugins(store: SecretStore) -> Plugins:
     """Return every plugin that is there."""
-    kinds = registry.issuers()
-    environment = IssuerEnvironment(read_payload=_reader(store), access_token=access_token)
+    issuers, participants = registry.issuers(), registry.participants()
+    gates, read = registry.gates(), _reader(store)
     return Plugins(
-        issuers=IssuerPool(kinds, environment),
-        issuer_settings={name: kind.spec.settings for name, kind in kinds.items()},
-        participants=registry.participants(),
+        issuers=IssuerPool(issuers, IssuerEnvironment(read, access_token)),
+        participants=participants,
+        kinds=registry.kinds(issuers, participants, gates),
+        gates=gates,
+        around=surroundings(store),
+    )
+
+
+def surroundings(store: SecretStore) -> Surroundings:
+    """Return what participants and gates may ask for."""
+    read = _reader(store)
+
+    def read_bytes(version_name: str) -> bytes:
+        return read(version_name).reveal()
+
+    return Surroundings(
+        participants=ParticipantEnvironment(read_bytes, api_token),
+        gates=GateEnvironment(read_bytes, api_token, identity_token),
     )
 
 

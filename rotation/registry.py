@@ -13,11 +13,14 @@ from dataclasses import is_dataclass
 from types import ModuleType
 from typing import Any
 
+import rotation.gates
 import rotation.issuers
 import rotation.participants
-from rotation.model.plugin import IssuerSpec, ParticipantSpec
+from rotation.engine.policy import Kinds
+from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec
+from rotation.ports.gate import Gate
 from rotation.ports.issuer import Issuer
-from rotation.ports.participant import RidingParticipant
+from rotation.ports.participant import OutsideParticipant, RidingParticipant
 
 
 class BadPluginError(Exception):
@@ -31,9 +34,28 @@ def issuers(package: ModuleType = rotation.issuers) -> Mapping[str, type[Issuer]
 
 def participants(
     package: ModuleType = rotation.participants,
-) -> Mapping[str, type[RidingParticipant]]:
+) -> Mapping[str, type[RidingParticipant | OutsideParticipant]]:
     """Return the participants by the name policies use."""
     return _scan(package, "PARTICIPANT", ParticipantSpec)
+
+
+def gates(package: ModuleType = rotation.gates) -> Mapping[str, type[Gate]]:
+    """Return the gates by the name policies use."""
+    return _scan(package, "GATE", GateSpec)
+
+
+def kinds(
+    issuers: Mapping[str, type[Issuer]],
+    participants: Mapping[str, type[RidingParticipant | OutsideParticipant]],
+    gates: Mapping[str, type[Gate]],
+) -> Kinds:
+    """Return what a policy may name, with the settings of each."""
+    return Kinds(
+        *(
+            {name: each.spec.settings for name, each in group.items()}
+            for group in (issuers, participants, gates)
+        )
+    )
 
 
 def _scan(package: ModuleType, attribute: str, spec_type: type) -> dict[str, Any]:
@@ -60,7 +82,8 @@ def _checked_name(module: ModuleType, plugin: Any, spec_type: type) -> str:  # n
     spec = getattr(plugin, "spec", None)
     if not isinstance(spec, spec_type):
         raise BadPluginError(f"{module.__file__}: its spec is not a {spec_type.__name__}")
-    missing = [key for key in ("name", "title", "changes") if not getattr(spec, key)]
+    says = "looks_at" if spec_type is GateSpec else "changes"
+    missing = [key for key in ("name", "title", says) if not getattr(spec, key)]
     if missing:
         raise BadPluginError(f"{module.__file__}: its spec says nothing for {', '.join(missing)}")
     if not is_dataclass(spec.settings):  # type: ignore[attr-defined]

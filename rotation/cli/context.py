@@ -23,9 +23,11 @@ from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 
 if TYPE_CHECKING:
+    from rotation.engine.policy import Kinds
     from rotation.ports.clock import Clock
+    from rotation.ports.gate import Gate
     from rotation.ports.issuer import Issuer
-    from rotation.ports.participant import RidingParticipant
+    from rotation.ports.participant import OutsideParticipant, RidingParticipant
     from rotation.ports.publisher import Publisher
     from rotation.ports.secrets import SecretStore
 
@@ -103,21 +105,25 @@ class Context:
         return registry.issuers()
 
     @cached_property
-    def participants(self) -> Mapping[str, "type[RidingParticipant]"]:
+    def participants(self) -> Mapping[str, "type[RidingParticipant | OutsideParticipant]"]:
         """The participants by the name policies use."""
         from rotation import registry  # noqa: PLC0415 - rule 1
 
         return registry.participants()
 
-    @property
-    def issuer_settings(self) -> Mapping[str, type]:
-        """Settings record of each issuer."""
-        return {name: each.spec.settings for name, each in self.issuers.items()}
+    @cached_property
+    def gates(self) -> Mapping[str, "type[Gate]"]:
+        """The gates by the name policies use."""
+        from rotation import registry  # noqa: PLC0415 - rule 1
+
+        return registry.gates()
 
     @property
-    def participant_settings(self) -> Mapping[str, type]:
-        """Settings record of each participant."""
-        return {name: each.spec.settings for name, each in self.participants.items()}
+    def kinds(self) -> "Kinds":
+        """Settings record of each plugin."""
+        from rotation import registry  # noqa: PLC0415 - rule 1
+
+        return registry.kinds(self.issuers, self.participants, self.gates)
 
     def secret_name(self, text: str) -> SecretName:
         """Read a secret's id, or its full name.

@@ -1,4 +1,4 @@
-"""The command ``plugins``: which issuers and participants there are, from their specs.
+"""The command ``plugins``: which issuers, participants and gates there are, from their specs.
 
 It knows no plugin: whatever the registry finds is listed.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from rotation.cli.context import Context, json_option
-from rotation.model.plugin import IssuerSpec, ParticipantSpec
+from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec
 
 #: What a spec lists: its attribute, and how people call it.
 _LISTS: Final = {
@@ -25,21 +25,22 @@ _LISTS: Final = {
 @json_option
 @click.pass_context
 def plugins(ctx: click.Context) -> None:
-    """List issuers and participants: what they change, and what they need."""
+    """List issuers, participants and gates: what they do, and what they need."""
     context = ctx.ensure_object(Context)
     found = [
         *(_described("issuer", each.spec) for each in context.issuers.values()),
         *(_described("participant", each.spec) for each in context.participants.values()),
+        *(_described("gate", each.spec) for each in context.gates.values()),
     ]
     context.answer({"plugins": found}, "\n".join(line for each in found for line in _lines(each)))
 
 
-def _described(kind: str, spec: IssuerSpec | ParticipantSpec) -> Mapping[str, Any]:
+def _described(kind: str, spec: IssuerSpec | ParticipantSpec | GateSpec) -> Mapping[str, Any]:
     return {
         "kind": kind,
         "name": spec.name,
         "title": spec.title,
-        "changes": spec.changes,
+        "changes": spec.looks_at if isinstance(spec, GateSpec) else spec.changes,
         "overlapping": getattr(spec, "overlapping", None),
         "settings": [
             {"name": field.name, "required": field.default is MISSING}

@@ -19,7 +19,13 @@ import click
 from rotation.cli.policy_file import compact, to_json, to_yaml
 from rotation.engine import codec
 from rotation.engine.duration import format_duration, parse_duration
-from rotation.engine.policy import FaultyPolicyError, check_fits, decode_policy, encode_policy
+from rotation.engine.policy import (
+    FaultyPolicyError,
+    Kinds,
+    check_fits,
+    decode_policy,
+    encode_policy,
+)
 from rotation.engine.schema import policy_schema
 from rotation.engine.typed import Fault
 from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryError
@@ -39,9 +45,7 @@ class _Context(Protocol):
     @property
     def store(self) -> SecretStore: ...
     @property
-    def issuer_settings(self) -> Mapping[str, type]: ...
-    @property
-    def participant_settings(self) -> Mapping[str, type]: ...
+    def kinds(self) -> Kinds: ...
     @property
     def json(self) -> bool: ...
     def secret_name(self, text: str) -> SecretName: ...
@@ -137,7 +141,7 @@ def apply(context: _Context, secret: str, file: TextIO, *, dry_run: bool, as_jso
 def schema(context: _Context, *, as_json: bool) -> None:
     """Print the JSON Schema of a policy, for editors and CI."""
     del as_json  # it is JSON either way
-    rendered = policy_schema(context.issuer_settings, context.participant_settings)
+    rendered = policy_schema(context.kinds)
     click.echo(json.dumps(rendered, indent=2))
 
 
@@ -183,7 +187,7 @@ def _read(file: TextIO) -> str:
 
 
 def _decode(context: _Context, text: str) -> Policy:
-    return decode_policy(text, context.issuer_settings, context.participant_settings)
+    return decode_policy(text, context.kinds)
 
 
 def _judge(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rotation.cli.context import Context
 from rotation.engine import codec
+from rotation.engine.participants import pointed, riding_of
 from rotation.engine.policy import check_fits, decode_policy
 from rotation.machine import due
 from rotation.model.errors import PermanentError, PolicyError, StateError
@@ -167,7 +168,7 @@ def _policy(context: Context, secret: Secret, faults: list[PermanentError]) -> P
     text = secret.annotations.get(codec.POLICY, "")
     schedule = secret.schedule
     try:
-        policy = decode_policy(text, context.issuer_settings, context.participant_settings)
+        policy = decode_policy(text, context.kinds)
         check_fits(policy, schedule.period if schedule else None)
     except PolicyError as error:
         faults.append(error)
@@ -176,10 +177,9 @@ def _policy(context: Context, secret: Secret, faults: list[PermanentError]) -> P
 
 
 def _pointed(context: Context, secret: Secret, policy: Policy | None) -> int | None:
-    chosen = [each for stage in policy.rollout for each in stage.participants] if policy else []
-    participants = [context.participants[each.kind](each.settings) for each in chosen]
-    seen = (each.observe(secret.aliases) for each in participants)
-    return next((number for number in seen if number is not None), None)
+    if policy is None:
+        return None
+    return pointed(riding_of(policy, context.participants), secret.aliases)
 
 
 def _current(state: State | None, pointed: int | None) -> int | None:

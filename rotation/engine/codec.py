@@ -30,7 +30,8 @@ TOKEN = "rotation_token"  # noqa: S105 - the name of a label
 LEASE = "rotation_lease_until"
 WAKE = "rotation_wake_at"
 BLOCKED = "rotation_blocked"
-LABELS = (PHASE, ID, NEXT, TOKEN, LEASE, WAKE, BLOCKED)
+STAGE = "rotation_stage"
+LABELS = (PHASE, ID, NEXT, TOKEN, LEASE, WAKE, BLOCKED, STAGE)
 
 POLICY = "rotation.policy"
 RECORD = "rotation.record"
@@ -41,8 +42,10 @@ MAX_LABELS = 64
 MAX_ALIASES = 50
 MAX_ANNOTATION_BYTES = 16 * 1024
 
-#: Phases in which consumers use *next*: without it, nobody knows whose login may be stopped.
-_PUBLISHED = frozenset({Phase.SOAKING, *RETIRING, Phase.REVERTING})
+#: Phases in which *next* exists: without it, nobody knows whose login may be stopped.
+_PUBLISHED = frozenset(
+    {Phase.VOTING, Phase.ROLLING_OUT, Phase.SOAKING, *RETIRING, Phase.REVERTING, Phase.WITHDRAWING}
+)
 #: What each value that we put into a label looks like.
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}")
 #: Far more than any token, version or time; a machine's integer on every side.
@@ -120,6 +123,8 @@ def encode(state: State, secret: Secret) -> Maps:
         labels[ID] = record.id
         if state.phase is Phase.PREPARING:
             labels[NEXT] = str(record.base + 1)
+        if record.stage:
+            labels[STAGE] = record.stage
     if state.lease_until is not None:
         labels[LEASE] = _unix(state.lease_until)
     if state.wake_at is not None:

@@ -13,6 +13,19 @@ Call = Callable[[], Any]
 Gather = Callable[[Sequence[Call]], list[Any]]
 
 
+def in_turn(calls: Sequence[Call]) -> list[Any]:
+    """Run one call after the other, all of them, and raise the first error."""
+    results, errors = [], []
+    for call in calls:
+        try:
+            results.append(call())
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return results
+
+
 class Threads:
     """A `Gather` on a pool of threads that is kept between calls."""
 

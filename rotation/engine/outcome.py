@@ -1,11 +1,15 @@
 """What the effects of a phase ended in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from rotation.model.phase import Event
+from rotation.model.rotation import Record
+
+#: How many looks are kept as evidence.
+KEPT_EVIDENCE = 6
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,12 @@ class Waiting:
     #: Why, for people.
     note: str
     evidence: str = ""
+    #: Fields of the record that are known by now.
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def with_evidence(record: Record, said: str) -> Record:
+    """Return the record with one more sentence of evidence."""
+    if not said:
+        return record
+    return replace(record, evidence=(*record.evidence, said)[-KEPT_EVIDENCE:])

@@ -10,12 +10,13 @@ Decides what a policy means; never what to do about it.
 
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from rotation.engine.duration import format_duration
 from rotation.engine.typed import (
@@ -28,22 +29,40 @@ from rotation.engine.typed import (
     read_value,
 )
 from rotation.model.errors import PolicyError
-from rotation.model.policy import PluginChoice, Policy, Retire, Stage
+from rotation.model.policy import (
+    OnDeadline,
+    ParticipantChoice,
+    PluginChoice,
+    Policy,
+    Retire,
+    Stage,
+)
 
 #: The participant of a policy that names none.
 DEFAULT_PARTICIPANT: Final = "alias"
 DEFAULT_STAGE: Final = "everyone"
 _POLICY_KEYS: Final = ("issuer", "rollout", "soak", "retire")
-_STAGE_KEYS: Final = ("stage", "participants")
+_STAGE_KEYS: Final = ("stage", "participants", "gates", "soak")
+_STAGE_NEEDS: Final = ("stage", "participants")
+#: Keys of every participant, beside those of its kind.
+_PARTICIPANT_KEYS: Final = {"deadline": timedelta, "on_deadline": OnDeadline}
+#: Stage names become the value of a label.
+STAGE_NAME: Final = "^[a-z0-9_-]{1,63}$"
 #: What other versions know.
-_NOT_YET: Final = {
-    "approval": "this version knows no approvals",
-    "gates": "this version knows no gates",
-    "soak": "this version soaks once, after the rollout: write soak beside rollout",
-}
+_NOT_YET: Final = {"approval": "this version knows no approvals"}
 _MOST_NAMED: Final = 50
 
 _Plugins = Mapping[str, type]
+_Choice = TypeVar("_Choice", bound=PluginChoice)
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Settings dataclass of each known plugin, by kind."""
+
+    issuers: Mapping[str, type]
+    participants: Mapping[str, type]
+    gates: Mapping[str, type] = field(default_factory=dict)
 
 
 class FaultyPolicyError(PolicyError):
@@ -58,20 +77,19 @@ class FaultyPolicyError(PolicyError):
         super().__init__("the policy is faulty:\n" + "\n".join(f"- {line}" for line in named))
 
 
-def decode_policy(text: str, issuers: _Plugins, participants: _Plugins) -> Policy:
+def decode_policy(text: str, kinds: Kinds) -> Policy:
     """Read a policy.
 
     Args:
         text: The annotation: one JSON object.
-        issuers: Settings dataclass of each known issuer, by kind.
-        participants: Settings dataclass of each known participant, by kind.
+        kinds: The plugins it may name.
 
     Raises:
         FaultyPolicyError: With every fault found.
     """
     faults: list[Fault] = []
     document = _parse(text, faults)
-    policy = _policy(document, issuers, participants, faults)
+    policy = _policy(document, kinds, faults)
     if policy is Invalid.VALUE or faults:
         raise FaultyPolicyError(faults)
     return policy
@@ -90,8 +108,10 @@ def check_fits(policy: Policy, period: timedelta | None) -> None:
     if period is None or policy.length < period:
         return
     length = format_duration(policy.length)
+    soaks = sum((stage.soak for stage in policy.rollout), timedelta())
+    stages = f"the stages' soaks {format_duration(soaks)}, " if soaks else ""
     message = (
-        f"soak {format_duration(policy.soak)}, retire.observe"
+        f"{stages}soak {format_duration(policy.soak)}, retire.observe"
         f" {format_duration(policy.retire.observe)} and retire.destroy_after"
         f" {format_duration(policy.retire.destroy_after)} take {length}, but the secret rotates"
         f" every {format_duration(period)}; shorten them, or rotate less often than every {length}"
@@ -133,15 +153,13 @@ def _finite(text: str) -> float:
     return number
 
 
-def _policy(
-    document: object, issuers: _Plugins, participants: _Plugins, faults: list[Fault]
-) -> Policy | Literal[Invalid.VALUE]:
+def _policy(document: object, kinds: Kinds, faults: list[Fault]) -> Policy | Literal[Invalid.VALUE]:
     if not isinstance(document, dict):
         faults.append(Fault("", "expected one object with the key 'issuer'"))
         return Invalid.VALUE
     _note_keys(document, _POLICY_KEYS, "", faults)
-    issuer = _issuer(document, issuers, faults)
-    rollout = _rollout(document, participants, faults)
+    issuer = _issuer(document, kinds.issuers, faults)
+    rollout = _rollout(document, kinds, faults)
     optional = {
         key: read_value(kind, document[key], key, faults)
         for key, kind in (("soak", timedelta), ("retire", Retire))
@@ -159,7 +177,7 @@ def _issuer(
         message = "the key 'issuer' is missing: say which system mints the credential"
         faults.append(Fault("", message))
         return Invalid.VALUE
-    choice = _choice(document["issuer"], issuers, "issuer", faults)
+    choice = _choice(PluginChoice, document["issuer"], issuers, "issuer", faults)
     if choice is not Invalid.VALUE:
         slots = getattr(choice.settings, "slots", ())
         if len(set(slots)) < len(slots):
@@ -167,25 +185,33 @@ def _issuer(
     return choice
 
 
-def _rollout(
-    document: dict[str, object], participants: _Plugins, faults: list[Fault]
-) -> tuple[Stage, ...]:
+def _rollout(document: dict[str, object], kinds: Kinds, faults: list[Fault]) -> tuple[Stage, ...]:
     if "rollout" not in document:
-        default = _choice({"kind": DEFAULT_PARTICIPANT}, participants, "rollout", faults)
+        default = _participant({"kind": DEFAULT_PARTICIPANT}, kinds, "rollout", faults)
         return () if default is Invalid.VALUE else (Stage(DEFAULT_STAGE, (default,)),)
     rollout = document["rollout"]
     if not isinstance(rollout, list) or not rollout:
-        faults.append(Fault("rollout", "expected a list of one stage; without it, aliases move"))
+        faults.append(Fault("rollout", "expected a list of stages; without it, aliases move"))
         return ()
-    if len(rollout) > 1:
-        message = "this version moves all consumers in one stage; put all participants into one"
-        faults.append(Fault("rollout", message))
-    stages = [
-        _stage(stage, participants, f"rollout[{index}]", faults)
-        for index, stage in enumerate(rollout)
+    read = [
+        _stage(stage, kinds, f"rollout[{index}]", faults) for index, stage in enumerate(rollout)
     ]
     _note_repeated_names(rollout, faults)
-    return tuple(stage for stage in stages if stage is not Invalid.VALUE)
+    stages = tuple(stage for stage in read if stage is not Invalid.VALUE)
+    _note_repeated_participants(stages, faults)
+    return stages
+
+
+def _note_repeated_participants(stages: Iterable[Stage], faults: list[Fault]) -> None:
+    first: list[tuple[PluginChoice, str]] = []
+    for stage in stages:
+        for choice in stage.participants:
+            plain = PluginChoice(choice.kind, choice.settings)
+            before = next((name for known, name in first if known == plain), None)
+            if before is not None:
+                message = f"{choice.kind} with the same settings stands in stage {before!r} already"
+                faults.append(Fault(f"rollout: stage {stage.stage!r}", message))
+            first.append((plain, stage.stage))
 
 
 def _note_repeated_names(rollout: list[object], faults: list[Fault]) -> None:
@@ -198,40 +224,73 @@ def _note_repeated_names(rollout: list[object], faults: list[Fault]) -> None:
 
 
 def _stage(
-    stage: object, participants: _Plugins, path: str, faults: list[Fault]
+    stage: object, kinds: Kinds, path: str, faults: list[Fault]
 ) -> Stage | Literal[Invalid.VALUE]:
     if not isinstance(stage, dict):
         faults.append(Fault(path, "expected an object with the keys 'stage' and 'participants'"))
         return Invalid.VALUE
     _note_keys(stage, _STAGE_KEYS, path, faults)
-    missing = [key for key in _STAGE_KEYS if key not in stage]
+    missing = [key for key in _STAGE_NEEDS if key not in stage]
     faults.extend(Fault(path, f"the key {key!r} is missing") for key in missing)
     name = read_value(str, stage.get("stage", "-"), f"{path}.stage", faults)
-    if name == "":
-        faults.append(Fault(f"{path}.stage", "expected a name"))
-    choices = _participants(stage.get("participants"), participants, path, faults)
-    return Invalid.VALUE if missing or name is Invalid.VALUE else Stage(name, choices)
+    if isinstance(name, str) and not re.search(STAGE_NAME.replace("$", r"\Z"), name):
+        message = "expected a name of lower-case letters, digits, dashes and underscores, up to 63"
+        faults.append(Fault(f"{path}.stage", message))
+    participants = _listed(stage.get("participants"), _participant, kinds, path, faults)
+    gates = _listed(stage.get("gates"), _gate, kinds, path, faults, of="gates")
+    soak = read_value(timedelta, stage.get("soak", "0s"), f"{path}.soak", faults)
+    if missing or Invalid.VALUE in (name, soak):
+        return Invalid.VALUE
+    return Stage(name, participants, gates, soak)
 
 
-def _participants(
-    listed: object, participants: _Plugins, path: str, faults: list[Fault]
-) -> tuple[PluginChoice, ...]:
+def _listed(
+    listed: object,
+    read: Callable[[object, Kinds, str, list[Fault]], _Choice | Literal[Invalid.VALUE]],
+    kinds: Kinds,
+    path: str,
+    faults: list[Fault],
+    of: str = "participants",
+) -> tuple[_Choice, ...]:
     if listed is None:
         return ()
-    path = f"{path}.participants"
-    if not isinstance(listed, list) or not listed:
-        faults.append(Fault(path, "expected a list of at least one participant"))
+    path = f"{path}.{of}"
+    if not isinstance(listed, list) or not (listed or of == "gates"):
+        least = "" if of == "gates" else "at least one "
+        faults.append(Fault(path, f"expected a list of {least}{of if not least else of[:-1]}"))
         return ()
     choices = [
-        _choice(choice, participants, f"{path}[{index}]", faults)
-        for index, choice in enumerate(listed)
+        read(choice, kinds, f"{path}[{index}]", faults) for index, choice in enumerate(listed)
     ]
     return tuple(choice for choice in choices if choice is not Invalid.VALUE)
 
 
-def _choice(
-    choice: object, known: _Plugins, path: str, faults: list[Fault]
+def _gate(
+    choice: object, kinds: Kinds, path: str, faults: list[Fault]
 ) -> PluginChoice | Literal[Invalid.VALUE]:
+    return _choice(PluginChoice, choice, kinds.gates, path, faults)
+
+
+def _participant(
+    choice: object, kinds: Kinds, path: str, faults: list[Fault]
+) -> ParticipantChoice | Literal[Invalid.VALUE]:
+    common = {}
+    if isinstance(choice, dict):
+        common = {
+            key: read_value(kind, choice[key], join(path, key), faults)
+            for key, kind in _PARTICIPANT_KEYS.items()
+            if key in choice
+        }
+        choice = {key: value for key, value in choice.items() if key not in common}
+    plain = _choice(ParticipantChoice, choice, kinds.participants, path, faults)
+    if plain is Invalid.VALUE or Invalid.VALUE in common.values():
+        return Invalid.VALUE
+    return replace(plain, **common)
+
+
+def _choice(
+    record: type[_Choice], choice: object, known: _Plugins, path: str, faults: list[Fault]
+) -> _Choice | Literal[Invalid.VALUE]:
     kind = choice.get("kind") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(kind, str):
         message = f"expected an object with the key 'kind'; {nearest('', known)}"
@@ -245,7 +304,7 @@ def _choice(
         return Invalid.VALUE
     plain = {key: value for key, value in choice.items() if key != "kind"}
     settings = read_record(known[kind], plain, path, faults)
-    return Invalid.VALUE if settings is Invalid.VALUE else PluginChoice(kind, settings)
+    return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
 
 
 def _note_keys(
@@ -259,9 +318,14 @@ def _note_keys(
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - settings are of any type a plugin chose
     if isinstance(value, PluginChoice):
-        return {"kind": value.kind, **_plain(value.settings)}
+        common = {
+            each.name: _plain(getattr(value, each.name))
+            for each in fields(value)
+            if each.name not in {"kind", "settings"}
+        }
+        return {"kind": value.kind, **_plain(value.settings), **common}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, Enum):

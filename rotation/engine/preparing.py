@@ -43,6 +43,8 @@ def prepare(run: Run) -> Outcome:
         facts = _publish(run, slot, _mint_verified(run, slot))
     run.reach(CrashPoint.ADDED)
     record = run.state.in_flight
+    if run.participants.staged:
+        return Outcome(Event.ADDED, facts)
     if record.previous is None:
         return Outcome(Event.PUBLISHED_FIRST, facts)
     if record.mode is Mode.EMERGENCY:

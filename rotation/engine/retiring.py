@@ -8,24 +8,19 @@ Rules of this module:
   4. Every effect may be repeated.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 
 from rotation.engine import versions
 from rotation.engine.crashpoints import CrashPoint
-from rotation.engine.outcome import Outcome, Waiting
-from rotation.engine.preparing import prepare
+from rotation.engine.outcome import Outcome, Waiting, with_evidence
+from rotation.engine.rolling import clean_up, hand_out_rest, unmoved
 from rotation.engine.run import Run
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.payload import Payload
-from rotation.model.phase import Event, Phase
+from rotation.model.phase import Event
 from rotation.model.plugin import Observation
-from rotation.model.rotation import Record
-
-#: How many looks are kept as evidence.
-KEPT_EVIDENCE = 6
 
 #: Shortest time between two looks at a slot that is still in use.
 LOOK_AGAIN = timedelta(minutes=1)
@@ -39,10 +34,11 @@ def suspend(run: Run) -> Outcome | Waiting:
     except CredentialRefusedError as error:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
     seen = run.issuer.observe(run.idle_slot, _payload(run))
-    if _obstacle(seen):
+    obstacle = _obstacle(seen) or unmoved(run)
+    if obstacle:
         # A worker that was interrupted, or comes late, may have suspended it already.
         _give_back(run)
-        return _look_again(run, _obstacle(seen))
+        return _look_again(run, obstacle)
     run.reach(CrashPoint.SUSPENDING)
     run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.SUSPENDED)
@@ -64,6 +60,9 @@ def watch(run: Run) -> Outcome | Waiting:
     evidence = _evidence(run, "watching", seen)
     since = run.state.in_flight.suspended_at or run.now
     end = since + run.policy.retire.observe
+    if unmoved_now := unmoved(run):
+        said = _kept(run, f"{_minute(run)} watching: {unmoved_now}")
+        return Outcome(Event.STRAGGLER_SEEN, {"evidence": said})
     if run.now >= end:
         return Outcome(Event.WATCHED, {"evidence": evidence})
     until = min(end, run.now + transitions.look_interval(run.policy))
@@ -87,11 +86,14 @@ def revoke(run: Run) -> Outcome:
     return Outcome(Event.REVOKED, {"revoked_at": run.now, "evidence": _kept(run, said)})
 
 
-def destroy(run: Run) -> Outcome:
-    """Destroy the revoked version."""
+def destroy(run: Run) -> Outcome | Waiting:
+    """Destroy the revoked version, once all consumers were handed the next one."""
+    if waiting := hand_out_rest(run):
+        return waiting
+    evidence = clean_up(run, handed=True)
     _for_previous(run, run.destroy)
     run.reach(CrashPoint.DESTROYED)
-    return Outcome(Event.DESTROYED)
+    return Outcome(Event.DESTROYED, {"evidence": evidence})
 
 
 def revert(run: Run) -> Outcome:
@@ -111,39 +113,21 @@ def revert(run: Run) -> Outcome:
             reason="no-way-back",
         ) from None
     run.reach(CrashPoint.REVERTED)
-    return Outcome(Event.REVERTED)
+    event = Event.POINTED_BACK if run.handed_outside() else Event.REVERTED
+    return Outcome(event, {"acked": ()})
 
 
 def abort(run: Run) -> Outcome:
     """Forget *next*: its version is disabled, and nobody can log in with it."""
     record = run.state.in_flight
     run.check_pointer()
+    evidence = clean_up(run, handed=False)
     # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
     tidied = versions.tidy(run, record.base, record.id)
     run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
-    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies})
-
-
-#: What each phase owes.  `SOAKING` owes nothing and is passed through.
-EFFECTS: Mapping[Phase, Callable[[Run], Outcome | Waiting]] = {
-    Phase.PREPARING: prepare,
-    Phase.SUSPENDING: suspend,
-    Phase.OBSERVING: watch,
-    Phase.RESTORING: restore,
-    Phase.REVOKING: revoke,
-    Phase.DESTROYING: destroy,
-    Phase.REVERTING: revert,
-    Phase.ABORTING: abort,
-}
-
-
-def with_evidence(record: Record, said: str) -> Record:
-    """Return the record with one more sentence of evidence."""
-    if not said:
-        return record
-    return replace(record, evidence=(*record.evidence, said)[-KEPT_EVIDENCE:])
+    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
 
 
 def _payload(run: Run) -> Payload:

@@ -9,14 +9,16 @@ Rules of this module:
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from rotation.engine import codec
 from rotation.engine.crashpoints import CrashPoint, Reach
-from rotation.machine import transitions
+from rotation.engine.gather import Gather, in_turn
+from rotation.engine.participants import Outside, Participants
+from rotation.machine import rollout, transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import (
     EtagMismatchError,
@@ -35,7 +37,6 @@ from rotation.model.secret import Secret, VersionState
 from rotation.model.wakeup import Ask
 from rotation.ports.clock import Clock
 from rotation.ports.issuer import Issuer
-from rotation.ports.participant import RidingParticipant
 from rotation.ports.secrets import SecretStore
 
 #: How often a lost race, or a stale read, is tried again within one tick.
@@ -43,6 +44,13 @@ TRIES = 6
 
 #: First wait before reading again; doubled each time.
 PAUSE = 0.05
+
+
+#: Phases that work from *previous*; ...
+_FROM_PREVIOUS = frozenset({Phase.PREPARING, Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING})
+
+#: ... and those in which aliases point to it.
+_POINTED_TO_PREVIOUS = frozenset({Phase.PREPARING, Phase.VOTING, Phase.ABORTING, Phase.WITHDRAWING})
 
 
 class SupersededError(RotationError):
@@ -58,6 +66,7 @@ class Tools:
     store: SecretStore
     clock: Clock
     reach: Reach
+    gather: Gather = in_turn
     pause: Callable[[float], None] = time.sleep
 
 
@@ -71,20 +80,20 @@ class Run:
         state: State,
         policy: Policy,
         issuer: Issuer,
-        participants: Sequence[RidingParticipant],
+        participants: Participants,
     ) -> None:
         self.tools = tools
         self.secret = secret
         self.state = state
         self.policy = policy
         self.issuer = issuer
+        self.participants = participants
         #: Payload of the version in force; set by whoever read it.
         self.payload: Payload | None = None
         #: True until the first effect of a rotation that this tick started.
         self.fresh = False
         #: Versions this worker added and has not seen stored as official yet.
         self.added: int | None = None
-        self._participants = participants
 
     @property
     def store(self) -> SecretStore:
@@ -103,10 +112,9 @@ class Run:
 
     @property
     def in_force(self) -> int | None:
-        """The version whose consumers must not notice anything in the present phase."""
+        """The version this phase works from: the one that stays in force when all goes well."""
         record = self.state.in_flight
-        before = {Phase.PREPARING, Phase.ABORTING, Phase.REVERTING}
-        return record.previous if self.state.phase in before else record.next
+        return record.previous if self.state.phase in _FROM_PREVIOUS else record.next
 
     @property
     def idle_slot(self) -> str:
@@ -258,9 +266,7 @@ class Run:
         Raises:
             PermanentError: Somebody moved the pointer by hand.
         """
-        pointed, expected = self.pointed(self.secret), self.in_force
-        if self.state.phase is Phase.REVERTING:
-            expected = self.state.in_flight.next
+        pointed, expected = self.pointed(self.secret), self._expected()
         hurry = self.state.in_flight.mode is Mode.EMERGENCY or self.state.in_flight.again
         if pointed is None or pointed == expected or (hurry and self.state.phase is Phase.REVOKING):
             return
@@ -272,17 +278,39 @@ class Run:
 
     def pointed(self, secret: Secret) -> int | None:
         """Return the version consumers get, where a participant knows."""
-        seen = (each.observe(secret.aliases) for each in self._participants)
-        return next((number for number in seen if number is not None), None)
+        return self.participants.pointed(secret.aliases)
 
-    def _with_aliases(self, state: State, event: Event, facts: dict[str, Any]) -> State:
+    def handed_outside(self) -> Sequence[Outside]:
+        """Return the outside participants that were asked to hand *next* out."""
+        stages = {each.stage for each in rollout.handed(self.policy, self.state.in_flight.stage)}
+        return [each for each in self.participants.outside if each.stage in stages]
+
+    def _expected(self) -> int | None:
+        record, phase = self.state.in_flight, self.state.phase
+        if phase in _POINTED_TO_PREVIOUS:
+            return record.previous
+        handed = {each.stage for each in rollout.handed(self.policy, record.stage)}
+        waits = record.stage and all(each.stage not in handed for each in self.participants.riding)
+        return record.previous if waits else record.next
+
+    def _with_aliases(self, state: State, event: Event, facts: Mapping[str, Any]) -> State:
+        """Return the state with the aliases of the stages that ``event`` moves."""
         record = state.in_flight
-        aliases: dict[str, int] = dict(state.aliases)
-        for participant in self._participants:
-            if event in transitions.PUBLISHED:
-                change = Change(record.previous, facts["next"])
-                aliases = dict(participant.commit(aliases, change))
-            elif event is Event.REVERTED and record.next is not None:
-                change = Change(record.previous, record.next)
-                aliases = dict(participant.revert(aliases, change))
-        return replace(state, aliases=aliases)
+        before, after = record.stage, facts.get("stage", record.stage)
+        change = Change(record.previous, facts.get("next", record.next) or 0)
+        if event in transitions.HANDED:
+            known = self._stages(before) if before else ()
+            stages = [each for each in self._stages(after) if each not in known]
+        elif event in transitions.TAKEN_BACK and record.next is not None:
+            stages = self._stages(before)
+        else:
+            return state
+        back = event in transitions.TAKEN_BACK
+        return replace(
+            state, aliases=self.participants.moved(state.aliases, change, stages, back=back)
+        )
+
+    def _stages(self, stage: str) -> list[str]:
+        """Return the names up to a stage; all, where the rollout knows no stages."""
+        stages = rollout.handed(self.policy, stage) if stage else self.policy.rollout
+        return [each.stage for each in stages]

@@ -12,43 +12,48 @@ from typing import Any, Final
 import msgspec
 
 from rotation.engine.duration import DURATION_PATTERN, format_duration
-from rotation.model.policy import Policy, Retire
+from rotation.engine.policy import STAGE_NAME, Kinds
+from rotation.model.policy import OnDeadline, ParticipantChoice, Policy, Retire, Stage
 
 _Schema = dict[str, Any]
 _DURATION: Final[_Schema] = {"type": "string", "pattern": DURATION_PATTERN}
 _REFERENCE: Final = "#/$defs/{name}"
+#: Keys of every participant, beside those of its kind.
+_PARTICIPANT: Final[_Schema] = {
+    "deadline": {**_DURATION, "default": format_duration(ParticipantChoice.deadline)},
+    "on_deadline": {
+        "enum": [each.value for each in OnDeadline],
+        "default": ParticipantChoice.on_deadline.value,
+    },
+}
 
 
-def policy_schema(issuers: Mapping[str, type], participants: Mapping[str, type]) -> _Schema:
+def policy_schema(kinds: Kinds) -> _Schema:
     """Return the JSON Schema (draft 2020-12) of a policy.
 
     Args:
-        issuers: Settings dataclass of each known issuer, by kind.
-        participants: Settings dataclass of each known participant, by kind.
+        kinds: The plugins it may name.
     """
-    kinds = [*issuers.values(), *participants.values(), Retire]
-    references, definitions = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    groups = (kinds.issuers, kinds.participants, kinds.gates)
+    types = [*(kind for group in groups for kind in group.values()), Retire]
+    references, definitions = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     closed = {name: _close(schema) for name, schema in definitions.items()}
     names = [reference["$ref"].rpartition("/")[2] for reference in references]
-    by_type = dict(zip(kinds, names, strict=True))
-    stage = _object(
-        {
-            "stage": {"type": "string", "minLength": 1},
-            "participants": {
-                "type": "array",
-                "minItems": 1,
-                "items": _one_of(participants, by_type, closed),
-            },
-        },
-        required=["stage", "participants"],
-    )
+    by_type = dict(zip(types, names, strict=True))
+    stage = {
+        "stage": {"type": "string", "pattern": STAGE_NAME},
+        "participants": _list_of(_one_of(kinds.participants, by_type, closed, _PARTICIPANT)),
+        "soak": {**_DURATION, "default": format_duration(Stage.soak)},
+    }
+    if kinds.gates:
+        stage["gates"] = {**_list_of(_one_of(kinds.gates, by_type, closed)), "minItems": 0}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "rotation policy",
         **_object(
             {
-                "issuer": _one_of(issuers, by_type, closed),
-                "rollout": {"type": "array", "minItems": 1, "maxItems": 1, "items": stage},
+                "issuer": _one_of(kinds.issuers, by_type, closed),
+                "rollout": _list_of(_object(stage, required=["stage", "participants"])),
                 "soak": {**_DURATION, "default": format_duration(Policy.soak)},
                 "retire": {"$ref": _REFERENCE.format(name=by_type[Retire])},
             },
@@ -67,11 +72,20 @@ def _object(properties: _Schema, required: list[str]) -> _Schema:
     }
 
 
-def _one_of(plugins: Mapping[str, type], names: Mapping[type, str], closed: _Schema) -> _Schema:
+def _list_of(items: _Schema) -> _Schema:
+    return {"type": "array", "minItems": 1, "items": items}
+
+
+def _one_of(
+    plugins: Mapping[str, type],
+    names: Mapping[type, str],
+    closed: _Schema,
+    common: _Schema | None = None,
+) -> _Schema:
     choices = []
     for kind, settings in plugins.items():
         schema = closed[names[settings]]
-        properties = {"kind": {"const": kind}, **schema["properties"]}
+        properties = {"kind": {"const": kind}, **schema["properties"], **(common or {})}
         choices.append({"title": kind, **_object(properties, ["kind", *schema["required"]])})
     return {"oneOf": choices}
 

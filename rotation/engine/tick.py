@@ -8,18 +8,19 @@ Rules of this module:
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rotation.engine import codec
 from rotation.engine.crashpoints import CrashPoint
-from rotation.engine.gather import Call, Gather
+from rotation.engine.effects import EFFECTS
+from rotation.engine.gather import Call
 from rotation.engine.inspecting import inspect
-from rotation.engine.outcome import Waiting
-from rotation.engine.policy import check_fits, decode_policy
+from rotation.engine.outcome import Waiting, with_evidence
+from rotation.engine.participants import Participants, Surroundings
+from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.engine.pool import IssuerPool
-from rotation.engine.retiring import EFFECTS, with_evidence
 from rotation.engine.run import Run, SupersededError, Tools
 from rotation.machine import transitions
 from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
@@ -40,12 +41,13 @@ from rotation.model.policy import Policy
 from rotation.model.rotation import Block, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
+from rotation.ports.gate import Gate
 from rotation.ports.journal import Journal
-from rotation.ports.participant import RidingParticipant
+from rotation.ports.participant import OutsideParticipant, RidingParticipant
 from rotation.ports.publisher import Publisher
 
 #: Phases whose effects do not start from the payload in force.
-_NO_PAYLOAD = frozenset({Phase.DESTROYING, Phase.REVERTING})
+_NO_PAYLOAD = frozenset({Phase.DESTROYING, Phase.REVERTING, Phase.WITHDRAWING})
 
 #: How often a phase is tried again under a higher token within one tick.
 _HEALS = 2
@@ -66,13 +68,11 @@ class Plugins:
     """The plugins at hand, by name."""
 
     issuers: IssuerPool
-    issuer_settings: Mapping[str, type]
-    participants: Mapping[str, type[RidingParticipant]]
-
-    @property
-    def participant_settings(self) -> Mapping[str, type]:
-        """Settings record of each participant."""
-        return {name: each.spec.settings for name, each in self.participants.items()}
+    participants: Mapping[str, type[RidingParticipant | OutsideParticipant]]
+    #: Settings record of each plugin.
+    kinds: Kinds
+    gates: Mapping[str, type[Gate]] = field(default_factory=dict)
+    around: Surroundings = field(default_factory=Surroundings)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,6 @@ class Parts:
     tools: Tools
     plugins: Plugins
     limits: Limits
-    gather: Gather
     journal: Journal
     publisher: Publisher
 
@@ -162,7 +161,7 @@ class Tick:
                 run = self._hold(state, policy, participants, text)
                 self.note(*inspect(run, self._claim(), self._keep))
 
-    def _read_policy(self, text: str) -> tuple[list[RidingParticipant], Policy]:
+    def _read_policy(self, text: str) -> tuple[Participants, Policy]:
         if self._secret.managed_rotation:
             raise PermanentError(
                 "Google's managed rotation is active on this secret",
@@ -170,15 +169,17 @@ class Tick:
                 reason="managed-rotation",
             )
         plugins = self._parts.plugins
-        policy = decode_policy(text, plugins.issuer_settings, plugins.participant_settings)
+        policy = decode_policy(text, plugins.kinds)
         schedule = self._secret.schedule
         check_fits(policy, schedule.period if schedule else None)
-        chosen = [choice for stage in policy.rollout for choice in stage.participants]
-        return [plugins.participants[each.kind](each.settings) for each in chosen], policy
+        gather = self._parts.tools.gather
+        participants = Participants(
+            policy, plugins.participants, plugins.gates, plugins.around, gather
+        )
+        return participants, policy
 
-    def _read_state(self, participants: Sequence[RidingParticipant]) -> State:
-        seen = (each.observe(self._secret.aliases) for each in participants)
-        pointed = next((number for number in seen if number is not None), None)
+    def _read_state(self, participants: Participants) -> State:
+        pointed = participants.pointed(self._secret.aliases)
         self._state = state = codec.decode(self._secret, pointed)
         if state.phase is Phase.SETTLED and state.current is None and state.receipt is None:
             state = replace(state, current=self._newest())
@@ -200,9 +201,7 @@ class Tick:
             raise LeaseHeldError(why)
         self.note("INFO", why)
 
-    def _hold(
-        self, state: State, policy: Policy, participants: Sequence[RidingParticipant], text: str
-    ) -> Run:
+    def _hold(self, state: State, policy: Policy, participants: Participants, text: str) -> Run:
         issuer = self._parts.plugins.issuers.get(self._secret.name, text, policy.issuer)
         return Run(self._parts.tools, self._secret, state, policy, issuer, participants)
 
@@ -241,12 +240,14 @@ class Tick:
         if isinstance(outcome, Waiting):
             run.rewrite(lambda state: self._waiting(state, outcome))
             return True
-        before = run.state.phase
+        before, version = run.state.phase, run.in_force
         run.commit(outcome.event, self._claim(), **outcome.facts)
         run.added = None
         if before is Phase.PREPARING and run.state.phase is not Phase.SETTLED:
             run.reach(CrashPoint.PUBLISHED)
-        if run.fresh:
+        goes_on = run.state.record is not None
+        turned = goes_on and before is not Phase.PREPARING and run.in_force != version
+        if run.fresh or turned:
             run.payload = None
         return False
 
@@ -260,14 +261,14 @@ class Tick:
         if run.state.phase is not Phase.DESTROYING:
             calls.append(run.issuer.connect)
         if calls:
-            results = self._parts.gather(calls)
+            results = self._parts.tools.gather(calls)
             if reading:
                 payload = results[len(first)]
                 run.payload = payload if isinstance(payload, Payload) else None
 
     def _waiting(self, state: State, outcome: Waiting) -> State:
         rested = transitions.rest(state, outcome.until, outcome.note)
-        record = with_evidence(rested.in_flight, outcome.evidence)
+        record = replace(with_evidence(rested.in_flight, outcome.evidence), **outcome.facts)
         return replace(rested, record=record)
 
     def _heal(self, run: Run, stale: StaleTokenError) -> None:

@@ -1,6 +1,6 @@
-"""Access tokens of the process's own identity, for logins with ``admin: iam``.
+"""Tokens of the process's own identity, for logins with ``admin: iam`` and for calls of plugins.
 
-1. The token is only as strong as a database login needs: it is sent to the server as a password.
+1. A login's token is only as strong as it needs to be: it is sent to the server as a password.
 2. google.auth is imported by the first call: most rotations never need it.
 3. A token is kept until shortly before it ends; the library knows when.
 """
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Login to Cloud SQL, and nothing else.
 _LOGIN: Final = "https://www.googleapis.com/auth/sqlservice.login"
+#: Google's APIs; what the identity may do there is a matter of its roles.
+_APIS: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class AccessTokens:
@@ -59,5 +61,32 @@ class AccessTokens:
         return str(self._credentials.token)
 
 
-#: The tokens of this process.
+def identity_token(audience: str) -> str:
+    """Return an OpenID token of the process's identity, for a service that asks who calls.
+
+    Raises:
+        AccessDeniedError: The process has no Google identity that gives such tokens.
+        TemporaryError: The token server did not answer.
+    """
+    from google.auth.exceptions import (  # noqa: PLC0415 - rule 2
+        DefaultCredentialsError,
+        GoogleAuthError,
+    )
+    from google.auth.transport.requests import Request  # noqa: PLC0415
+    from google.oauth2.id_token import fetch_id_token  # noqa: PLC0415
+
+    try:
+        token = fetch_id_token(Request(), audience)  # type: ignore[no-untyped-call]
+    except DefaultCredentialsError:
+        raise AccessDeniedError(
+            "the process has no Google identity that gives OpenID tokens",
+            remedy="run it as a service account",
+        ) from None
+    except GoogleAuthError as error:
+        raise TemporaryError(f"no identity token: {type(error).__name__}") from None
+    return str(token)
+
+
+#: The tokens of this process: for database logins, and for Google's APIs.
 access_token: Final = AccessTokens()
+api_token: Final = AccessTokens(_APIS)

@@ -30,7 +30,13 @@ KEPT_REQUESTS = 8
 CHECK = "check"
 
 #: Phases that look for strays of their own accord, and have no credential in force to check yet.
-_TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.ABORTING})
+_TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWING, Phase.ABORTING})
+
+#: Phases that an emergency hurries through: what has begun is finished at once, then it starts.
+_HURRIED = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
+
+#: Phases in which no consumer was handed *next*.
+_NOT_HANDED = frozenset({Phase.PREPARING, Phase.VOTING})
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ def _overtake(s: Situation, request: Request) -> Decision:
         return Act(transitions.claim(replace(state, record=asked), s.claim))
     if transitions.can_follow(state.phase, Event.EMERGENCY):
         return Act(_move(s, Event.EMERGENCY, again=request))
-    if state.phase is Phase.DESTROYING:
+    if state.phase in _HURRIED:
         hurried = replace(state, record=replace(record, again=request))
         return Act(transitions.claim(hurried, s.claim))
     return _remember(s, request)
@@ -199,7 +205,7 @@ def _emergency_is_served(state: State, request: Request) -> bool:
 
 def _revert(s: Situation, request: Request) -> Decision:
     state = s.state
-    event = Event.REFUSED if state.phase is Phase.PREPARING else Event.REVERT_ASKED
+    event = Event.REFUSED if state.phase in _NOT_HANDED else Event.REVERT_ASKED
     if not transitions.can_follow(state.phase, event) or _is_older(request, state.in_flight):
         return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
     who = request.requested_by or "somebody"
@@ -233,12 +239,12 @@ def _unblock(s: Situation, _: Request) -> Decision:
 def _taken_up(state: State) -> State:
     """Return the state as a person who has looked wants it gone on from: without its block.
 
-    While nothing of it is published, what this rotation keeps is whatever consumers are pointed to:
+    While nobody was handed *next*, what this rotation keeps is whatever consumers are pointed to:
     a person may have pointed them to another version, because ours could not be read.
     """
     free, record = replace(state, block=None), state.record
-    unpublished = state.phase in {Phase.PREPARING, Phase.ABORTING}
-    if record is None or not unpublished or state.current is None:
+    kept = state.phase in {*_NOT_HANDED, Phase.ABORTING}
+    if record is None or not kept or state.current is None:
         return free
     return replace(free, record=replace(record, previous=state.current))
 

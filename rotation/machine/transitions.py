@@ -29,7 +29,15 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
     (Phase.PREPARING, Event.PUBLISHED): Phase.SOAKING,
     (Phase.PREPARING, Event.PUBLISHED_IN_EMERGENCY): Phase.REVOKING,
     (Phase.PREPARING, Event.PUBLISHED_FIRST): Phase.SETTLED,
+    (Phase.PREPARING, Event.ADDED): Phase.VOTING,
     (Phase.PREPARING, Event.REFUSED): Phase.ABORTING,
+    (Phase.VOTING, Event.PREPARED): Phase.ROLLING_OUT,
+    (Phase.VOTING, Event.REFUSED): Phase.ABORTING,
+    (Phase.ROLLING_OUT, Event.STAGE_PROVEN): Phase.ROLLING_OUT,
+    (Phase.ROLLING_OUT, Event.ROLLED_OUT): Phase.SOAKING,
+    (Phase.ROLLING_OUT, Event.ROLLED_OUT_IN_EMERGENCY): Phase.REVOKING,
+    (Phase.ROLLING_OUT, Event.ROLLED_OUT_FIRST): Phase.SETTLED,
+    (Phase.ROLLING_OUT, Event.REVERT_ASKED): Phase.REVERTING,
     (Phase.SOAKING, Event.SOAKED): Phase.SUSPENDING,
     (Phase.SOAKING, Event.REVERT_ASKED): Phase.REVERTING,
     (Phase.SOAKING, Event.EMERGENCY): Phase.REVOKING,
@@ -46,11 +54,27 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
     (Phase.REVOKING, Event.REVOKED): Phase.DESTROYING,
     (Phase.DESTROYING, Event.DESTROYED): Phase.SETTLED,
     (Phase.REVERTING, Event.REVERTED): Phase.ABORTING,
+    (Phase.REVERTING, Event.POINTED_BACK): Phase.WITHDRAWING,
+    (Phase.WITHDRAWING, Event.WITHDRAWN): Phase.ABORTING,
     (Phase.ABORTING, Event.ABORTED): Phase.SETTLED,
 }
 
 #: Events after which consumers are handed *next*.
-PUBLISHED = frozenset({Event.PUBLISHED, Event.PUBLISHED_IN_EMERGENCY, Event.PUBLISHED_FIRST})
+HANDED = frozenset(
+    {
+        Event.PUBLISHED,
+        Event.PUBLISHED_IN_EMERGENCY,
+        Event.PUBLISHED_FIRST,
+        Event.PREPARED,
+        Event.STAGE_PROVEN,
+    }
+)
+
+#: Events after which they are handed *previous* again.
+TAKEN_BACK = frozenset({Event.REVERTED, Event.POINTED_BACK})
+
+#: Events after which participants are asked for something new.
+_ASKED_ANEW = frozenset({Event.ADDED, Event.PREPARED, Event.STAGE_PROVEN, Event.POINTED_BACK})
 
 #: Phases that owe nothing outside the secret: once their wait is over they are passed through.
 _PASSED_THROUGH: Mapping[Phase, Event] = {Phase.SOAKING: Event.SOAKED}
@@ -105,7 +129,8 @@ def claim(state: State, by: Claim) -> State:
     A phase that waited and owes nothing outside is passed through.
     """
     phase, record = state.phase, state.record
-    if phase in _PASSED_THROUGH:
+    watched = record is not None and record.watch_until is not None
+    if phase in _PASSED_THROUGH and not watched:
         phase = _next_phase(phase, _PASSED_THROUGH[phase])
     if record is not None:
         record = replace(record, message_id=by.message_id)
@@ -137,12 +162,16 @@ def advance(
     """
     phase = _next_phase(state.phase, event)
     record = replace(state.in_flight, note="", **facts)
+    if event in _ASKED_ANEW:
+        record = replace(record, asked_at=now)
     if phase is Phase.SETTLED:
         return _settle(state, record, event, now)
     wait = _wait_on_entry(phase, record, policy, delayed=delayed)
+    if phase is Phase.SOAKING:
+        record = replace(record, watch_until=now + wait if wait and policy.gated else None)
     moved = replace(state, phase=phase, record=record, wake_at=None)
     if wait:
-        return rest(moved, now + wait)
+        return rest(moved, now + (wait / LOOKS if record.watch_until else wait))
     through = _PASSED_THROUGH.get(phase)
     return advance(moved, through, now, policy, delayed=delayed) if through else moved
 

@@ -12,6 +12,10 @@ class Phase(Enum):
     SETTLED = "settled"
     #: Mint on the idle slot, verify, add the version, move the aliases.
     PREPARING = "preparing"
+    #: *next* is added; every participant of every stage says whether it can take it.
+    VOTING = "voting"
+    #: Hand *next* to the consumers of a stage, then watch them until its gates pass.
+    ROLLING_OUT = "rolling-out"
     #: Old and new both work.
     SOAKING = "soaking"
     #: Retiring: nobody may be on the previous slot; then logins are stopped, reversibly.
@@ -28,12 +32,16 @@ class Phase(Enum):
     ABORTING = "aborting"
     #: Consumers go back to *previous*; `ABORTING` then forgets *next*.
     REVERTING = "reverting"
+    #: Aliases are back; participants outside the secret go back, the last stage first.
+    WITHDRAWING = "withdrawing"
 
     @property
     def label(self) -> str:
-        """Value of the phase label; the retiring steps share one."""
-        return "retiring" if self in RETIRING else self.value
+        """Value of the phase label; steps of one thing share one."""
+        return "retiring" if self in RETIRING else _SHARED.get(self, self.value)
 
+
+_SHARED = {Phase.VOTING: "preparing", Phase.WITHDRAWING: "reverting"}
 
 #: The steps that the label calls ``retiring``.
 RETIRING = frozenset(
@@ -46,6 +54,15 @@ class Event(Enum):
 
     STARTED = "started"
     PUBLISHED = "published"
+    #: The version is added, and handed to nobody yet: the rollout has stages or participants.
+    ADDED = "added"
+    #: Every participant can take it: the decision.
+    PREPARED = "prepared"
+    #: The stage proved itself, and another one follows.
+    STAGE_PROVEN = "stage proven"
+    ROLLED_OUT = "rolled out"
+    ROLLED_OUT_FIRST = "rolled out first"
+    ROLLED_OUT_IN_EMERGENCY = "rolled out in an emergency"
     #: Published, and there is no previous credential to retire.
     PUBLISHED_FIRST = "published first"
     #: Published in an emergency: no soak.
@@ -59,11 +76,14 @@ class Event(Enum):
     DESTROYED = "previous destroyed"
     #: An emergency overtakes: previous and current may both have leaked.
     EMERGENCY = "emergency"
-    #: A person asked to go back before anything was published.
+    #: A person asked to go back, or a participant said no, before consumers were handed anything.
     REFUSED = "refused"
     #: A person asked to go back, or the current credential no longer works.
     REVERT_ASKED = "revert asked"
     REVERTED = "consumers on previous again"
+    #: Consumers of aliases are; those of other participants follow.
+    POINTED_BACK = "aliases on previous again"
+    WITHDRAWN = "participants on previous again"
     ABORTED = "next forgotten"
 
 

@@ -6,6 +6,7 @@ Defaults live here and nowhere else.
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 
@@ -17,12 +18,35 @@ class PluginChoice:
     settings: Any
 
 
+class OnDeadline(Enum):
+    """What happens when a participant has not done its part in time."""
+
+    #: Go on asking, and say so at every look.
+    HOLD = "hold"
+    #: Give the rotation up: everybody goes back.
+    REVERT = "revert"
+
+
+@dataclass(frozen=True)
+class ParticipantChoice(PluginChoice):
+    """A participant, and how long it may take."""
+
+    #: From the moment it is asked, for its vote and again for its commit.
+    deadline: timedelta = timedelta(hours=1)
+    on_deadline: OnDeadline = OnDeadline.HOLD
+
+
 @dataclass(frozen=True)
 class Stage:
     """A group of consumers that moves together."""
 
+    #: Its name: a label's value.
     stage: str
-    participants: tuple[PluginChoice, ...]
+    participants: tuple[ParticipantChoice, ...]
+    #: What has to be seen before the rollout goes on; a failure sends it back.
+    gates: tuple[PluginChoice, ...] = ()
+    #: How long the stage is watched at least.
+    soak: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -48,4 +72,10 @@ class Policy:
     @property
     def length(self) -> timedelta:
         """How long one routine rotation takes when nobody holds it up."""
-        return self.soak + self.retire.observe + self.retire.destroy_after
+        stages = sum((stage.soak for stage in self.rollout), timedelta())
+        return stages + self.soak + self.retire.observe + self.retire.destroy_after
+
+    @property
+    def gated(self) -> bool:
+        """Whether anything is watched while the rollout goes on."""
+        return any(stage.gates for stage in self.rollout)

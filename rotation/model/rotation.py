@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rotation.model.phase import Mode, Phase
-from rotation.model.wakeup import Request
+from rotation.model.wakeup import Ask, Request
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,24 @@ class Record:
     reverted: str = ""
     #: It went back by itself: the secret stays blocked until a person has looked.
     alarm: bool = False
+    #: Name of the last stage whose consumers were handed *next*; empty: none was.
+    stage: str = ""
+    #: When participants began to be asked for what they are asked for now.
+    asked_at: datetime | None = None
+    #: Participants that have done what they are asked for now.
+    acked: tuple[str, ...] = ()
+    #: When all participants of the stage had handed *next* out.
+    handed_at: datetime | None = None
+    #: Gates are looked at until then, although the rollout is over.
+    watch_until: datetime | None = None
+    #: Where people can look: pull requests and the like.
+    links: tuple[str, ...] = ()
+
+    @property
+    def hurried(self) -> bool:
+        """Whether nothing is waited for that is not needed: an emergency, here or next."""
+        after = self.again is not None and self.again.mode is Ask.EMERGENCY
+        return self.mode is Mode.EMERGENCY or after
 
 
 @dataclass(frozen=True)

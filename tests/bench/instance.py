@@ -107,8 +107,8 @@ class Instance:
         self.issuers.close()
         assert isinstance(parts.publisher, PubSubPublisher)
         parts.publisher.close()
-        assert isinstance(parts.gather, Threads)
-        parts.gather.close()
+        assert isinstance(parts.tools.gather, Threads)
+        parts.tools.gather.close()
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Rules of this module:
   2. `PASSWORD` stands for what people paste where it does not belong.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,12 +13,7 @@ from rotation import registry
 
 from .texts import any_text, json_values
 
-ISSUERS: Mapping[str, type] = {
-    name: kind.spec.settings for name, kind in registry.issuers().items()
-}
-PARTICIPANTS: Mapping[str, type] = {
-    name: kind.spec.settings for name, kind in registry.participants().items()
-}
+KINDS = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
 PASSWORD = "hunter2-correct-horse"
 
 _names = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)

@@ -16,11 +16,11 @@ from rotation.engine.policy import FaultyPolicyError, decode_policy, encode_poli
 from rotation.engine.schema import policy_schema
 from rotation.model.policy import Policy
 
-from .policies import ISSUERS, PARTICIPANTS, PASSWORD, careful, careless
+from .policies import KINDS, PASSWORD, careful, careless
 from .profiles import examples
 from .texts import HOSTILE, any_text, dumped, json_values, mutated, same, sound_text
 
-VALIDATOR = jsonschema.Draft202012Validator(policy_schema(ISSUERS, PARTICIPANTS))
+VALIDATOR = jsonschema.Draft202012Validator(policy_schema(KINDS))
 #: What the schema cannot say: rules between fields, ranges, and what JSON Schema has no word for.
 BEYOND_SCHEMA: Final = (
     "three different roles",
@@ -42,14 +42,14 @@ BEYOND_SCHEMA: Final = (
 FLOOD: Final = 30_000
 KNOWN: Final = {
     "": ("issuer", "rollout", "soak", "retire"),
-    "issuer": ISSUERS["postgresql"].__dataclass_fields__,
+    "issuer": KINDS.issuers["postgresql"].__dataclass_fields__,
     "retire": ("observe", "destroy_after"),
-    "rollout": ("stage", "participants"),
+    "rollout": ("stage", "participants", "gates", "soak"),
 }
 
 
 def decode(text: str) -> Policy:
-    return decode_policy(text, ISSUERS, PARTICIPANTS)
+    return decode_policy(text, KINDS)
 
 
 def faults_of(text: str) -> list[str]:

@@ -24,6 +24,7 @@ from greenlet import greenlet
 
 from rotation.engine.crashpoints import never
 from rotation.engine.gather import Call
+from rotation.engine.policy import Kinds
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
@@ -272,14 +273,13 @@ def _worker(tape: _Tape) -> Worker:
     issuer = type("_TapedIssuer", (_Issuer,), {"tape": tape})
     environment = IssuerEnvironment(lambda _: Payload(b"{}"), lambda: "")
     parts = Parts(
-        tools=Tools(_Store(tape), tape, never, pause=lambda _: None),
+        tools=Tools(_Store(tape), tape, never, _one_by_one, pause=lambda _: None),
         plugins=Plugins(
             IssuerPool({"memory": issuer}, environment),
-            {"memory": _Settings},
             {"alias": AliasParticipant},
+            Kinds({"memory": _Settings}, {"alias": AliasParticipant.spec.settings}),
         ),
         limits=Limits(LEASE, LEASE * 0.8),
-        gather=_one_by_one,
         journal=tape,
         publisher=tape,
     )

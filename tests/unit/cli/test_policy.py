@@ -1,7 +1,7 @@
 """The policy commands against the embedded service."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from rotation.cli.policy import policy
 from rotation.cli.policy_file import to_json
-from rotation.engine.policy import FaultyPolicyError
+from rotation.engine.policy import FaultyPolicyError, Kinds
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import AccessDeniedError, NotFoundError, PermanentError, TemporaryError
 from rotation.model.names import SecretName
@@ -36,8 +36,7 @@ class Alias:
 class Context:
     store: Any
     json: bool = False
-    issuer_settings: Mapping[str, type] = field(default_factory=lambda: {"database": Database})
-    participant_settings: Mapping[str, type] = field(default_factory=lambda: {"alias": Alias})
+    kinds: Kinds = field(default_factory=lambda: Kinds({"database": Database}, {"alias": Alias}))
 
     def secret_name(self, text: str) -> SecretName:
         return SecretName.parse(text) if "/" in text else SecretName(PROJECT, text)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from rotation.engine.duration import LONGEST, format_duration, parse_duration
 from rotation.engine.policy import (
     FaultyPolicyError,
+    Kinds,
     check_fits,
     decode_policy,
     encode_policy,
 )
 from rotation.engine.schema import policy_schema
 from rotation.model.errors import PolicyError
-from rotation.model.policy import PluginChoice, Policy, Retire, Stage
+from rotation.model.policy import ParticipantChoice, PluginChoice, Policy, Retire, Stage
 
 
 class Tone(Enum):
@@ -62,19 +63,18 @@ class Alias:
     pass
 
 
-ISSUERS = {"database": Database, "api-key": Alias}
-PARTICIPANTS = {"alias": Alias}
+KINDS = Kinds(issuers={"database": Database, "api-key": Alias}, participants={"alias": Alias})
 ISSUER: dict[str, Any] = {"kind": "database", "host": "db", "slots": ["a", "b"]}
 
 
 def decode(document: object) -> Policy:
-    return decode_policy(json.dumps(document), ISSUERS, PARTICIPANTS)
+    return decode_policy(json.dumps(document), KINDS)
 
 
 def faults(document: object) -> list[str]:
     text = document if isinstance(document, str) else json.dumps(document)
     with pytest.raises(FaultyPolicyError) as caught:
-        decode_policy(text, ISSUERS, PARTICIPANTS)
+        decode_policy(text, KINDS)
     assert all(str(fault) in str(caught.value) for fault in caught.value.faults)
     return [str(fault) for fault in caught.value.faults]
 
@@ -89,7 +89,7 @@ def issuer_faults(**settings: object) -> list[str]:
 def test_a_policy_of_an_issuer_alone_takes_the_defaults() -> None:
     assert decode({"issuer": ISSUER}) == Policy(
         issuer=PluginChoice("database", Database(host="db", slots=("a", "b"))),
-        rollout=(Stage("everyone", (PluginChoice("alias", Alias()),)),),
+        rollout=(Stage("everyone", (ParticipantChoice("alias", Alias()),)),),
         soak=timedelta(hours=1),
         retire=Retire(),
     )
@@ -147,7 +147,7 @@ def test_a_whole_policy_is_read() -> None:
 def test_encoding_writes_out_the_defaults_and_reads_back_the_same() -> None:
     policy = decode({"issuer": {**ISSUER, "nested": {"name": "n"}, "limits": {"x": 1}}})
     text = encode_policy(policy)
-    assert decode_policy(text, ISSUERS, PARTICIPANTS) == policy
+    assert decode_policy(text, KINDS) == policy
     assert json.loads(text)["soak"] == "1h"
     assert json.loads(text)["issuer"]["kind"] == "database"
 
@@ -474,11 +474,11 @@ LIKELY = st.recursive(
 
 def decodes_or_says_why(text: str) -> None:
     try:
-        policy = decode_policy(text, ISSUERS, PARTICIPANTS)
+        policy = decode_policy(text, KINDS)
     except PolicyError as error:
         str(error).encode()
     else:
-        assert decode_policy(encode_policy(policy), ISSUERS, PARTICIPANTS) == policy
+        assert decode_policy(encode_policy(policy), KINDS) == policy
 
 
 @settings(deadline=None)
@@ -504,7 +504,7 @@ def test_any_settings_are_a_policy_or_a_policy_error(chosen: dict[str, object]) 
 
 
 def test_the_schema_names_every_kind_and_closes_every_object() -> None:
-    schema = policy_schema(ISSUERS, PARTICIPANTS)
+    schema = policy_schema(KINDS)
     issuers = schema["properties"]["issuer"]["oneOf"]
     assert [choice["properties"]["kind"]["const"] for choice in issuers] == ["database", "api-key"]
     assert issuers[0]["required"] == ["kind", "host", "slots"]
@@ -515,7 +515,7 @@ def test_the_schema_names_every_kind_and_closes_every_object() -> None:
 
 
 def test_the_schema_spells_durations_as_a_policy_does() -> None:
-    schema = policy_schema(ISSUERS, PARTICIPANTS)
+    schema = policy_schema(KINDS)
     retire = schema["$defs"]["Retire"]["properties"]
     assert retire["destroy_after"]["default"] == "12h"
     assert schema["properties"]["soak"]["default"] == "1h"
@@ -524,7 +524,7 @@ def test_the_schema_spells_durations_as_a_policy_does() -> None:
 
 
 def test_every_reference_of_the_schema_leads_somewhere() -> None:
-    schema = policy_schema(ISSUERS, PARTICIPANTS)
+    schema = policy_schema(KINDS)
     text = json.dumps(schema)
     names = {part.split('"')[0] for part in text.split("#/$defs/")[1:]}
     assert names <= set(schema["$defs"])

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.policy import Kinds
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
@@ -337,10 +338,13 @@ class World:
             IssuerEnvironment(lambda _: Payload(b"{}"), lambda: ""),
         )
         parts = Parts(
-            tools=Tools(self.store, self.clock, reach, pause=lambda _: None),
-            plugins=Plugins(issuers, {"memory": MemorySettings}, {"alias": AliasParticipant}),
+            tools=Tools(self.store, self.clock, reach, one_by_one, pause=lambda _: None),
+            plugins=Plugins(
+                issuers,
+                {"alias": AliasParticipant},
+                Kinds({"memory": MemorySettings}, {"alias": AliasParticipant.spec.settings}),
+            ),
             limits=Limits(timedelta(seconds=600), timedelta(seconds=480)),
-            gather=one_by_one,
             journal=self.journal,
             publisher=self.outbox,
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotation.machine import transitions
-from rotation.machine.transitions import PUBLISHED, TRANSITIONS, Claim
+from rotation.machine.transitions import HANDED, TRANSITIONS, Claim
 from rotation.model.errors import IllegalTransitionError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import PluginChoice, Policy, Retire
@@ -128,7 +128,8 @@ def test_after_revoking_there_is_no_way_back() -> None:
 
 
 def test_nothing_is_published_outside_preparing() -> None:
-    assert {before for before, event in TRANSITIONS if event in PUBLISHED} == {Phase.PREPARING}
+    handing = {before for before, event in TRANSITIONS if event in HANDED}
+    assert handing == {Phase.PREPARING, Phase.VOTING, Phase.ROLLING_OUT}
 
 
 def test_looks_are_spread_over_the_time_of_observation() -> None:

@@ -1,0 +1,183 @@
+"""The participants and gates of one policy, built from their settings, and asked side by side.
+
+Rules of this module:
+  1. Nothing here decides; answers go to `rotation.machine.rollout`.
+  2. One participant's trouble never hides another's answer: every one is asked, every answer kept.
+  3. Trouble that may pass is an answer ("not yet"): the sweep asks again, no message is held up.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from rotation.engine.gather import Gather
+from rotation.machine import rollout
+from rotation.model.errors import PermanentError, RotationError
+from rotation.model.plugin import Change
+from rotation.model.policy import ParticipantChoice, Policy
+from rotation.model.rollout import Verdict, Watch
+from rotation.ports.gate import Gate, GateEnvironment
+from rotation.ports.participant import (
+    OutsideParticipant,
+    ParticipantEnvironment,
+    RidingParticipant,
+)
+
+_Answer = TypeVar("_Answer")
+_Plugin = TypeVar("_Plugin")
+
+
+@dataclass(frozen=True)
+class Riding:
+    """A participant whose change rides in a write to the secret."""
+
+    stage: str
+    participant: RidingParticipant
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A participant that lives elsewhere."""
+
+    stage: str
+    #: ``stage/kind``, made unique by a number; what is stored of it.
+    name: str
+    choice: ParticipantChoice
+    participant: OutsideParticipant
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A gate of a stage."""
+
+    stage: str
+    name: str
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class Said(Generic[_Answer]):
+    """What one participant answered: a value, or why it cannot be asked again unchanged."""
+
+    by: Outside
+    answer: _Answer | None
+    error: PermanentError | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What plugins of a rollout may ask for."""
+
+    participants: ParticipantEnvironment | None = None
+    gates: GateEnvironment | None = None
+
+
+class Participants:
+    """Everybody who takes part in the rollouts of one secret."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        kinds: Mapping[str, Any],
+        gates: Mapping[str, Any],
+        around: Surroundings,
+        gather: Gather,
+    ) -> None:
+        self._gather = gather
+        self.riding = riding_of(policy, kinds)
+        self.outside: Sequence[Outside] = [
+            Outside(stage, name, choice, kinds[choice.kind](choice.settings, around.participants))
+            for stage, name, choice in _named(policy, lambda stage: stage.participants)
+            if not kinds[choice.kind].spec.rides_in_write
+        ]
+        self._gates = [
+            Gated(stage, name, gates[choice.kind](choice.settings, around.gates))
+            for stage, name, choice in _named(policy, lambda stage: stage.gates)
+        ]
+        self.staged = rollout.is_staged(policy, outside=bool(self.outside))
+
+    def pointed(self, aliases: Mapping[str, int]) -> int | None:
+        """Return the version consumers of aliases get, where a participant knows."""
+        return pointed(self.riding, aliases)
+
+    def moved(
+        self, aliases: Mapping[str, int], change: Change, stages: Iterable[str], *, back: bool
+    ) -> dict[str, int]:
+        """Return the aliases after the riding participants of ``stages`` have moved."""
+        among = set(stages)
+        for each in self.riding:
+            if each.stage in among:
+                move = each.participant.revert if back else each.participant.commit
+                aliases = move(aliases, change)
+        return dict(aliases)
+
+    def ask(
+        self,
+        asked: Sequence[Outside],
+        question: Callable[[Outside], _Answer],
+        not_yet: Callable[[str], _Answer],
+    ) -> list[Said[_Answer]]:
+        """Ask outside participants side by side; each answers, or is in the way for good.
+
+        Args:
+            asked: Whom.
+            question: What.
+            not_yet: Makes an answer of trouble that may pass.
+        """
+
+        def answer(each: Outside) -> Said[_Answer]:
+            try:
+                return Said(each, question(each))
+            except PermanentError as error:
+                return Said(each, None, error)
+            except RotationError as error:
+                return Said(each, not_yet(str(error)))
+
+        return self._gather([_bound(answer, each) for each in asked]) if asked else []
+
+    def check(
+        self, stages: Iterable[str], watch: Callable[[str], Watch]
+    ) -> list[tuple[str, Verdict]]:
+        """Ask the gates of ``stages`` side by side.  A gate that breaks has not seen anything."""
+        among = set(stages)
+        asked = [each for each in self._gates if each.stage in among]
+
+        def verdict(each: Gated) -> tuple[str, Verdict]:
+            try:
+                return each.name, each.gate.check(watch(each.stage))
+            except RotationError as error:
+                return each.name, Verdict.wait(str(error))
+
+        return self._gather([_bound(verdict, each) for each in asked]) if asked else []
+
+
+def riding_of(policy: Policy, kinds: Mapping[str, Any]) -> Sequence[Riding]:
+    """Return the riding participants of a policy, built from their settings."""
+    return [
+        Riding(stage, kinds[choice.kind](choice.settings))
+        for stage, _, choice in _named(policy, lambda stage: stage.participants)
+        if kinds[choice.kind].spec.rides_in_write
+    ]
+
+
+def pointed(riding: Iterable[Riding], aliases: Mapping[str, int]) -> int | None:
+    """Return the version consumers of aliases get; None where no participant knows."""
+    seen = (each.participant.observe(aliases) for each in riding)
+    return next((number for number in seen if number is not None), None)
+
+
+def _bound(call: Callable[[_Plugin], Any], argument: _Plugin) -> Callable[[], Any]:
+    return lambda: call(argument)
+
+
+def _named(
+    policy: Policy, chosen: Callable[[Any], Sequence[Any]]
+) -> Iterator[tuple[str, str, Any]]:
+    """Walk the choices of each stage with a name that is unique in the policy."""
+    for stage in policy.rollout:
+        seen: Counter[str] = Counter()
+        for choice in chosen(stage):
+            seen[choice.kind] += 1
+            number = f"-{seen[choice.kind]}" if seen[choice.kind] > 1 else ""
+            yield stage.stage, f"{stage.stage}/{choice.kind}{number}", choice

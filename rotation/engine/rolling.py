@@ -1,0 +1,325 @@
+"""Carries out the rollout: votes, stages, the watched soak, and the way back.
+
+Theory of operation: a two-phase commit.  Every participant of every stage prepares before the first
+commits; the write that ends the voting is the decision, and it is stored before anybody is handed
+*next*.  From then on each commit is driven again until it is acknowledged, or all go back.
+
+Rules of this module:
+  1. What a participant has acknowledged is stored and not asked again: a person who moves its
+     consumers by hand afterwards wins.
+  2. *next* logs in before each stage is handed it, and before the rollout is over.
+  3. The aliases go back first, in one write; then the other participants, the last stage first.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.outcome import Outcome, Waiting, with_evidence
+from rotation.engine.participants import Outside, Said
+from rotation.engine.run import Run
+from rotation.machine import rollout
+from rotation.machine.rollout import Answered, Course, Judgement
+from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.payload import Payload
+from rotation.model.phase import Event, Mode
+from rotation.model.plugin import Change, Observation
+from rotation.model.rollout import Answer, Move, Progress, Vote, Watch
+
+#: How many links are kept for people.
+_KEPT_LINKS = 8
+
+
+def vote(run: Run) -> Outcome | Waiting:
+    """Ask every participant of every stage whether it can take *next*."""
+    run.check_pointer()
+    said = _ask(run, run.participants.outside, _prepare, Vote.wait)
+    run.reach(CrashPoint.VOTED)
+    facts = _known(run, said)
+    answered = [
+        Answered(each.by.name, each.by.choice, each.answer or Vote.no(str(each.error)))
+        for each in said
+    ]
+    judged = rollout.judge_votes(answered, run.state.in_flight, run.now)
+    match judged:
+        case Judgement(Course.BACK):
+            return Outcome(Event.REFUSED, _going_back(judged.why, facts))
+        case Judgement(Course.HOLD):
+            return _hold(run, judged, facts)
+    if refused := _refused(run):
+        return Outcome(Event.REFUSED, _going_back(refused, facts))
+    stage = rollout.next_stage(run.policy, run.state.in_flight)
+    if stage is None:
+        raise PermanentError("the policy has no stage", reason="stage-gone")
+    return Outcome(Event.PREPARED, {**facts, "acked": (), "stage": stage.stage})
+
+
+def roll_out(run: Run) -> Outcome | Waiting:
+    """Hand *next* to the consumers of the stages reached, and watch them."""
+    run.check_pointer()
+    rollout.check_stage(run.policy, run.state.in_flight.stage)
+    stages = rollout.handed(run.policy, run.state.in_flight.stage)
+    names = [stage.stage for stage in stages]
+    judged, facts = _hand_out(
+        run, [each for each in run.participants.outside if each.stage in names]
+    )
+    run.reach(CrashPoint.HANDED)
+    if judged.course is Course.GO:
+        facts["handed_at"] = since = run.state.in_flight.handed_at or run.now
+        judged = _watch(run, names, since, stages[-1].soak)
+        run.reach(CrashPoint.WATCHED)
+    match judged:
+        case Judgement(Course.BACK):
+            return _revert(run, judged.why, facts)
+        case Judgement(Course.HOLD):
+            return _hold(run, judged, facts)
+    return _proven(run, {**facts, "evidence": _evidence(run, f"{names[-1]}: {judged.why}")})
+
+
+def soak(run: Run) -> Outcome | Waiting:
+    """Watch everybody while old and new both work; only a rollout with gates is watched."""
+    run.check_pointer()
+    length = run.policy.soak
+    since = (run.state.in_flight.watch_until or run.now) - length
+    judged = _watch(run, [stage.stage for stage in run.policy.rollout], since, length)
+    run.reach(CrashPoint.WATCHED)
+    match judged:
+        case Judgement(Course.BACK):
+            return _revert(run, judged.why, {})
+        case Judgement(Course.HOLD):
+            return _hold(run, judged, {})
+    said = _evidence(run, f"soak: {judged.why}")
+    return Outcome(Event.SOAKED, {"watch_until": None, "evidence": said})
+
+
+def withdraw(run: Run) -> Outcome | Waiting:
+    """Hand *previous* out again, the last stage first."""
+    said = _ask(run, run.handed_outside()[::-1], _take_back, Progress.wait)
+    run.reach(CrashPoint.WITHDRAWN)
+    facts = _known(run, said)
+    _raise_errors(run, said, facts)
+    waiting = [each for each in said if each.answer and each.answer.answer is Answer.WAIT]
+    if not waiting:
+        return Outcome(Event.WITHDRAWN, facts)
+    why = "; ".join(f"{each.by.name}: {each.answer.reason}" for each in waiting if each.answer)
+    return Waiting(run.now + rollout.ASK_AGAIN, f"going back; {why}", facts=facts)
+
+
+def hand_out_rest(run: Run) -> Waiting | None:
+    """Hand *next* to whoever an emergency did not wait for; None: nobody is left."""
+    late = [each for each in run.handed_outside() if each.name not in run.state.in_flight.acked]
+    if not run.participants.staged or not late:
+        return None
+    _, facts = _hand_out(run, late)
+    left = [each.name for each in late if each.name not in facts["acked"]]
+    if not left:
+        return None
+    why = f"not handed the next version yet: {', '.join(left)}"
+    return Waiting(run.now + rollout.ASK_AGAIN, why, facts=facts)
+
+
+def clean_up(run: Run, *, handed: bool) -> tuple[str, ...]:
+    """Let participants remove what they made; return the evidence, with what could not be removed.
+
+    Args:
+        run: The hold.
+        handed: Those whose consumers have *next* (the rotation is over), or those that only
+            prepared (it is given up).
+    """
+    if run.state.in_flight.next is None:
+        return run.state.in_flight.evidence  # nobody was asked for anything yet
+    theirs = run.handed_outside()
+    asked = theirs if handed else [each for each in run.participants.outside if each not in theirs]
+
+    def remove(each: Outside) -> str:
+        move = _move(run, each)
+        (each.participant.retire if handed else each.participant.abort)(move)
+        return ""
+
+    said = run.participants.ask(asked, remove, str)
+    left = [f"{each.by.name}: {each.answer or each.error}" for each in said if each.answer != ""]
+    return _evidence(run, f"left behind: {'; '.join(left)}" if left else "")
+
+
+def unmoved(run: Run) -> str:
+    """Say which participant's consumers do not get *next*, or cannot be told; empty: all do."""
+
+    def look(each: Outside) -> str:
+        sight = each.participant.observe(_move(run, each))
+        where = f" in {sight.place}" if sight.place else ""
+        if not sight.versions:
+            return f"cannot see what {each.name} hands out{where}: {sight.blindness}"
+        other = sorted(sight.versions - {run.state.in_flight.next})
+        return f"{each.name} hands out version {other[0]}{where}" if other else ""
+
+    said = run.participants.ask(run.participants.outside, look, str)
+    found = [
+        each.answer or (f"{each.by.name}: {each.error}" if each.error else "") for each in said
+    ]
+    return "; ".join(each for each in found if each)
+
+
+def _prepare(each: Outside, move: Move) -> Vote:
+    return each.participant.prepare(move)
+
+
+def _commit(each: Outside, move: Move) -> Progress:
+    return each.participant.commit(move)
+
+
+def _take_back(each: Outside, move: Move) -> Progress:
+    return each.participant.revert(move)
+
+
+def _ask(
+    run: Run,
+    asked: Iterable[Outside],
+    question: Callable[[Outside, Move], Any],
+    not_yet: Callable[[str], Any],
+) -> list[Said[Any]]:
+    """Ask those that have not acknowledged yet."""
+    done = run.state.in_flight.acked
+    rest = [each for each in asked if each.name not in done]
+    return run.participants.ask(rest, lambda each: question(each, _move(run, each)), not_yet)
+
+
+def _hand_out(run: Run, asked: Sequence[Outside]) -> tuple[Judgement, dict[str, Any]]:
+    said = _ask(run, asked, _commit, Progress.wait)
+    facts = _known(run, said)
+    _raise_errors(run, said, facts)
+    answered = [Answered(each.by.name, each.by.choice, each.answer) for each in said if each.answer]
+    return rollout.judge_progress(answered, run.state.in_flight, run.now), facts
+
+
+def _known(run: Run, said: Sequence[Said[Any]]) -> dict[str, Any]:
+    """Return what the answers add to the record."""
+    record = run.state.in_flight
+    answers = [(each.by.name, each.answer) for each in said if each.answer is not None]
+    done = [name for name, answer in answers if answer.answer is Answer.DONE]
+    links = [answer.link for _, answer in answers if answer.link]
+    fresh = [link for link in dict.fromkeys(links) if link not in record.links]
+    return {
+        "acked": (*record.acked, *done),
+        "links": (*record.links, *fresh)[-_KEPT_LINKS:],
+    }
+
+
+def _raise_errors(run: Run, said: Sequence[Said[Any]], facts: Mapping[str, Any]) -> None:
+    """Store what is known, then raise what a person has to mend."""
+    errors = [(each.by.name, each.error) for each in said if each.error]
+    if not errors:
+        return
+    run.rewrite(lambda state: replace(state, record=replace(state.in_flight, **facts)))
+    text = "; ".join(f"{name}: {error}" for name, error in errors)
+    raise PermanentError(text, reason=errors[0][1].reason)
+
+
+def _watch(run: Run, stages: Sequence[str], since: Any, length: timedelta) -> Judgement:  # noqa: ANN401
+    if refused := _refused(run):
+        return Judgement(Course.BACK, refused)
+    if run.state.in_flight.hurried:
+        return Judgement(Course.GO, "an emergency waits for no gate")
+
+    def watch(stage: str) -> Watch:
+        return _watch_of(run, stage, since)
+
+    verdicts = run.participants.check(stages, watch)
+    return rollout.judge_gates(verdicts, run.now, since, length)
+
+
+def _watch_of(run: Run, stage: str, since: Any) -> Watch:  # noqa: ANN401
+    record = run.state.in_flight
+    return Watch(
+        secret=run.secret.name,
+        rotation_id=record.id,
+        stage=stage,
+        change=_change(run),
+        since=since,
+        now=run.now,
+        previous_use=None if record.previous is None else lambda: _use_of_previous(run),
+        next_use=lambda: _use_of_next(run),
+    )
+
+
+def _use_of_previous(run: Run) -> Observation:
+    return run.issuer.observe(run.idle_slot, _payload(run))
+
+
+def _use_of_next(run: Run) -> Observation:
+    payload, previous = _payload(run), run.state.in_flight.previous
+    slot = run.issuer.slot_of(payload)
+    if previous is None:
+        return run.issuer.observe(slot, payload)
+    return run.issuer.observe(slot, run.store.access(run.secret.name, previous).payload)
+
+
+def _refused(run: Run) -> str:
+    """Say why *next* does not log in; empty when it does."""
+    try:
+        run.issuer.verify(_payload(run))
+    except CredentialRefusedError as error:
+        return f"version {run.state.in_flight.next} does not log in any more: {error}"
+    return ""
+
+
+def _proven(run: Run, facts: Mapping[str, Any]) -> Outcome:
+    record = run.state.in_flight
+    stage = rollout.next_stage(run.policy, record)
+    if stage is not None:
+        return Outcome(Event.STAGE_PROVEN, {**facts, "stage": stage.stage, "handed_at": None})
+    if record.previous is None:
+        return Outcome(Event.ROLLED_OUT_FIRST, facts)
+    if record.mode is Mode.EMERGENCY or record.hurried:
+        return Outcome(Event.ROLLED_OUT_IN_EMERGENCY, facts)
+    return Outcome(Event.ROLLED_OUT, facts)
+
+
+def _revert(run: Run, why: str, facts: Mapping[str, Any]) -> Outcome:
+    if run.state.in_flight.previous is None:
+        raise PermanentError(
+            f"the first credential does not prove itself, and there is none to go back to: {why}",
+            remedy="mend it, then unblock",
+            reason="no-way-back",
+        )
+    return Outcome(Event.REVERT_ASKED, _going_back(why, facts))
+
+
+def _going_back(why: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {**facts, "reverted": why, "alarm": True, "acked": (), "watch_until": None}
+
+
+def _hold(run: Run, judged: Judgement, facts: Mapping[str, Any]) -> Waiting:
+    return Waiting(judged.until or run.now + rollout.ASK_AGAIN, judged.why, facts=facts)
+
+
+def _move(run: Run, each: Outside) -> Move:
+    record = run.state.in_flight
+    return Move(
+        secret=run.secret.name,
+        rotation_id=record.id,
+        stage=each.stage,
+        change=_change(run),
+        reason=record.reason,
+        requested_by=record.requested_by,
+        hurried=record.hurried,
+    )
+
+
+def _change(run: Run) -> Change:
+    record = run.state.in_flight
+    if record.next is None:
+        raise PermanentError("nothing was added yet", reason="state-invalid")
+    return Change(record.previous, record.next)
+
+
+def _payload(run: Run) -> Payload:
+    if run.payload is None:
+        raise PermanentError("the version in force has no payload", reason="payload-unreadable")
+    return run.payload
+
+
+def _evidence(run: Run, said: str) -> tuple[str, ...]:
+    stamped = f"{run.now:%Y-%m-%dT%H:%M:%SZ} {said}" if said else ""
+    return with_evidence(run.state.in_flight, stamped).evidence
