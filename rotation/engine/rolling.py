@@ -58,8 +58,8 @@ def vote(run: Run) -> Outcome | Waiting:
 
 def roll_out(run: Run) -> Outcome | Waiting:
     """Hand *next* to the consumers of the stages reached, and watch them."""
-    run.check_pointer()
     rollout.check_stage(run.policy, run.state.in_flight.stage)
+    run.check_pointer()
     stages = rollout.handed(run.policy, run.state.in_flight.stage)
     names = [stage.stage for stage in stages]
     judged, facts = _hand_out(

@@ -43,10 +43,9 @@ def policy_schema(kinds: Kinds) -> _Schema:
     stage = {
         "stage": {"type": "string", "pattern": STAGE_NAME},
         "participants": _list_of(_one_of(kinds.participants, by_type, closed, _PARTICIPANT)),
+        "gates": _list_of(_one_of(kinds.gates, by_type, closed), least=0),
         "soak": {**_DURATION, "default": format_duration(Stage.soak)},
     }
-    if kinds.gates:
-        stage["gates"] = {**_list_of(_one_of(kinds.gates, by_type, closed)), "minItems": 0}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "rotation policy",
@@ -72,8 +71,8 @@ def _object(properties: _Schema, required: list[str]) -> _Schema:
     }
 
 
-def _list_of(items: _Schema) -> _Schema:
-    return {"type": "array", "minItems": 1, "items": items}
+def _list_of(items: _Schema, least: int = 1) -> _Schema:
+    return {"type": "array", "minItems": least, "items": items}
 
 
 def _one_of(
@@ -87,7 +86,7 @@ def _one_of(
         schema = closed[names[settings]]
         properties = {"kind": {"const": kind}, **schema["properties"], **(common or {})}
         choices.append({"title": kind, **_object(properties, ["kind", *schema["required"]])})
-    return {"oneOf": choices}
+    return {"oneOf": choices} if choices else {"not": {}}
 
 
 def _close(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON Schema

@@ -21,7 +21,7 @@ from tests.acceptance.scene import wait_until
 from tests.crash import rules
 from tests.crash.consumers import consuming
 from tests.crash.faults import Faults
-from tests.crash.history import Stored
+from tests.crash.history import Key, Stored
 from tests.crash.rest import at_rest, is_quiet, settle
 from tests.crash.rules import Asked, Verdict
 from tests.crash.schedule import Schedule, Step
@@ -56,7 +56,7 @@ class Player:
         self.stage = stage
         self.outcome = Outcome(schedule)
         self.asked: list[Asked] = []
-        self._published: list[dict[str, str]] = []
+        self._published: list[tuple[dict[str, str], Key | None]] = []
         self._deliveries = stage.links.push.counts()["connections"]
         self._began = self._started = time.monotonic()
         stage.scene.evidence = Evidence()
@@ -152,10 +152,10 @@ class Player:
 
     # What is asked.
 
-    def _ask(self, kind: str, attributes: dict[str, str]) -> None:
-        last = self.stage.history.stored()[-1]
-        self.asked.append(Asked(kind, self.stage.stack.services.clock.now(), last.in_force))
-        self._published.append(attributes)
+    def _ask(self, kind: str, attributes: dict[str, str], leaked: Key | None = None) -> None:
+        in_force = leaked or self.stage.history.stored()[-1].in_force
+        self.asked.append(Asked(kind, self.stage.stack.services.clock.now(), in_force))
+        self._published.append((attributes, in_force))
         self.stage.stack.publish(secretId=self.target.name, **attributes)
 
     def _fire(self, _: Step) -> None:
@@ -171,10 +171,13 @@ class Player:
         self._ask("revert", _by_person("revert"))
 
     def _repeat(self, step: Step) -> None:
-        """Publish once more what was published: the same request, as another message."""
+        """Publish once more what was published: the same request, as another message.
+
+        It is about what had leaked when it was asked first.
+        """
         if self._published:
-            again = self._published[step.arguments["number"] % len(self._published)]
-            self._ask(again.get("mode", "fire"), again)
+            again, leaked = self._published[step.arguments["number"] % len(self._published)]
+            self._ask(again.get("mode", "fire"), again, leaked)
 
     def _end_wait(self, _: Step) -> None:
         self.consumers.pin()

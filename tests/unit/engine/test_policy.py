@@ -1,11 +1,12 @@
 """What a policy may say, and how every fault is named."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Literal
 
+import jsonschema
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,14 @@ from rotation.engine.policy import (
 )
 from rotation.engine.schema import policy_schema
 from rotation.model.errors import PolicyError
-from rotation.model.policy import ParticipantChoice, PluginChoice, Policy, Retire, Stage
+from rotation.model.policy import (
+    OnDeadline,
+    ParticipantChoice,
+    PluginChoice,
+    Policy,
+    Retire,
+    Stage,
+)
 
 
 class Tone(Enum):
@@ -63,7 +71,17 @@ class Alias:
     pass
 
 
-KINDS = Kinds(issuers={"database": Database, "api-key": Alias}, participants={"alias": Alias})
+@dataclass(frozen=True)
+class Named:
+    name: str = ""
+
+
+KINDS = Kinds(
+    issuers={"database": Database, "api-key": Alias},
+    participants={"alias": Alias},
+    gates={"http": Alias},
+)
+STAGED = replace(KINDS, participants={"alias": Alias, "pin": Named})
 ISSUER: dict[str, Any] = {"kind": "database", "host": "db", "slots": ["a", "b"]}
 
 
@@ -277,8 +295,8 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("rollout", "fault"),
     [
-        ([], "rollout: expected a list of one stage; without it, aliases move"),
-        ("all", "rollout: expected a list of one stage; without it, aliases move"),
+        ([], "rollout: expected a list of stages; without it, aliases move"),
+        ("all", "rollout: expected a list of stages; without it, aliases move"),
         (["all"], "rollout[0]: expected an object with the keys 'stage' and 'participants'"),
         ([{"stage": "all"}], "rollout[0]: the key 'participants' is missing"),
         (
@@ -287,7 +305,10 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
         ),
         (
             [{"stage": "", "participants": [{"kind": "alias"}]}],
-            "rollout[0].stage: expected a name",
+            (
+                "rollout[0].stage: expected a name of lower-case letters, digits, dashes and "
+                "underscores, up to 63"
+            ),
         ),
         (
             [{"stage": 1, "participants": [{"kind": "alias"}]}],
@@ -302,15 +323,34 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
             "rollout[0].participants[0]: unknown key 'name'; none is known here",
         ),
         (
-            [{"stage": "all", "participants": [{"kind": "alias"}], "soak": "1h"}],
+            [{"stage": "all", "participants": [{"kind": "alias"}], "soak": 5}],
             (
-                "rollout[0].soak: this version soaks once, after the rollout: "
-                "write soak beside rollout; remove it"
+                "rollout[0].soak: expected a duration "
+                'such as "90s", "10m", "24h" or "7d", got a whole number'
             ),
         ),
         (
-            [{"stage": "all", "participants": [{"kind": "alias"}], "gates": []}],
-            "rollout[0].gates: this version knows no gates; remove it",
+            [{"stage": "all", "participants": [{"kind": "alias"}], "gates": {}}],
+            "rollout[0].gates: expected a list of gates",
+        ),
+        (
+            [{"stage": "all", "participants": [{"kind": "alias"}], "gates": [{"kind": "htp"}]}],
+            "rollout[0].gates[0].kind: unknown kind; known are: http; did you mean 'http'?",
+        ),
+        (
+            [{"stage": "all", "participants": [{"kind": "alias", "deadline": "soon"}]}],
+            (
+                "rollout[0].participants[0].deadline: expected a duration "
+                'such as "90s", "10m", "24h", "7d" or "1h30m"'
+            ),
+        ),
+        (
+            [{"stage": "all", "participants": [{"kind": "alias", "on_deadline": "wait"}]}],
+            "rollout[0].participants[0].on_deadline: expected one of 'hold', 'revert'",
+        ),
+        (
+            [{"stage": name, "participants": [{"kind": "alias"}]} for name in ("one", "two")],
+            "rollout: stage 'two': alias with the same settings stands in stage 'one' already",
         ),
     ],
 )
@@ -318,10 +358,26 @@ def test_a_faulty_rollout_is_named_with_its_path(rollout: object, fault: str) ->
     assert faults({"issuer": ISSUER, "rollout": rollout}) == [fault]
 
 
-def test_more_than_one_stage_is_refused_for_now() -> None:
-    stages = [{"stage": name, "participants": [{"kind": "alias"}]} for name in ("canary", "all")]
-    (fault,) = faults({"issuer": ISSUER, "rollout": stages})
-    assert fault.startswith("rollout: this version moves all consumers in one stage")
+def test_a_rollout_has_any_number_of_stages() -> None:
+    canary = {
+        "stage": "canary",
+        "participants": [{"kind": "pin", "name": "one", "deadline": "2h", "on_deadline": "revert"}],
+        "gates": [{"kind": "http"}],
+        "soak": "10m",
+    }
+    everyone = {"stage": "everyone", "participants": [{"kind": "alias"}, {"kind": "pin"}]}
+    policy = decode_policy(json.dumps({"issuer": ISSUER, "rollout": [canary, everyone]}), STAGED)
+    late = ParticipantChoice("pin", Named("one"), timedelta(hours=2), OnDeadline.REVERT)
+    assert policy.rollout == (
+        Stage("canary", (late,), (PluginChoice("http", Alias()),), timedelta(minutes=10)),
+        Stage(
+            "everyone",
+            (ParticipantChoice("alias", Alias()), ParticipantChoice("pin", Named())),
+        ),
+    )
+    assert policy.length == timedelta(minutes=10) + Policy(policy.issuer, ()).length
+    assert decode_policy(encode_policy(policy), STAGED) == policy
+    jsonschema.validate(json.loads(encode_policy(policy)), policy_schema(STAGED))
 
 
 def test_stages_of_the_same_name_are_named() -> None:
@@ -511,7 +567,11 @@ def test_the_schema_names_every_kind_and_closes_every_object() -> None:
     assert issuers[0]["additionalProperties"] is False
     assert schema["$defs"]["Retire"]["additionalProperties"] is False
     stages = schema["properties"]["rollout"]["items"]["properties"]
-    assert stages["participants"]["items"]["oneOf"][0]["properties"] == {"kind": {"const": "alias"}}
+    assert stages["participants"]["items"]["oneOf"][0]["properties"].keys() == {
+        "kind",
+        "deadline",
+        "on_deadline",
+    }
 
 
 def test_the_schema_spells_durations_as_a_policy_does() -> None:

@@ -30,12 +30,15 @@ from rotation.model.errors import (
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.plugin import (
+    GateSpec,
     IssuerSpec,
     Minted,
     Observation,
+    ParticipantSpec,
     Session,
     Verification,
 )
+from rotation.model.rollout import Move, Plan, PlannedEdit, Progress, Sight, Verdict, Vote, Watch
 from rotation.model.secret import Schedule, Secret, SecretVersion, VersionState, VersionStatus
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 from rotation.participants.alias import AliasParticipant
@@ -158,6 +161,81 @@ class MemoryIssuer:
             raise StaleTokenError(f"{slot} has seen token {role.token}", seen=role.token)
         role.token = token
         return role
+
+
+@dataclass(frozen=True)
+class PinSettings:
+    file: str = "pins"
+
+
+class MemoryPin:
+    """A participant outside the secret: the pin of some consumers, with a draft of its change."""
+
+    spec: ClassVar[ParticipantSpec] = ParticipantSpec("pin", "Pin", "a pin in memory", PinSettings)
+    #: By file: what consumers read, and what is ready to be merged; shared within a world.
+    pins: ClassVar[dict[str, int]] = {}
+    drafts: ClassVar[dict[str, int]] = {}
+    #: Called with ``file.method``; raises, or returns an answer in place of the usual one.
+    answers: ClassVar[Callable[[str], Any]] = staticmethod(lambda _: None)
+    calls: ClassVar[list[str]] = []
+
+    def __init__(self, settings: PinSettings, environment: object) -> None:
+        self._file = settings.file
+
+    def plan(self, move: Move) -> Plan:
+        return Plan((PlannedEdit(self._file, f"{move.change.previous} -> {move.change.next}"),))
+
+    def prepare(self, move: Move) -> Vote:
+        self.drafts[self._file] = move.change.next
+        return self._met("prepare") or Vote.yes(f"link-{self._file}")
+
+    def commit(self, move: Move) -> Progress:
+        answer = self._met("commit")
+        if answer is None:
+            self.pins[self._file] = move.change.next
+            self.drafts.pop(self._file, None)
+        return answer or Progress.done()
+
+    def revert(self, move: Move) -> Progress:
+        answer = self._met("revert")
+        if answer is None and self.pins[self._file] == move.change.next:
+            self.pins[self._file] = move.change.previous or 0
+        return answer or Progress.done()
+
+    def abort(self, move: Move) -> None:
+        self._met("abort")
+        self.drafts.pop(self._file, None)
+
+    def observe(self, move: Move) -> Sight:
+        self._met("observe")
+        return Sight(frozenset({self.pins[self._file]}), place=self._file)
+
+    def retire(self, move: Move) -> None:
+        self._met("retire")
+
+    def _met(self, method: str) -> Any:
+        self.calls.append(f"{self._file}.{method}")
+        return type(self).answers(f"{self._file}.{method}")
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    name: str = "gate"
+
+
+class MemoryGate:
+    """A gate that says what the test wants."""
+
+    spec: ClassVar[GateSpec] = GateSpec("gate", "Gate", "nothing", GateSettings)
+    verdicts: ClassVar[Callable[[str, Watch], Verdict]] = staticmethod(
+        lambda name, _: Verdict.passed(f"{name} is well")
+    )
+
+    def __init__(self, settings: GateSettings, environment: object) -> None:
+        self._name = settings.name
+
+    def check(self, watch: Watch) -> Verdict:
+        return type(self).verdicts(self._name, watch)
 
 
 @dataclass
@@ -291,6 +369,8 @@ class World:
             (MemoryIssuer,),
             {"roles": {} if first else roles, "passwords": itertools.count(1)},
         )
+        self.pin = type("WorldPin", (MemoryPin,), {"pins": {}, "drafts": {}, "calls": []})
+        self.gate = type("WorldGate", (MemoryGate,), {})
         self.clock = Clock()
         self.journal = Lines()
         self.outbox = Outbox()
@@ -341,8 +421,13 @@ class World:
             tools=Tools(self.store, self.clock, reach, one_by_one, pause=lambda _: None),
             plugins=Plugins(
                 issuers,
-                {"alias": AliasParticipant},
-                Kinds({"memory": MemorySettings}, {"alias": AliasParticipant.spec.settings}),
+                {"alias": AliasParticipant, "pin": self.pin},
+                Kinds(
+                    {"memory": MemorySettings},
+                    {"alias": AliasParticipant.spec.settings, "pin": PinSettings},
+                    {"gate": GateSettings},
+                ),
+                {"gate": self.gate},
             ),
             limits=Limits(timedelta(seconds=600), timedelta(seconds=480)),
             journal=self.journal,
