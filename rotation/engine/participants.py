@@ -63,6 +63,8 @@ class Said(Generic[_Answer]):
     by: Outside
     answer: _Answer | None
     error: PermanentError | None = None
+    #: It could not be asked now; the answer is made of the trouble.
+    trouble: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Participants:
             except PermanentError as error:
                 return Said(each, None, error)
             except RotationError as error:
-                return Said(each, not_yet(str(error)))
+                return Said(each, not_yet(str(error)), trouble=True)
 
         return self._gather([_bound(answer, each) for each in asked]) if asked else []
 

@@ -39,7 +39,12 @@ def vote(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.VOTED)
     facts = _known(run, said)
     answered = [
-        Answered(each.by.name, each.by.choice, each.answer or Vote.no(str(each.error)))
+        Answered(
+            each.by.name,
+            each.by.choice,
+            each.answer or Vote.no(str(each.error)),
+            reached=not each.trouble,
+        )
         for each in said
     ]
     judged = rollout.judge_votes(answered, run.state.in_flight, run.now)

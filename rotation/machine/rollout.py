@@ -3,7 +3,7 @@
 Rules of this module:
   1. No I/O, clock or randomness: answers and ``now`` arrive as arguments.
   2. Every reason is kept: a person reads all of them, not the first.
-  3. An emergency waits for no vote and no gate.  It waits for consumers to be handed *next* until
+  3. An emergency waits for no review and no gate.  It waits for consumers to be handed *next* until
      their deadline, since what was leaked must die; whoever is late then is handed it afterwards.
 """
 
@@ -52,6 +52,8 @@ class Answered:
     name: str
     choice: ParticipantChoice
     answer: Vote | Progress
+    #: False: it could not be asked; the answer is made of the trouble.
+    reached: bool = True
 
 
 def is_staged(policy: Policy, *, outside: bool) -> bool:
@@ -99,8 +101,16 @@ def next_stage(policy: Policy, record: Record) -> Stage | None:
 
 
 def judge_votes(answered: Sequence[Answered], record: Record, now: datetime) -> Judgement:
-    """Decide from the votes of all participants."""
-    return _judge(answered, record, now, asked_for="vote", go_on=record.hurried)
+    """Decide from the votes of all participants.
+
+    An emergency does not wait for who is ready but for others, such as reviewers.
+    """
+    ready = all(
+        each.reached or _overdue(each, record, now)
+        for each in answered
+        if each.answer.answer is Answer.WAIT
+    )
+    return _judge(answered, record, now, asked_for="vote", go_on=record.hurried and ready)
 
 
 def judge_progress(answered: Sequence[Answered], record: Record, now: datetime) -> Judgement:

@@ -58,6 +58,8 @@ class Ledger(NamedTuple):
     seen_busy: bool = False
     #: Emergencies whose message was acknowledged.
     acknowledged: frozenset[Asked] = frozenset()
+    #: The rollout was in trouble before it was over, and somebody still had to look.
+    goes_back: bool = False
     #: How the tick that ended last ended, when it should not have ended so.
     crash: str = ""
 

@@ -36,9 +36,11 @@ from .state import (
     BACKOFF,
     BY_HAND,
     BY_PERSON,
+    FAILS,
     FIRING,
     MONTH,
     PATIENCE,
+    REFUSES,
     STRAGGLER,
     TOUCH,
     Actor,
@@ -287,6 +289,8 @@ class Model:
             return state._replace(world=came)
         if what == AGAIN:
             return _published_again(state)
+        if what in {FAILS, REFUSES}:
+            return _in_trouble(state, what)
         return self._ask(state, what)
 
     def _ask(self, state: State, what: str) -> State:
@@ -366,6 +370,18 @@ def _sweep_reason(world: World) -> str | None:
     return sweep.wake_reason(
         secret_of(world.secret), world.standing, world.now, timedelta(minutes=5), timedelta()
     )
+
+
+def _in_trouble(state: State, what: str) -> State:
+    """Return the state after the canary began to suffer, or a participant to refuse."""
+    world, phase = state.world, state.world.standing.phase
+    soon = {Phase.SETTLED, Phase.PREPARING} | (
+        {Phase.ROLLING_OUT, Phase.SOAKING} if what == FAILS else set()
+    )
+    # Somebody who acts just now may have looked a moment before.
+    in_time = phase in soon and world.standing.receipt is None and not state.actors
+    world = world._replace(**{"failing" if what == FAILS else "refusing": True})
+    return state._replace(world=world, ledger=state.ledger._replace(goes_back=in_time))
 
 
 def _published_again(state: State) -> State | None:

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from rotation.engine import codec, preparing, retiring, tick, versions
+from rotation.engine import codec, preparing, retiring, rolling, tick, versions
+from rotation.engine.effects import EFFECTS
 from rotation.engine.outcome import Outcome
 from rotation.engine.run import Run
 from rotation.engine.tick import Tick
 from rotation.engine.versions import Found, Kind
-from rotation.machine import decide, due, transitions
+from rotation.machine import decide, due, rollout, transitions
 from rotation.machine.decide import Act
 from rotation.machine.due import Due
+from rotation.machine.rollout import Course, Judgement
 from rotation.model.errors import CredentialRefusedError
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Phase
+from rotation.model.rotation import Record
 from rotation.model.wakeup import WakeUpKind
 
 from . import books, world
@@ -162,13 +166,11 @@ def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
         tidied = versions.tidy(run, record.base, record.id)
         return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 
-    patch.setattr(tick, "EFFECTS", {**retiring.EFFECTS, Phase.ABORTING: abort})
+    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
 
 
 def consumers_go_back_before_the_login_is_restored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        tick, "EFFECTS", {**retiring.EFFECTS, Phase.REVERTING: lambda _: Outcome(Event.REVERTED)}
-    )
+    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.REVERTING: lambda _: Outcome(Event.REVERTED)})
 
 
 def labels_of_others_are_lost(patch: pytest.MonkeyPatch) -> None:
@@ -210,6 +212,53 @@ def a_wait_is_over_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_proceed", proceed)
 
 
+def a_refusal_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "judge_votes", lambda *_: Judgement(Course.GO))
+
+
+def the_canary_is_not_watched(patch: pytest.MonkeyPatch) -> None:
+    real = rollout.judge_gates
+    patch.setattr(
+        rollout, "judge_gates", lambda said, now, since, _: real(said, now, since, timedelta())
+    )
+
+
+def a_failing_gate_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    real = rollout.judge_gates
+    patch.setattr(rollout, "judge_gates", lambda _, *more: real((), *more))
+
+
+def all_stages_move_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "next_stage", _last)
+
+
+def _last(policy: Any, record: Any) -> Any:
+    return None if record.stage == policy.rollout[-1].stage else policy.rollout[-1]
+
+
+def an_unanswered_commit_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "judge_progress", lambda *_: Judgement(Course.GO))
+
+
+def a_vote_counts_as_a_commit(patch: pytest.MonkeyPatch) -> None:
+    def vote(run: Run) -> Any:
+        outcome = rolling.vote(run)
+        facts = {key: value for key, value in outcome.facts.items() if key != "acked"}
+        acked = tuple(each.name for each in run.participants.outside)
+        return replace(outcome, facts={**facts, "acked": acked})
+
+    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.VOTING: vote})
+
+
+def pins_are_not_taken_back(patch: pytest.MonkeyPatch) -> None:
+    table = {**transitions.TRANSITIONS, (Phase.REVERTING, Event.POINTED_BACK): Phase.ABORTING}
+    patch.setattr(transitions, "TRANSITIONS", table)
+
+
+def an_emergency_waits_for_the_canary(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Record, "hurried", False)
+
+
 MUTANTS = (
     Mutant(the_fence_is_skipped, "a firing", STALL, "the token never decreases"),
     Mutant(a_version_is_published_before_a_login, "a firing", CALM, "only verified"),
@@ -238,4 +287,12 @@ MUTANTS = (
         a_lost_race_is_not_checked_for_the_token, "a firing and an emergency at once", FAULT, ""
     ),
     Mutant(a_wait_is_over_at_once, "soaking", CALM, "waits are kept"),
+    Mutant(a_refusal_is_not_heard, "staged", HAPPENING, "all vote"),
+    Mutant(the_canary_is_not_watched, "staged", CALM, "a stage proves itself"),
+    Mutant(a_failing_gate_is_not_heard, "rolling out", HAPPENING, "trouble moves everybody"),
+    Mutant(all_stages_move_at_once, "staged", CALM, "a stage proves itself"),
+    Mutant(an_unanswered_commit_counts, "rolling out, and an emergency", FAULT, ""),
+    Mutant(a_vote_counts_as_a_commit, "staged", CALM, ""),
+    Mutant(pins_are_not_taken_back, "rolling out, and a revert", CALM, "consumers of pins"),
+    Mutant(an_emergency_waits_for_the_canary, "rolling out, and an emergency", CALM, ""),
 )

@@ -31,7 +31,15 @@ from rotation.engine.tick import Limits, Parts, Plugins
 from rotation.engine.worker import Worker
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from rotation.model.plugin import IssuerSpec, Minted, Observation, Verification
+from rotation.model.plugin import (
+    GateSpec,
+    IssuerSpec,
+    Minted,
+    Observation,
+    ParticipantSpec,
+    Verification,
+)
+from rotation.model.rollout import Move, Plan, Progress, Sight, Verdict, Vote, Watch
 from rotation.model.secret import Secret, SecretVersion, VersionStatus
 from rotation.model.wakeup import WakeUp
 from rotation.participants.alias import AliasParticipant
@@ -265,8 +273,72 @@ class _Issuer:
         return answer
 
 
+@dataclass(frozen=True)
+class _PinSettings:
+    file: int
+
+
+class _Pin:
+    """A pin in a repository, as the engine sees it."""
+
+    spec: ClassVar[ParticipantSpec] = ParticipantSpec("pin", "Pin", "a pin", _PinSettings)
+    tape: ClassVar[_Tape]
+
+    def __init__(self, settings: _PinSettings, environment: object) -> None:
+        self._file = settings.file
+
+    def plan(self, move: Move) -> Plan:
+        return Plan()
+
+    def prepare(self, move: Move) -> Vote:
+        change = move.change
+        answer = self.tape.ask("prepare", self._file, change.previous, change.next)
+        return Vote.yes() if answer == "done" else Vote.no("it has drifted")
+
+    def commit(self, move: Move) -> Progress:
+        return _progress(self.tape.ask("hand", self._file, move.change.next))
+
+    def revert(self, move: Move) -> Progress:
+        change = move.change
+        return _progress(self.tape.ask("take back", self._file, change.previous, change.next))
+
+    def abort(self, move: Move) -> None:
+        self.tape.ask("drop", self._file, move.change.next)
+
+    def observe(self, move: Move) -> Sight:
+        return Sight(frozenset({self.tape.ask("look", self._file)}))
+
+    def retire(self, move: Move) -> None:
+        self.tape.ask("clean up", self._file)
+
+
+def _progress(answer: str) -> Progress:
+    return Progress.done() if answer == "done" else Progress.wait("it cannot be merged")
+
+
+class _Gate:
+    """Whether the canary is well, as the engine sees it."""
+
+    spec: ClassVar[GateSpec] = GateSpec("gate", "Gate", "the canary", _Settings)
+    tape: ClassVar[_Tape]
+
+    def __init__(self, settings: _Settings, environment: object) -> None:
+        pass
+
+    def check(self, watch: Watch) -> Verdict:
+        failing = self.tape.ask("gate")
+        return Verdict.failed("requests fail") if failing else Verdict.passed("all is well")
+
+
 def _one_by_one(calls: Sequence[Call]) -> list[Any]:
     return [call() for call in calls]
+
+
+_KINDS = Kinds(
+    {"memory": _Settings},
+    {"alias": AliasParticipant.spec.settings, "pin": _PinSettings},
+    {"gate": _Settings},
+)
 
 
 def _worker(tape: _Tape) -> Worker:
@@ -276,8 +348,9 @@ def _worker(tape: _Tape) -> Worker:
         tools=Tools(_Store(tape), tape, never, _one_by_one, pause=lambda _: None),
         plugins=Plugins(
             IssuerPool({"memory": issuer}, environment),
-            {"alias": AliasParticipant},
-            Kinds({"memory": _Settings}, {"alias": AliasParticipant.spec.settings}),
+            {"alias": AliasParticipant, "pin": type("_TapedPin", (_Pin,), {"tape": tape})},
+            _KINDS,
+            {"gate": type("_TapedGate", (_Gate,), {"tape": tape})},
         ),
         limits=Limits(LEASE, LEASE * 0.8),
         journal=tape,

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from rotation.machine.rollout import ASK_AGAIN
 from rotation.model.phase import Mode, Phase
 from rotation.model.secret import VersionState
 from rotation.model.wakeup import Ask
 
 from .ledger import Ledger
-from .world import SLOTS, SOAK, WATCH, Effect, World, credential
+from .world import CANARY, SLOTS, SOAK, STAGE_SOAK, WATCH, Effect, World, credential
 
 #: Deliveries after which a run that still has work to do counts as endless.
 ENDLESS = 60
@@ -109,6 +110,53 @@ def nothing_readable_is_revoked(
     return None
 
 
+def all_vote_before_anybody_is_handed_next(
+    _: Ledger, before: World, __: Effect, after: World
+) -> str | None:
+    """No consumer moves while a participant of any stage could still refuse."""
+    new = _handed(before, after)
+    ready = all(new in {pin.version, *pin.drafts} for pin in before.pins)
+    return None if new is None or ready else f"version {new} is handed out before all are ready"
+
+
+def a_stage_proves_itself_before_the_next(
+    _: Ledger, before: World, __: Effect, after: World
+) -> str | None:
+    """In a routine rotation the fleet moves when the canary has been watched."""
+    new = _handed(before, after)
+    if (
+        new is None
+        or not _is_routine(before)
+        or new == after.pins[CANARY].version != (before.pins[CANARY].version)
+    ):
+        return None
+    canary = before.pins[CANARY]
+    watched = before.clock - canary.since >= STAGE_SOAK.total_seconds()
+    proven = canary.version == new and watched
+    return None if proven else f"version {new} is handed to all; the canary: {canary}"
+
+
+def no_pin_names_what_is_revoked(
+    _: Ledger, before: World, effect: Effect, after: World
+) -> str | None:
+    """Neither in a routine rotation nor in an emergency, while participants answer."""
+    if effect.name != "revoke" or before.roles == after.roles:
+        return None
+    dead = [pin.version for pin in before.pins if not after.opens(pin.version)]
+    return f"a pin names version {dead[0]}" if dead else None
+
+
+def _handed(before: World, after: World) -> int | None:
+    """Return the version that an effect has moved consumers of a staged rollout forward to."""
+    record = before.standing.record
+    if not before.pins or record is None or record.next is None or _goes_back(before):
+        return None
+    old = (before.pointed, *(pin.version for pin in before.pins))
+    new = (after.pointed, *(pin.version for pin in after.pins))
+    moved = [after_ for before_, after_ in zip(old, new, strict=True) if before_ != after_]
+    return record.next if record.next in moved else None
+
+
 def the_token_never_decreases(_: Ledger, before: World, __: Effect, after: World) -> str | None:
     """A fence that goes back lets everybody in."""
     old, new = before.standing.token, after.standing.token
@@ -121,7 +169,7 @@ def the_token_never_decreases(_: Ledger, before: World, __: Effect, after: World
 
 
 def _goes_back(world: World) -> bool:
-    return world.standing.phase in {Phase.ABORTING, Phase.REVERTING}
+    return world.standing.phase in {Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING}
 
 
 def _is_routine(world: World) -> bool:
@@ -146,6 +194,12 @@ def consumers_of_latest_get_in(ledger: Ledger, world: World) -> str | None:
     if world.pointed is None or world.opens(newest) or newest in ledger.strays | ledger.theirs:
         return None
     return f"version {newest} does not work"
+
+
+def consumers_of_pins_get_in(_: Ledger, world: World) -> str | None:
+    """Whatever their file names works."""
+    dead = [pin.version for pin in world.pins if not world.opens(pin.version)]
+    return f"version {dead[0]} does not work" if dead else None
 
 
 def pinned_consumers_have_the_whole_soak(_: Ledger, world: World) -> str | None:
@@ -175,6 +229,8 @@ def an_emergency_waits_for_nothing(ledger: Ledger, world: World) -> str | None:
     """Once it is acknowledged, no wait begins while what has leaked still works."""
     standing = world.standing
     waits = standing.lease_until is None and standing.wake_at is not None
+    if waits and world.pins and standing.wake_at <= world.now + ASK_AGAIN:
+        return None  # a participant is asked again soon
     if not waits or any(asked.mode is Ask.REVERT for asked in ledger.asked):
         return None
     for asked in ledger.acknowledged:
@@ -216,6 +272,8 @@ def a_worker_ends_or_asks_for_a_repeat(ledger: Ledger, _: World) -> str | None:
 def a_rotation_ends_or_says_why_not(ledger: Ledger, world: World) -> str | None:
     """It is settled, or blocked where somebody has to look."""
     standing = world.standing
+    if _gone_back(world):
+        return None if world.failing or world.refusing else f"went back: {standing.receipt}"
     if standing.block is not None:
         return None if ledger.may_block else f"blocked: {standing.block.message}"
     return None if standing.phase is Phase.SETTLED else f"rests while {standing.phase.value}"
@@ -271,6 +329,27 @@ def leaked_credentials_die(ledger: Ledger, world: World) -> str | None:
     return None
 
 
+def everybody_has_the_version_in_force(_: Ledger, world: World) -> str | None:
+    """Pins and aliases name the same."""
+    others = sorted({pin.version for pin in world.pins} - {world.pointed})
+    return f"{others} are pinned, current is {world.pointed}" if others else None
+
+
+def trouble_moves_everybody_back(ledger: Ledger, world: World) -> str | None:
+    """A rollout that was in trouble before it was over has not happened, unless in an emergency."""
+    hurried = any(asked.mode is Ask.EMERGENCY for asked in ledger.asked)
+    if not ledger.goes_back or hurried or world.pointed == 1:
+        return None
+    return f"current is {world.pointed}"
+
+
+def _gone_back(world: World) -> bool:
+    """Whether the secret is at rest after a rotation that went back by itself."""
+    block = world.standing.block
+    went_back = block is not None and block.reason == "reverted"
+    return went_back and world.standing.phase is Phase.SETTLED
+
+
 DURING: tuple[During, ...] = (
     only_verified_credentials_are_published,
     the_version_in_force_is_never_taken_away,
@@ -279,11 +358,15 @@ DURING: tuple[During, ...] = (
     nobody_is_locked_out_who_was_seen,
     waits_are_kept,
     nothing_readable_is_revoked,
+    all_vote_before_anybody_is_handed_next,
+    a_stage_proves_itself_before_the_next,
+    no_pin_names_what_is_revoked,
     the_token_never_decreases,
 )
 ALWAYS: tuple[Rule, ...] = (
     consumers_of_current_get_in,
     consumers_of_latest_get_in,
+    consumers_of_pins_get_in,
     pinned_consumers_have_the_whole_soak,
     a_rotation_changes_the_credential,
     an_emergency_waits_for_nothing,
@@ -291,11 +374,17 @@ ALWAYS: tuple[Rule, ...] = (
     what_is_not_ours_stays,
     a_worker_ends_or_asks_for_a_repeat,
 )
-AT_REST: tuple[Rule, ...] = (
-    labels_are_clean,
+#: Also where a rotation has gone back by itself, and a person has to look why.
+GONE_BACK: tuple[Rule, ...] = (
     exactly_one_credential_works,
     no_orphan_is_enabled,
     strays_are_gone,
+    everybody_has_the_version_in_force,
+    trouble_moves_everybody_back,
+)
+AT_REST: tuple[Rule, ...] = (
+    labels_are_clean,
+    *GONE_BACK,
     no_request_is_lost,
     leaked_credentials_die,
 )
@@ -318,7 +407,8 @@ def broken_at_rest(ledger: Ledger, world: World) -> Broken:
 
     A blocked secret waits for a person: what is left behind is theirs to look at.
     """
-    rules = (a_rotation_ends_or_says_why_not, *(() if world.standing.block else AT_REST))
+    blocked = GONE_BACK if _gone_back(world) else ()
+    rules = (a_rotation_ends_or_says_why_not, *(blocked if world.standing.block else AT_REST))
     found = ((rule, rule(ledger, world)) for rule in rules)
     return tuple(_named(rule, what) for rule, what in found if what)
 

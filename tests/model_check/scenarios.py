@@ -18,14 +18,16 @@ from .state import (
     AGAIN,
     BY_HAND,
     BY_PERSON,
+    FAILS,
     FIRING,
+    REFUSES,
     STRAGGLER,
     TOUCH,
     Bounds,
     Scenario,
     State,
 )
-from .world import LEASE, SLOTS, SOAK, Version, World, new_world
+from .world import CANARY, LEASE, SLOTS, SOAK, Version, World, new_world
 
 CALM = Bounds()
 EMERGENCY, REVERT, ROUTINE, UNBLOCK = "emergency", "revert", "routine", "unblock"
@@ -95,6 +97,23 @@ def first() -> World:
     return new_world(first=True)
 
 
+def staged() -> World:
+    """Consumers are pinned in two places, which move one after the other."""
+    return new_world(staged=True)
+
+
+@cache
+def rolling_out() -> World:
+    """The canary has the next version and is watched."""
+    return _walked(lambda world, rests: rests and world.pins[CANARY].version > 1, staged)
+
+
+@cache
+def rolled_out() -> World:
+    """Everybody has the next version, and all are watched."""
+    return _walked(lambda world, rests: rests and world.standing.phase is Phase.SOAKING, staged)
+
+
 NOISE = (TOUCH, WAKE, CHECK, AGAIN)
 ASKED = (EMERGENCY, REVERT, ROUTINE)
 
@@ -116,6 +135,13 @@ SCENARIOS = (
     Scenario("first credential", (FIRING,), (*NOISE, FIRING, REVERT, EMERGENCY), first),
     Scenario("a dead version was added", (WAKE,), (*NOISE, FIRING, *ASKED), dead_version),
     Scenario("emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT, FIRING)),
+    Scenario("staged", (FIRING,), (FAILS, REFUSES, *ASKED, STRAGGLER), staged, breadth=3),
+    Scenario("staged, delivered twice", (FIRING, AGAIN), (FAILS,), staged, breadth=3),
+    Scenario("staged, an emergency", (EMERGENCY,), (FAILS, REFUSES, REVERT), staged, breadth=2),
+    Scenario("rolling out", (WAKE,), (FAILS, *ASKED), rolling_out, breadth=2),
+    Scenario("rolling out, and a revert", (REVERT,), (FAILS, EMERGENCY), rolling_out, breadth=2),
+    Scenario("rolling out, and an emergency", (EMERGENCY,), (FAILS,), rolling_out, breadth=3),
+    Scenario("rolled out", (WAKE,), (FAILS, *ASKED, STRAGGLER), rolled_out, breadth=3),
 )
 
 #: What is walked in CI: where one message begins, where two do at once, and with three workers.
@@ -138,4 +164,8 @@ def walks(*, wide: bool) -> list[tuple[Scenario, Bounds]]:
     )
     bounds = (one, at_once, three)
     longest_first = sorted(SCENARIOS, key=lambda each: -len(each.opening))
-    return [(each, within) for each in longest_first for within in bounds[len(each.opening) - 1]]
+    return [(each, within) for each in longest_first for within in bounds[_breadth(each)]]
+
+
+def _breadth(scenario: Scenario) -> int:
+    return (scenario.breadth or len(scenario.opening)) - 1

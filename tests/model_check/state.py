@@ -28,6 +28,7 @@ MONTH = timedelta(days=30)
 
 STRAGGLER, TOUCH = "a straggler logs in", "somebody sets a label"
 BY_PERSON = "somebody adds a version"
+FAILS, REFUSES = "the canary fails", "a participant refuses"
 FIRING, BY_HAND, AGAIN = "firing", "rotate", "again"
 
 
@@ -97,6 +98,8 @@ class Scenario:
     #: Workers at a time.
     workers: int = 2
     may_block: bool = False
+    #: Walked as narrowly as where so many messages begin; 0: as many as do.
+    breadth: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One secret, its versions and the two roles of a database, as a value.
+"""One secret, its versions, the two roles of a database and pins in two places, as a value.
 
 Everything a worker can do to the world is an `Effect`; `carry_out` returns the world after it and
 what the worker hears.  The rules are those of Secret Manager and of the issuer's fence, cut down to
@@ -49,6 +49,28 @@ POLICY = json.dumps(
     }
 )
 
+#: How long the canary is watched.
+STAGE_SOAK = timedelta(minutes=10)
+#: Files of consumers that are pinned to a version by its number.
+CANARY, FLEET = 0, 1
+STAGED_POLICY = json.dumps(
+    {
+        **json.loads(POLICY),
+        "rollout": [
+            {
+                "stage": "canary",
+                "participants": [{"kind": "pin", "file": CANARY}],
+                "gates": [{"kind": "gate"}],
+                "soak": "10m",
+            },
+            {
+                "stage": "everyone",
+                "participants": [{"kind": "alias"}, {"kind": "pin", "file": FLEET}],
+            },
+        ],
+    }
+)
+
 Pairs = tuple[tuple[str, Any], ...]
 
 
@@ -91,6 +113,16 @@ class Role(NamedTuple):
     session: int = 0
 
 
+class Pin(NamedTuple):
+    """A version number in a file, and changes of it that are ready to be merged."""
+
+    version: int
+    #: To which versions; each rotation has its own.
+    drafts: frozenset[int] = frozenset()
+    #: When it last changed.
+    since: int = 0
+
+
 class Effect(NamedTuple):
     """Something a worker asks of the world."""
 
@@ -110,6 +142,8 @@ class Effect(NamedTuple):
                 return f"observe {self.args[0]}"
             case "verify":
                 return f"log in as {credential(self.args[0])[0]}"
+            case "prepare" | "hand" | "take back" | "drop" | "look":
+                return f"{self.name} {('the canary', 'the fleet')[self.args[0]]}"
         return shown.get(self.name, self.name)
 
 
@@ -153,6 +187,12 @@ class World(NamedTuple):
     clock: int = 0
     #: Requests whose sender has given up, and which may still arrive.
     late: tuple[Late, ...] = ()
+    #: Of the canary and of the fleet; none where consumers read aliases only.
+    pins: tuple[Pin, ...] = ()
+    #: The canary's consumers suffer under the next version.
+    failing: bool = False
+    #: The fleet's participant refuses every change.
+    refusing: bool = False
 
     @property
     def now(self) -> datetime:
@@ -192,13 +232,20 @@ class World(NamedTuple):
         first, second = self.roles
         return self._replace(roles=(role, second) if slot == SLOTS[0] else (first, role))
 
+    def with_pin(self, file: int, pin: Pin) -> World:
+        """Return the world after a change of one pin."""
+        pins = (*self.pins[:file], pin, *self.pins[file + 1 :])
+        return self._replace(pins=pins)
+
     def role(self, slot: str) -> Role:
         """Return one role."""
         return self.roles[SLOTS.index(slot)]
 
 
 #: Effects that change nothing.
-READS = frozenset({"get", "access", "version", "connect", "verify", "observe"})
+READS = frozenset(
+    {"get", "access", "version", "connect", "verify", "observe", "look", "gate", "clean up"}
+)
 #: Changes of a role: the database's lock puts them in order, so a late one is over before the next.
 ROLE_CHANGES = frozenset({"mint", "suspend", "restore", "revoke"})
 
@@ -355,6 +402,53 @@ def _revoke(world: World, slot: str, token: int) -> tuple[World, int]:
     return world.with_role(slot, revoked), int(role.session > 0)
 
 
+def _prepare(world: World, file: int, previous: int | None, number: int) -> tuple[World, str]:
+    pin = world.pins[file]
+    if world.refusing and file == FLEET:
+        return world, "no"
+    if pin.version not in {previous, number}:
+        return world, "no"
+    return world.with_pin(file, pin._replace(drafts=pin.drafts | {number})), "done"
+
+
+def _hand(world: World, file: int, number: int) -> tuple[World, str]:
+    """Merge what is ready; what was dropped meanwhile cannot be merged any more."""
+    pin = world.pins[file]
+    if pin.version == number:
+        return world, "done"
+    if number not in pin.drafts:
+        return world, "wait"
+    return world.with_pin(file, Pin(number, pin.drafts - {number}, world.clock)), "done"
+
+
+def _take_back(world: World, file: int, previous: int | None, number: int) -> tuple[World, str]:
+    pin = world.pins[file]
+    if pin.version == number and previous is not None:
+        return world.with_pin(file, Pin(previous, pin.drafts, world.clock)), "done"
+    return world.with_pin(file, _without(pin, number)), "done"
+
+
+def _drop(world: World, file: int, number: int) -> tuple[World, None]:
+    return world.with_pin(file, _without(world.pins[file], number)), None
+
+
+def _without(pin: Pin, number: int) -> Pin:
+    return pin._replace(drafts=pin.drafts - {number})
+
+
+def _look(world: World, file: int) -> tuple[World, int]:
+    return world, world.pins[file].version
+
+
+def _gate(world: World) -> tuple[World, bool]:
+    return world, world.failing
+
+
+def _clean_up(world: World, file: int) -> tuple[World, None]:
+    del file
+    return world, None
+
+
 def _publish(world: World, messages: tuple[Pairs, ...]) -> tuple[World, tuple[Pairs, ...]]:
     return world, messages
 
@@ -376,20 +470,35 @@ _EFFECTS: Mapping[str, Callable[..., tuple[World, Any]]] = {
     "restore": _restore,
     "revoke": _revoke,
     "publish": _publish,
+    "prepare": _prepare,
+    "hand": _hand,
+    "take back": _take_back,
+    "drop": _drop,
+    "look": _look,
+    "gate": _gate,
+    "clean up": _clean_up,
 }
 
 
-def new_world(*, first: bool = False) -> World:
-    """Return a secret at rest: with one working credential, or (``first``) with none yet."""
+def new_world(*, first: bool = False, staged: bool = False) -> World:
+    """Return a secret at rest.
+
+    Args:
+        first: There is no credential yet.
+        staged: Consumers are pinned in two files, which move one after the other.
+    """
     aliases = {"theirs": 1} if first else {"theirs": 1, "current": 1}
     secret = Snapshot(
         revision=0,
         labels=pairs({"team": "db"}),
-        annotations=pairs({"rotation.policy": POLICY, "theirs": "kept"}),
+        annotations=pairs(
+            {"rotation.policy": STAGED_POLICY if staged else POLICY, "theirs": "kept"}
+        ),
         aliases=pairs(aliases),
     )
     if first:
         return World(secret, secret, (), (Role(), Role()))
     payload = json.dumps({"username": "app_a", "password": "password-0", "host": "db"}).encode()
     roles = (Role("password-0", login=True), Role())
-    return World(secret, secret, (Version(payload),), roles)
+    pins = (Pin(1), Pin(1)) if staged else ()
+    return World(secret, secret, (Version(payload),), roles, pins=pins)
