@@ -70,11 +70,21 @@ def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list
 def _is_stray(incident: Incident, stored: list[Stored]) -> bool:
     if incident.consumer != "latest":
         return False
+    in_force = {each.in_force for each in stored}
     if incident.credential:
-        candidates = {incident.credential}
-    else:  # it could not be read: the newest there was
-        candidates = {each.versions[-1] for each in _during(incident, stored) if each.versions}
-    return not any(each.in_force in candidates for each in stored)
+        return incident.credential not in in_force
+    return any(key not in in_force for key in _newest(incident, stored))
+
+
+def _newest(incident: Incident, stored: list[Stored]) -> tuple[Key, ...]:
+    """Return what may have been the newest version at a read of ``latest`` that failed.
+
+    Adding a version writes nothing to the secret, so the next write after the answer counts too.
+    """
+    seen = _during(incident, stored)
+    after = [each for each in stored if each.at > incident.ended][:1]
+    first = max(len(seen[0].versions) - 1, 0) if seen else 0
+    return (*seen, *after)[-1].versions[first:] if seen or after else ()
 
 
 def _wrong(incident: Incident, stored: list[Stored], *, purpose: bool) -> str:

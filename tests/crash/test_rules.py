@@ -61,6 +61,14 @@ def test_refusal_of_the_credential_in_force_is_a_violation() -> None:
     assert _judged(_incident(2, 20), FIRST, ADDED, MOVED).violations
 
 
+def test_latest_may_be_a_stray_that_is_gone_before_the_next_write() -> None:
+    unreadable = _incident(0, 10.5, consumer="latest", trouble=Trouble.UNREADABLE)
+    two_more = replace(ADDED, at=11, versions=("one", "stray", "two"))
+    in_force = replace(two_more, at=12, current=3, in_force="two")
+    assert _judged(unreadable, FIRST, two_more, in_force).strays == 1
+    assert _judged(unreadable, FIRST, ADDED, MOVED).violations
+
+
 def test_refusal_of_the_credential_in_force_is_a_violation_in_an_emergency_too() -> None:
     hurried = replace(MOVED, at=12, hurried=True)
     assert _judged(_incident(2, 20), FIRST, MOVED, hurried, asked=("emergency",)).violations
