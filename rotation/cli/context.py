@@ -23,7 +23,9 @@ from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 
 if TYPE_CHECKING:
+    from rotation.engine.participants import Participants
     from rotation.engine.policy import Kinds
+    from rotation.model.policy import Policy
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
     from rotation.ports.issuer import Issuer
@@ -124,6 +126,15 @@ class Context:
         from rotation import registry  # noqa: PLC0415 - rule 1
 
         return registry.kinds(self.issuers, self.participants, self.gates)
+
+    def rollout(self, policy: "Policy") -> "Participants":
+        """Return the participants and gates of a policy, to be asked from here."""
+        from rotation import app  # noqa: PLC0415 - rule 1
+        from rotation.engine.gather import in_turn  # noqa: PLC0415
+        from rotation.engine.participants import Participants  # noqa: PLC0415
+
+        around = app.surroundings(self.store)
+        return Participants(policy, self.participants, self.gates, around, in_turn)
 
     def secret_name(self, text: str) -> SecretName:
         """Read a secret's id, or its full name.

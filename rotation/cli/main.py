@@ -19,12 +19,14 @@ COMMANDS: Final = {
     "demo": "See a rotation, a crash and an emergency happen on this machine.",
     "up": "Run the embedded stack until interrupted.",
     "status": "Show where every managed secret stands.",
+    "watch": "The same, live.",
+    "plan": "Show what a rotation would do, stage by stage.",
     "rotate": "Ask for a rotation, and follow it.",
     "emergency": "Replace a leaked credential and revoke it at once.",
     "revert": "Send consumers back to the previous version.",
     "unblock": "Let a blocked secret go on after it was mended.",
     "policy": "Show, validate and apply rotation policies.",
-    "plugins": "List issuers and participants, and what they need.",
+    "plugins": "List issuers, participants and gates, and what they need.",
     "clock": "Move the clock of an embedded stack.",
 }
 

@@ -23,7 +23,9 @@ from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
 #: Phases in which consumers have, or get back, what they had before.
-_BEFORE: Final = frozenset({Phase.PREPARING, Phase.ABORTING, Phase.REVERTING})
+_BEFORE: Final = frozenset(
+    {Phase.PREPARING, Phase.VOTING, Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING}
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ _REQUEST: Final = ("mode", "reason", "requested_by", "at", "id")
 _FLIGHT: Final = (
     *("id", "mode", "previous", "next", "slot", "note", "reason", "requested_by", "request_id"),
     *("started_at", "published_at", "suspended_at", "revoked_at", "evidence"),
+    *("stage", "handed_at", "watch_until", "acked", "links", "reverted"),
 )
 _RECEIPT: Final = (
     *("id", "outcome", "mode", "previous", "current", "why", "reason", "requested_by"),

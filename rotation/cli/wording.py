@@ -16,15 +16,27 @@ from rotation.model.rotation import Block, Receipt
 
 def stands(standing: Standing) -> str:
     """Say the phase, and until when it lasts."""
+    state, name = standing.state, phase(standing)
+    if state is None:
+        return name
+    if state.wake_at:
+        return f"{name} until {moment(state.wake_at, standing.now)}"
+    if state.phase is not Phase.SETTLED and state.lease_until is None:
+        return f"{name}, waits for the next wake-up"
+    return name
+
+
+def phase(standing: Standing) -> str:
+    """Say the phase, and of a rollout the stage."""
     state = standing.state
     if state is None:
         return "unreadable"
-    phase = state.phase.value
-    if state.wake_at:
-        return f"{phase} until {moment(state.wake_at, standing.now)}"
-    if state.phase is not Phase.SETTLED and state.lease_until is None:
-        return f"{phase}, waits for the next wake-up"
-    return phase
+    stage = state.record.stage if state.record else ""
+    if state.phase is not Phase.ROLLING_OUT or not stage:
+        return state.phase.value
+    stages = [each.stage for each in standing.policy.rollout] if standing.policy else []
+    place = f", stage {stages.index(stage) + 1} of {len(stages)}" if stage in stages else ""
+    return f"{state.phase.value} to {printable(stage)}{place}"
 
 
 def in_force(standing: Standing) -> str:
@@ -73,6 +85,13 @@ def details(standing: Standing) -> Iterator[str]:
     yield f"{standing.short}: {stands(standing)}; {in_force(standing)}"
     if todo := attention(standing):
         yield f"  blocked {todo}" if standing.block and not standing.faults else f"  faulty: {todo}"
+    yield from flight(standing)
+    yield f"  last: {last(standing)}"
+    yield f"  next: {following(standing)}"
+
+
+def flight(standing: Standing) -> Iterator[str]:
+    """Yield what is known of the rotation in flight, a line each."""
     record = standing.state.record if standing.state else None
     if record is not None:
         asked = f" by {printable(record.requested_by)}" if record.requested_by else ""
@@ -80,11 +99,13 @@ def details(standing: Standing) -> Iterator[str]:
         yield f"  rotation {record.id}, {record.mode.value}, asked{asked}{why}"
         if record.note:
             yield f"  waits because: {printable(record.note)}"
+        if record.reverted:
+            yield f"  goes back because: {printable(record.reverted)}"
+        for link in record.links:
+            yield f"  see: {printable(link)}"
         if record.again:
             again = record.again
             yield f"  pending: {again.mode.value} request of {_who(again.requested_by)}"
-    yield f"  last: {last(standing)}"
-    yield f"  next: {following(standing)}"
 
 
 def moment(time: datetime, now: datetime) -> str:
