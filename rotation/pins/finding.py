@@ -130,7 +130,7 @@ def _in_leaf(file: File, pin: Pin, leaf: Leaf) -> Iterable[Use]:
     ours = [each for each in named if each.named.is_for(pin.secret, pin.same)]
     if ours:
         return [_with_version(file, each) for each in _distinct(ours)]
-    is_plain = text == leaf.value and state_of(text) is not State.UNPINNED
+    is_plain = text == leaf.value and state_of(text) not in {State.UNPINNED, State.INDIRECT}
     if named or not is_plain or leaf.style in {Style.BLOCK, Style.OPAQUE}:
         raise PinError(
             f"{file.source.place(leaf.start)} has no version of {pin.secret} at"

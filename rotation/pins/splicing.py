@@ -11,8 +11,9 @@ Rules of this module:
 """
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rotation.pins import parsing
@@ -90,14 +91,17 @@ def prove(file: File, edits: Sequence[Edit], after: str) -> None:
     if file.documents is None:
         return  # lines only: splicing cannot reach beyond the spans
     source = file.source
-    stand_in = _stand_in(source.text)
-    probe = spliced(source.text, [Edit(each.start, each.end, stand_in) for each in edits])
-    probe_values, after_values = _values(source, probe), _values(source, after)
-    old = [source.text[each.start : each.end] for each in edits]
-    new = [each.text for each in edits]
-    if _filled(probe_values, stand_in, old) != _flat(file.documents):
+    prefix = _absent_number(source.text)
+    marks = [f"{prefix}{index:06}" for index in range(len(edits))]
+    stand_ins = [Edit(each.start, each.end, mark) for each, mark in zip(edits, marks, strict=True)]
+    probe = _values(source, spliced(source.text, stand_ins))
+    old = {
+        mark: source.text[each.start : each.end] for mark, each in zip(marks, edits, strict=True)
+    }
+    new = {mark: each.text for mark, each in zip(marks, edits, strict=True)}
+    if _filled(probe, prefix, old) != _flat(file.documents):
         raise unverified(source.path)
-    if _filled(probe_values, stand_in, new) != after_values:
+    if _filled(probe, prefix, new) != _values(source, after):
         raise unverified(source.path)
 
 
@@ -129,22 +133,20 @@ def _flat(documents: Sequence[Node]) -> Values:
     ]
 
 
-def _filled(probe: Values, stand_in: str, texts: Sequence[str]) -> Values | None:
-    """Put texts for the stand-ins, in their order; None when the counts differ."""
-    waiting = list(texts)
-    filled = []
-    for path, style, value in probe:
-        parts = value.split(stand_in)
-        count = len(parts) - 1
-        if count > len(waiting):
-            return None
-        taken, waiting = waiting[:count], waiting[count:]
-        joined = "".join(part + text for part, text in zip(parts, [*taken, ""], strict=True))
-        filled.append((path, style, joined))
-    return None if waiting else filled
+def _filled(probe: Values, prefix: str, texts: Mapping[str, str]) -> Values | None:
+    """Put texts for the stand-ins; None when one of them is in no value."""
+    stand_in = re.compile(rf"{prefix}[0-9]{{6}}")
+    seen = set()
+
+    def fill(found: re.Match[str]) -> str:
+        seen.add(found[0])
+        return texts[found[0]]
+
+    filled = [(path, style, stand_in.sub(fill, value)) for path, style, value in probe]
+    return filled if seen == texts.keys() else None
 
 
-def _stand_in(text: str) -> str:
+def _absent_number(text: str) -> str:
     """Return a number that stands nowhere in a text."""
     # Nobody can write a text that holds numbers made from its own digest.
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) + 10**15
