@@ -46,12 +46,12 @@ def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, .
         yield path, node
 
 
-READABLE = [
-    name for name in MOVED if parser(CASES[name]["file"]) and not name.startswith("helm-template")
-]
+#: Templates are nobody's YAML, and ruamel.yaml takes no tab in front of a comment.
+OTHERS = ("helm-template", "tabs-and-trailing-space", "unchanged")
+READABLE = [name for name in MOVED if parser(CASES[name]["file"]) and not name.startswith(OTHERS)]
 
 
-@pytest.mark.parametrize("name", [each for each in READABLE if not each.startswith("unchanged")])
+@pytest.mark.parametrize("name", READABLE)
 def test_others_see_only_the_versions_change(name: str) -> None:
     content, path = before(name)
     after = (GOLDEN / name / "expected").read_bytes()
