@@ -65,7 +65,7 @@ class Scan:
     unread: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[Line]:
-        """Yield every use, file by file in the order of their names."""
+        """Yield every use, file by file, the files of a folder before its folders."""
         for path in self._files():
             content = self._content(path)
             if content is None:

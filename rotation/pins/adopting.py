@@ -188,9 +188,8 @@ def _marker(file: File, number: int, secret: SecretName) -> Edit | None:
     short = str(secret) if secret.location else f"{secret.project}/{secret.secret_id}"
     text = f'{{"$rotation": "{short}"}}'
     begin, end = file.source.line_span(number)
-    newline = "\r\n" if file.source.text[end : end + 1] == "\r" else "\n"
     if file.source.format is Format.DOTENV:
-        return Edit(begin, begin, f"# {text}{newline}")
+        return Edit(begin, begin, f"# {text}{file.source.line_end(number)}")
     if not _takes_comment(file, begin, end):
         return None
     line = file.source.line(number)

@@ -17,7 +17,8 @@ from rotation.pins.errors import PinError
 from rotation.pins.source import Format, Source
 from rotation.pins.tree import Branch, Entry, Leaf, Node
 
-_PARSERS: Final[Mapping[Format, Callable[[Source], tuple[Node, ...]]]] = {
+_Parser = Callable[[Source], tuple[Node, ...]]
+_PARSERS: Final[Mapping[Format, _Parser]] = {
     Format.YAML: yaml_tree.parse,
     Format.JSON: json_tree.parse,
     Format.TOML: toml_tree.parse,
@@ -42,11 +43,21 @@ def documents(source: Source) -> tuple[Node, ...] | None:
     parse = _PARSERS.get(source.format)
     if parse is None:
         return None
+    is_template = _ACTION.search(source.text) is not None
+    if is_template and source.format is Format.YAML:
+        # First: to YAML, an action is a mapping in a mapping.
+        found = _template(source, parse)
+        if found is not None:
+            return found
     try:
         return parse(source)
     except PinError:
-        if not _ACTION.search(source.text):
+        if not is_template:
             raise
+    return _template(source, parse)
+
+
+def _template(source: Source, parse: _Parser) -> tuple[Node, ...] | None:
     try:
         found = parse(Source(source.path, _without_actions(source.text)))
     except PinError:

@@ -104,6 +104,13 @@ class Source:
         end = len(self.text) if end < 0 else end
         return begin, end - 1 if end > begin and self.text[end - 1] == "\r" else end
 
+    def line_end(self, number: int) -> str:
+        """Return what ends a line; of the last one, what ends the line before it."""
+        _, end = self.line_span(number)
+        if end == len(self.text) and number > 1:
+            _, end = self.line_span(number - 1)
+        return "\r\n" if self.text[end : end + 1] == "\r" else "\n"
+
     def line(self, number: int) -> str:
         """Return the text of a line, without its line end."""
         begin, end = self.line_span(number)

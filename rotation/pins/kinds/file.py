@@ -58,5 +58,4 @@ class File:
         indent = "".join(
             each if each.isspace() else " " for each in self.source.text[begin : entry.at]
         )
-        newline = "\r\n" if self.source.text[end : end + 1] == "\r" else "\n"
-        return Insertion(end, f"{newline}{indent}{before}", after)
+        return Insertion(end, f"{self.source.line_end(number)}{indent}{before}", after)
