@@ -29,7 +29,7 @@ _ACTION: Final = re.compile(r"\{\{[^{}]{0,1000}+\}\}|\{%[^{}%]{0,1000}+%\}|<%[^<
 _LINE: Final = re.compile(
     r"^[ \t]*+(?:\{\{[^{}]{0,1000}+\}\}|\{%[^{}%]{0,1000}+%\})[ \t\r]*+$", re.MULTILINE
 )
-_COMMENT: Final = re.compile(r"\{\{-?\s*+/\*(?:(?!\*/).){0,500}+\*/\s*+-?\}\}")
+_COMMENT: Final = re.compile(r"\{\{-?\s*+/\*(?:[^*{]|\*(?!/)|\{(?!\{)){0,500}+\*/\s*+-?\}\}")
 _INK: Final = re.compile(r"\S")
 _NO_LINE_END: Final = re.compile(r"[^\n]")
 
