@@ -88,6 +88,12 @@ def test_a_file_that_differs_elsewhere_is_refused(after: str) -> None:
         check("a.yaml", YAML, [at(YAML, 'version: "^3"')], after)
 
 
+def test_an_edit_that_takes_more_away_than_a_value_is_refused() -> None:
+    start, end = YAML.index('"3"'), YAML.index("list")
+    with pytest.raises(PinError):
+        check("a.yaml", YAML, [Edit(start, end - 1, "4")])
+
+
 def test_an_edit_that_misses_its_value_is_refused() -> None:
     with pytest.raises(PinError):
         check("a.yaml", YAML, [at(YAML, "# ^3"), at(YAML, "other: ^3")])
