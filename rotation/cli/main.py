@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "emergency": "Replace a leaked credential and revoke it at once.",
     "revert": "Send consumers back to the previous version.",
     "unblock": "Let a blocked secret go on after it was mended.",
+    "scan": "List every use of a secret in a folder, pinned or not.",
+    "pin": "Pin the uses of a secret in a file to one version.",
     "policy": "Show, validate and apply rotation policies.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "clock": "Move the clock of an embedded stack.",

@@ -1,0 +1,73 @@
+"""What a file uses, for people who want to know: every use of every secret, pinned or not.
+
+Rules of this module:
+  1. Nothing is refused that can be shown: a file that no parser takes is looked at line by line,
+     and a marker that cannot be told is a use that is unclear.
+  2. A use that a marker speaks of is one use, not two.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from rotation.pins import parsing, uses
+from rotation.pins.errors import PinError
+from rotation.pins.finding import File, marked
+from rotation.pins.markers import Marked
+from rotation.pins.source import Source
+from rotation.pins.use import Use
+from rotation.pins.visible import visible
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A use, and where it stands."""
+
+    use: Use
+    #: From 1, in characters.
+    line: int
+    column: int
+    #: Whether a marker speaks of it.
+    is_marked: bool
+
+
+def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
+    """Return all uses of secrets in a file, in order.
+
+    Raises:
+        PinError: It is no text.
+    """
+    file = _readable(content, path)
+    everything = uses.uses(file.source, file.documents, file.visible)
+    by_marker = tuple(_marked_uses(marked(file, everything)))
+    spoken_of = {(each.start, each.end): each for each in by_marker}
+    known = {(each.start, each.end) for each in everything}
+    more = [each for each in by_marker if (each.start, each.end) not in known]
+    ordered = sorted([*everything, *more], key=lambda each: (each.start, each.end))
+    return tuple(_sighted(file.source, each, spoken_of) for each in ordered)
+
+
+def _readable(content: bytes, path: str) -> File:
+    source = Source.decode(content, path)
+    try:
+        documents = parsing.documents(source)
+    except PinError:
+        documents = None
+    return File(source, documents, visible(source, documents))
+
+
+def _marked_uses(file: Marked) -> Iterator[Use]:
+    for marker in file.markers():
+        try:
+            yield from file.uses_of(marker)
+        except PinError as error:
+            start = marker.start
+            yield Use("marker", marker.named, None, start, start + 1, fault=str(error))
+
+
+def _sighted(source: Source, use: Use, spoken_of: Mapping[tuple[int, int], Use]) -> Sighting:
+    line = source.line_number(use.start)
+    begin, _ = source.line_span(line)
+    marker = spoken_of.get((use.start, use.end))
+    # A marker has the full name, where the file may have an id or an expression.
+    named = marker.named if marker and use.named.project is None else use.named
+    return Sighting(replace(use, named=named), line, use.start - begin + 1, marker is not None)

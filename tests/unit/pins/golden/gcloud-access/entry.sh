@@ -1,0 +1,2 @@
+PASSWORD="$(gcloud secrets versions access 3 --secret=orders --project acme)"
+KEY="$(gcloud secrets versions access 3 --secret=api-key)"

@@ -1,0 +1,2 @@
+#define PORT 3
+#define ORDERS_VERSION 3 /* rotation:secret=acme/orders */
