@@ -1,0 +1,1 @@
+"""The pin in Git: a version number in a file of a repository, changed by a pull request."""
