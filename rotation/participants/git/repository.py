@@ -8,10 +8,11 @@ Rules of this module:
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from rotation.model.errors import PermanentError
 
+Scheme = Literal["http", "https", "ssh"]
 MergeMethod = Literal["any", "merge", "squash", "rebase"]
 #: Which checks must be green: those that the host's rules require, or every one there is.
 Checks = Literal["required", "all"]
@@ -60,7 +61,7 @@ Credential = Token | AppKey | SshKey
 class Location:
     """A repository URL, taken apart."""
 
-    scheme: Literal["http", "https", "ssh"]
+    scheme: Scheme
     #: Without a user; with a port where the URL has one.
     host: str
     #: Without the leading slash and without ``.git``: ``owner/name``, ``group/sub/name``.
@@ -86,8 +87,7 @@ class Location:
                 reason="bad-repository",
             )
         port = f":{match['port']}" if match["port"] else ""
-        scheme = match["scheme"]
-        assert scheme in ("http", "https", "ssh")  # noqa: S101 - tells mypy what the pattern says
+        scheme = cast("Scheme", match["scheme"])
         return cls(scheme, match["host"] + port, _stem(match["path"]), match["user"] or "")
 
 
