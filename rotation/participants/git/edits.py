@@ -11,11 +11,11 @@ Rules of this module:
 import difflib
 import hashlib
 import json
-import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
 from rotation.model.errors import PermanentError
 from rotation.model.names import SecretName
@@ -30,6 +30,7 @@ class UneditableError(PermanentError):
     reason = "pin-uneditable"
 
 
+_WORD: Final = re.compile(rb"\w+|\W")
 #: Reasons that mean: somebody else has changed the pin, or taken it away.
 SOMEBODY_ELSES = frozenset({"pin-drifted", "pin-not-found", "file-missing"})
 
@@ -147,12 +148,15 @@ def _uneditable(path: str, error: PermanentError) -> UneditableError:
 
 
 def _moved_part(old: bytes, new: bytes) -> tuple[str, str]:
-    """Return the words of a line that differ, as hexadecimal: files have any encoding."""
-    start = len(os.path.commonprefix((old, new)))
-    while start and old[start - 1 : start].isalnum():
-        start -= 1
-    old, new = old[start:], new[start:]
-    end = len(os.path.commonprefix((old[::-1], new[::-1])))
-    while end and old[-end : len(old) - end + 1].isalnum():
-        end -= 1
-    return old[: len(old) - end].hex(), new[: len(new) - end].hex()
+    """Return what differs in a line, in whole words; as hexadecimal: files have any encoding."""
+    was, is_now = _WORD.findall(old), _WORD.findall(new)
+    start = _common(was, is_now)
+    was, is_now = was[start:], is_now[start:]
+    end = _common(was[::-1], is_now[::-1])
+    kept = slice(None, -end or None)
+    return b"".join(was[kept]).hex(), b"".join(is_now[kept]).hex()
+
+
+def _common(one: list[bytes], other: list[bytes]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))

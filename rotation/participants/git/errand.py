@@ -25,7 +25,6 @@ from rotation.participants.git.host import (
     Standing,
 )
 
-
 _CHANGED: Final = Standing(Readiness.OUTDATED, "the pins have changed")
 
 
