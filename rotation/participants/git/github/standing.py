@@ -38,13 +38,7 @@ class Rules:
     ) -> "Rules":
         """Read rulesets, the older branch protection, and the repository's merge buttons."""
         checks: set[str] = set()
-        methods = {
-            method
-            for method in _METHODS
-            if about.get(
-                f"allow_{'merge_commit' if method == 'merge' else method + '_merge'}", True
-            )
-        }
+        methods = {method for method, button in _BUTTONS.items() if about.get(button, True)}
         has_queue = False
         for rule in rules:
             parameters = rule.get("parameters") or {}
