@@ -23,6 +23,7 @@ from rotation.participants.git.host import (
     Readiness,
     RequestState,
     Standing,
+    StuckError,
 )
 
 _CHANGED: Final = Standing(Readiness.OUTDATED, "the pins have changed")
@@ -112,7 +113,10 @@ class Errand:
         if head is None or fork in (None, scene.base_head):
             # It was made on this base just now: the host has not seen it yet.
             return standing.reason
-        self.host.write(self.branch, head, scene.base_head, self._files(scene))
+        try:
+            self.host.write(self.branch, head, scene.base_head, self._files(scene))
+        except StuckError:
+            return f"{self.branch} conflicts with {self.base}; merge {self.base} into it by hand"
         return f"{self.base} has moved; the same edit was made again on it, its checks start anew"
 
     def merge(self, scene: Scene) -> Standing:
