@@ -15,13 +15,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rotation.model.errors import PermanentError
 from rotation.model.names import SecretName
 from rotation.model.plugin import Change
 from rotation.participants.git.host import Host
 from rotation.participants.git.settings import PinnedFile
+
+if TYPE_CHECKING:
+    from rotation.pins import Pin
 
 
 class UneditableError(PermanentError):
@@ -111,7 +114,7 @@ class Pins:
                 raise _uneditable(file.path, error) from None
             if not found:
                 raise UneditableError(f"{file.path}: holds no pin", reason="pin-not-found")
-            yield from ((f"{file.path}:{each.line}", str(each.value)) for each in found)
+            yield from ((f"{file.path}:{each.line}", each.value) for each in found)
 
     def _repinned(self, content: bytes, file: PinnedFile, change: Change) -> bytes:
         from rotation import pins  # noqa: PLC0415 - rule 3
@@ -133,7 +136,7 @@ class Pins:
             )
         return content
 
-    def _pin(self, file: PinnedFile) -> Any:  # noqa: ANN401
+    def _pin(self, file: PinnedFile) -> "Pin":
         from rotation import pins  # noqa: PLC0415 - rule 3
 
         return pins.Pin(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -34,6 +35,11 @@ from tests.forges.github.graph import Graph
 from tests.forges.github.rest import Rest
 
 APP, INSTALLATION, TOKEN = 12345, 678, "ghp_" + "s" * 36
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Failure(Enum):
@@ -85,7 +91,7 @@ class Server:
     token_life: timedelta = timedelta(hours=1)
 
     def __post_init__(self) -> None:
-        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key = _key()
         self.tokens: dict[str, datetime | None] = {TOKEN: None}
         self.rights: dict[str, Mapping[str, str]] = {}
         self._lock = threading.RLock()
@@ -210,6 +216,8 @@ class Server:
 class _Handler(BaseHTTPRequestHandler):
     stand_in: Server
     protocol_version = "HTTP/1.1"
+    #: An answer leaves as one packet.
+    wbufsize = -1
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
