@@ -10,8 +10,9 @@ from rotation.participants.git.settings import AppAuth, Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
 from tests.forges.github import Forge, Server
-from tests.forges.github.server import APP, INSTALLATION
+from tests.forges.github.server import APP, INSTALLATION, TOKEN
 
+PERSONAL = "projects/ops/secrets/personal/versions/1"
 KEY = "projects/ops/secrets/github-app/versions/latest"
 
 
@@ -34,7 +35,8 @@ class GitHubWorld:
             "answer_within": timedelta(seconds=2),
         }
         environment = ParticipantEnvironment(
-            read_secret={KEY: self.server.pem}.__getitem__, access_token=lambda: ""
+            read_secret={KEY: self.server.pem, PERSONAL: TOKEN.encode() + b"\n"}.__getitem__,
+            access_token=lambda: "",
         )
         return GitParticipant(GitSettings(**{**named, **settings}), environment)
 

@@ -87,6 +87,8 @@ class Server:
     exchanges: list[Exchange] = field(default_factory=list)
     #: What goes wrong, by the number of the request, counted from when it was set.
     failures: dict[int, Failure] = field(default_factory=dict)
+    #: The same by method; the first request with it goes wrong.
+    named_failures: dict[str, Failure] = field(default_factory=dict)
     count: int = 0
     token_life: timedelta = timedelta(hours=1)
 
@@ -129,6 +131,10 @@ class Server:
         self.count = 0
         self.failures = {number: failure}
 
+    def fail_at(self, method: str, failure: Failure) -> None:
+        """Let the next request with this method go wrong."""
+        self.named_failures = {method: failure}
+
     def expire_tokens(self) -> None:
         self.tokens = dict.fromkeys(self.tokens, datetime.now(UTC))
 
@@ -138,7 +144,7 @@ class Server:
         with self._lock:
             parts = urlsplit(url)
             path = unquote(parts.path)
-            failure = self.failures.pop(self.count, None)
+            failure = self.failures.pop(self.count, None) or self.named_failures.pop(method, None)
             self.count += 1
             if failure is not None and failure not in AFTER:
                 return *_failed(failure), failure
