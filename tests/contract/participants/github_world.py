@@ -24,6 +24,7 @@ class GitHubWorld:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.forge = server.forge
+        self.auth = Auth(app=AppAuth(APP, INSTALLATION, KEY))
 
     def participant(self, **settings: Any) -> GitParticipant:
         named: dict[str, Any] = {
@@ -31,7 +32,7 @@ class GitHubWorld:
             "url": "https://github.com/acme/shop",
             "api": self.server.url,
             "path": PATH,
-            "auth": Auth(app=AppAuth(APP, INSTALLATION, KEY)),
+            "auth": self.auth,
             "answer_within": timedelta(seconds=2),
         }
         environment = ParticipantEnvironment(

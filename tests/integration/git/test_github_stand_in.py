@@ -85,8 +85,8 @@ def go_back(repository: Repository) -> None:
 
 
 MISTAKES: Mapping[str, tuple[int, Callable[[Repository, PullRequest], object]]] = {
-    "force": (422, lambda repository, pull: go_back(repository)),
-    "stale": (409, lambda repository, pull: pull.merge(sha=pull.base.sha)),
+    "force": (422, lambda repository, _pull: go_back(repository)),
+    "stale": (409, lambda _repository, pull: pull.merge(sha=pull.base.sha)),
     "twice": (422, lambda repository, pull: repository.create_git_ref(CHANGE, pull.head.sha)),
 }
 
