@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from rotation.participants.git import GitParticipant
+from rotation.participants.git.github import authorization
 from rotation.participants.git.settings import AppAuth, Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
@@ -60,5 +61,7 @@ class GitHubWorld:
 
 @contextmanager
 def github_world() -> Iterator[GitHubWorld]:
+    # A port that is used again is another server, whose tokens are its own.
+    authorization._kept.clear()
     with Server(Forge(FILES)).running() as server:
         yield GitHubWorld(server)

@@ -41,6 +41,8 @@ class Rules:
     signed: bool = False
     allow_auto_merge: bool = True
     allow_drafts: bool = True
+    #: Whether the plan that is paid for has rulesets.
+    has_rulesets: bool = True
 
 
 @dataclass

@@ -116,6 +116,12 @@ def test_no_draft_where_none_is_wanted_or_possible(world: GitHubWorld, hurried: 
     assert not only_pull(world).draft
 
 
+def test_a_plan_without_rulesets_is_no_obstacle(world: GitHubWorld) -> None:
+    world.forge.rules.has_rulesets = False
+    prepared(world)
+    assert committed(world).answer is Answer.DONE
+
+
 # Merging
 
 
