@@ -18,6 +18,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from rotation.model.errors import PermanentError
+
+
+class StuckError(PermanentError):
+    """A branch conflicts with its base, and the host can mend that only by force."""
+
+    reason = "branch-conflicts"
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -26,6 +34,18 @@ class Commit:
     oid: str
     parents: tuple[str, ...]
     message: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a branch has that its base has not."""
+
+    #: The newest commit both have; None when they share none.
+    fork: str | None
+    #: Commits the base has not, the oldest first; empty when the base has them all.
+    commits: tuple[Commit, ...]
+    #: Files that differ between ``fork`` and the branch; a renamed one counts under both names.
+    paths: frozenset[str]
 
 
 class RequestState(Enum):
@@ -92,19 +112,29 @@ class Host(Protocol):
     def read(self, oid: str, path: str) -> bytes | None:
         """Return a file as of a commit; None when there is none (or it is no plain file)."""
 
+    def compare(self, base: str, head: str) -> Comparison:
+        """Compare two commits: what ``head`` has that ``base`` has not.
+
+        Both are ids of commits.  A host that sees only so much of the history answers with what
+        it sees, and with no ``fork`` when that is too little to tell.
+        """
+
     def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
         """Add one commit on ``parent`` and point ``branch`` to it; return its id.
 
         Args:
             branch: Made when it is not there.
             seen: The head of ``branch`` as seen before; None: there was none.
-            parent: The commit to build on.  Where ``seen`` is another commit, the branch
-                is given up for the new commit only if the host can do so without force (a merge
-                of the new base); hosts that cannot raise `PermanentError`.
+            parent: The commit to build on.  Where ``seen`` is another commit, the new commit
+                has both as parents, ``seen`` first, and the files of ``parent`` with the
+                change; where ``parent`` has ``seen`` behind it already, it alone is the parent.
+                A host that cannot make such a merge may put a commit on ``parent`` in the place
+                of ``seen``, in which the caller has seen nothing but its own commits.
             files: What the commit changes.
 
         Raises:
             EtagMismatchError: The branch has moved since.
+            StuckError: It can do neither.
         """
 
     def find_request(self, branch: str, base: str) -> MergeRequest | None:
