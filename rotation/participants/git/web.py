@@ -95,7 +95,7 @@ class Web:
             answer = self._once(method, path, params, body, changes=changes, renew=True)
         if answer.status in allowed or answer.status // 100 == _SUCCESS:
             return answer
-        raise _refusal(f"{method} {path}", answer, changes=changes)
+        raise refusal(f"{method} {path}", answer, changes=changes)
 
     def _once(
         self,
@@ -173,7 +173,8 @@ def _decoded(response: "httpx.Response") -> Any:  # noqa: ANN401
         return None
 
 
-def _refusal(what: str, answer: Answer, *, changes: bool) -> Exception:
+def refusal(what: str, answer: Answer, *, changes: bool) -> Exception:
+    """Return the error that a status other than 2xx means."""
     status = answer.status
     if status in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS) and (
         limit := limited_until(answer)

@@ -1,0 +1,112 @@
+"""A bare repository on disk, and what a person does to it: real Git, by its command line."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+GIT: Final = shutil.which("git")
+NO_GIT: Final = "needs git: apt-get install git"
+
+_ENVIRONMENT: Final = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+    "PATH": os.environ.get("PATH", os.defpath),
+}
+#: Commits of people are this old and a minute apart: none shares its time with another.
+_FIRST_COMMIT: Final = 1_700_000_000
+
+
+class Bare:
+    """A bare repository; commits of a person are made in it without a working tree."""
+
+    def __init__(self, path: Path, files: Mapping[str, bytes]) -> None:
+        self.path = path
+        self._clock = _FIRST_COMMIT
+        path.mkdir(parents=True)
+        self.git("init", "-q", "--bare", "--initial-branch=main")
+        self.git("config", "http.receivepack", "true")
+        self.git("config", "uploadpack.allowFilter", "true")
+        self.commit("main", files, "First")
+
+    def git(self, *arguments: str, data: bytes | None = None, **environment: str) -> str:
+        """Run git in the repository; its output without the last newline."""
+        assert GIT is not None, NO_GIT
+        done = subprocess.run(
+            [GIT, "-C", str(self.path), *arguments],
+            input=data,
+            env=_ENVIRONMENT | environment,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"git {arguments[0]}: {done.stderr.decode()}")
+        return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def head(self, branch: str) -> str | None:
+        refs = self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        return refs.splitlines()[0] if refs else None
+
+    def commit(
+        self,
+        branch: str,
+        files: Mapping[str, bytes | None],
+        message: str,
+        *,
+        parents: tuple[str, ...] | None = None,
+        move: bool = True,
+    ) -> str:
+        """Commit as a person would; None deletes a file.  The commit becomes the branch's head."""
+        if parents is None:
+            head = self.head(branch)
+            parents = (head,) if head else ()
+        tree = self._tree(parents[-1] if parents else None, files)
+        self._clock += 60
+        moment = f"{self._clock} +0000"
+        oid = self.git(
+            "commit-tree",
+            tree,
+            *(part for parent in parents for part in ("-p", parent)),
+            "-F",
+            "-",
+            data=message.encode(),
+            GIT_AUTHOR_DATE=moment,
+            GIT_COMMITTER_DATE=moment,
+        )
+        if move:
+            self.git("update-ref", f"refs/heads/{branch}", oid)
+        return oid
+
+    def file(self, revision: str, path: str) -> bytes:
+        assert GIT is not None, NO_GIT
+        return subprocess.run(
+            [GIT, "-C", str(self.path), "cat-file", "blob", f"{revision}:{path}"],
+            env=_ENVIRONMENT,
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    def parents(self, oid: str) -> tuple[str, ...]:
+        return tuple(self.git("rev-list", "--parents", "-1", oid).split()[1:])
+
+    def count(self, revision: str) -> int:
+        return int(self.git("rev-list", "--count", revision))
+
+    def _tree(self, parent: str | None, files: Mapping[str, bytes | None]) -> str:
+        index = {"GIT_INDEX_FILE": str(self.path / "index.tmp")}
+        (self.path / "index.tmp").unlink(missing_ok=True)
+        if parent:
+            self.git("read-tree", parent, **index)
+        for path, content in files.items():
+            if content is None:
+                self.git("update-index", "--force-remove", path, **index)
+                continue
+            blob = self.git("hash-object", "-w", "--stdin", data=content)
+            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", **index)
+        return self.git("write-tree", **index)
