@@ -35,7 +35,13 @@ class Bare:
         self.git("config", "uploadpack.allowFilter", "true")
         self.commit("main", files, "First")
 
-    def git(self, *arguments: str, data: bytes | None = None, **environment: str) -> str:
+    def git(
+        self,
+        *arguments: str,
+        data: bytes | None = None,
+        check: bool = True,
+        **environment: str,
+    ) -> str:
         """Run git in the repository; its output without the last newline."""
         assert GIT is not None, NO_GIT
         done = subprocess.run(
@@ -45,7 +51,7 @@ class Bare:
             capture_output=True,
             check=False,
         )
-        if done.returncode:
+        if done.returncode and check:
             raise AssertionError(f"git {arguments[0]}: {done.stderr.decode()}")
         return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
@@ -67,18 +73,7 @@ class Bare:
             head = self.head(branch)
             parents = (head,) if head else ()
         tree = self._tree(parents[-1] if parents else None, files)
-        self._clock += 60
-        moment = f"{self._clock} +0000"
-        oid = self.git(
-            "commit-tree",
-            tree,
-            *(part for parent in parents for part in ("-p", parent)),
-            "-F",
-            "-",
-            data=message.encode(),
-            GIT_AUTHOR_DATE=moment,
-            GIT_COMMITTER_DATE=moment,
-        )
+        oid = self._commit_tree(tree, parents, message)
         if move:
             self.git("update-ref", f"refs/heads/{branch}", oid)
         return oid
@@ -97,6 +92,42 @@ class Bare:
 
     def count(self, revision: str) -> int:
         return int(self.git("rev-list", "--count", revision))
+
+    def merged_tree(self, base: str, head: str) -> str | None:
+        """Merge two commits; None when there is a conflict."""
+        found = self.git("merge-tree", "--write-tree", base, head, check=False).splitlines()
+        # A conflict is told by more lines than the tree.
+        return found[0] if len(found) == 1 else None
+
+    def merge(self, branch: str, head: str, style: str, title: str) -> str:
+        """Merge as a forge does: ``merge``, ``squash``, ``rebase`` or ``fast-forward-only``."""
+        base = str(self.head(branch))
+        if style in ("rebase", "fast-forward-only") and self.is_ancestor(base, head):
+            new = head
+        else:
+            parents = (base, head) if style == "merge" else (base,)
+            tree = self.merged_tree(base, head)
+            assert tree is not None, "there is a conflict"
+            new = self._commit_tree(tree, parents, title)
+        self.git("update-ref", f"refs/heads/{branch}", new, base)
+        return new
+
+    def is_ancestor(self, one: str, other: str) -> bool:
+        return self.git("merge-base", one, other, check=False) == one
+
+    def _commit_tree(self, tree: str, parents: tuple[str, ...], message: str) -> str:
+        self._clock += 60
+        moment = f"{self._clock} +0000"
+        return self.git(
+            "commit-tree",
+            tree,
+            *(part for parent in parents for part in ("-p", parent)),
+            "-F",
+            "-",
+            data=message.encode(),
+            GIT_AUTHOR_DATE=moment,
+            GIT_COMMITTER_DATE=moment,
+        )
 
     def _tree(self, parent: str | None, files: Mapping[str, bytes | None]) -> str:
         index = {"GIT_INDEX_FILE": str(self.path / "index.tmp")}

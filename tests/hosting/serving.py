@@ -137,20 +137,20 @@ class _Handler(BaseHTTPRequestHandler):
             case None:
                 self._say(self.server.application(request))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve  # noqa: N815 - as looked up
 
     def _read(self) -> Request:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", "0")))
-        return Request(
-            self.command, parts.path, parse_qs(parts.query), headers, body, parts.query
-        )
+        return Request(self.command, parts.path, parse_qs(parts.query), headers, body, parts.query)
 
     def _say(self, response: Response) -> None:
         content = response.content
         self.send_response(response.status)
-        kind = "application/octet-stream" if isinstance(response.body, bytes) else "application/json"
+        kind = (
+            "application/octet-stream" if isinstance(response.body, bytes) else "application/json"
+        )
         headers = {"Content-Type": kind, "Content-Length": str(len(content)), **response.headers}
         for name, value in headers.items():
             self.send_header(name, value)

@@ -49,10 +49,10 @@ class Objects:
         if (size := pack.tell()) <= _EMPTY_PACK:
             return
         pack.seek(0)
-        data = PackData.from_file(pack, self._store.object_format, size)
-        data.check()
-        for thing in PackInflater.for_pack_data(data, self._store.get_raw):
-            self._store.add_object(thing)
+        with PackData.from_file(pack, self._store.object_format, size) as data:
+            data.check()
+            for thing in PackInflater.for_pack_data(data, self._store.get_raw):
+                self._store.add_object(thing)
 
     def commit(self, oid: str) -> Commit:
         """Return a commit that is here."""

@@ -1,0 +1,37 @@
+"""Every host, on a place of its own, for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rotation.participants.git.host import Host
+from tests.hosting.bare import GIT, NO_GIT
+from tests.hosting.sites import SITES, Site
+from tests.hosting.sshd import KEYGEN, NO_SSHD, SSHD
+
+
+@pytest.fixture(params=list(SITES))
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    if GIT is None:
+        pytest.skip(NO_GIT)
+    if request.param == "ssh" and (SSHD is None or KEYGEN is None):
+        pytest.skip(NO_SSHD)
+    with SITES[request.param](tmp_path) as site:
+        yield site
+        assert_never_forced(site)
+
+
+@pytest.fixture
+def host(site: Site) -> Host:
+    return site.host()
+
+
+def assert_never_forced(site: Site) -> None:
+    """Every move of a branch that is still there went forward."""
+    for branch in site.bare.git("for-each-ref", "--format=%(refname)", "refs/heads").split():
+        log = site.bare.path / "logs" / branch
+        for line in log.read_text().splitlines() if log.exists() else ():
+            old, new = line.split()[:2]
+            if set(old) != {"0"}:
+                assert site.bare.is_ancestor(old, new), f"{branch}: forced from {old} to {new}"
