@@ -18,6 +18,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from rotation.model.errors import PermanentError
+
+
+class StuckError(PermanentError):
+    """A branch conflicts with its base, and the host can mend that only by force."""
+
+    reason = "branch-conflicts"
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -126,6 +134,7 @@ class Host(Protocol):
 
         Raises:
             EtagMismatchError: The branch has moved since.
+            StuckError: It can do neither.
         """
 
     def find_request(self, branch: str, base: str) -> MergeRequest | None:

@@ -9,11 +9,12 @@ Rules of this module:
   6. Redirects are not followed: the address in the policy is what people reviewed.
 """
 
+import atexit
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,32 +113,33 @@ class Web:
         what = f"{method} {path}"
         headers = dict(self._authorize(renew))
         try:
-            response = self._client.request(
+            response = _client(*self._seconds).request(
                 method, self._base + path, params=params, json=body, headers=headers
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{self._client_name} cannot be reached for {what}") from None
+            raise TemporaryError(f"{self._server} cannot be reached for {what}") from None
         except httpx.HTTPError as error:
             kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(
-                f"{what}: no answer from {self._client_name} ({type(error).__name__})"
-            ) from None
+            raise kind(f"{what}: no answer from {self._server} ({type(error).__name__})") from None
         return Answer(response.status_code, _decoded(response), response.headers)
 
-    @cached_property
-    def _client(self) -> "httpx.Client":
-        import httpx  # noqa: PLC0415 - rule 1
-
-        connect, answer = self._seconds
-        return httpx.Client(
-            timeout=httpx.Timeout(answer, connect=connect),
-            headers={"User-Agent": "rotation"},
-            follow_redirects=False,
-        )
-
     @property
-    def _client_name(self) -> str:
+    def _server(self) -> str:
         return self._base.split("://")[-1].split("/")[0]
+
+
+@cache
+def _client(connect: float, answer: float) -> "httpx.Client":
+    """Return the client for these limits; its connections serve the whole process."""
+    import httpx  # noqa: PLC0415 - rule 1
+
+    client = httpx.Client(
+        timeout=httpx.Timeout(answer, connect=connect),
+        headers={"User-Agent": "rotation"},
+        follow_redirects=False,
+    )
+    atexit.register(client.close)
+    return client
 
 
 def limited_until(answer: Answer, now: float | None = None) -> str:
@@ -174,7 +176,7 @@ def _decoded(response: "httpx.Response") -> Any:  # noqa: ANN401
 
 
 def refusal(what: str, answer: Answer, *, changes: bool) -> Exception:
-    """Return the error that a status other than 2xx means."""
+    """Return the error that a status stands for."""
     status = answer.status
     if status in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS) and (
         limit := limited_until(answer)

@@ -1,0 +1,132 @@
+"""What a policy says about a pin in Git.
+
+Rules of this module:
+  1. Secrets are given as names of secret versions, never as values.
+  2. A fault names the setting and what is expected; it never quotes the value.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Literal
+
+from rotation.model.errors import PermanentError
+from rotation.participants.git.hosts import HostKind
+from rotation.participants.git.repository import Checks, Location, MergeMethod
+
+Locate = Literal["marker", "path", "resource"]
+
+_VERSION: Final = re.compile(
+    r"projects/[a-z0-9:.-]+(?:/locations/[a-z0-9-]+)?/secrets/[A-Za-z0-9_-]+/versions/[\w-]+"
+)
+_PATH: Final = re.compile(r"(?!/)(?!(?:.*/)?\.{0,2}(?:/|$))[^\\\x00-\x1f]+")
+_BRANCH: Final = re.compile(r"(?!-)(?!refs/)(?!.*(?:\.\.|//|@\{))[^\s~^:?*\[\\\x00-\x1f]+(?<![/.])")
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """One file that holds the pin."""
+
+    #: Relative to the root of the repository.
+    path: str
+    #: How the version is found in it: a marker comment, a declared place, a resource name.
+    locate: Locate = "marker"
+    #: The declared place, for ``locate: path``.
+    pointer: str = ""
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path):
+            raise ValueError("path: expected a path relative to the root of the repository")
+        if bool(self.pointer) != (self.locate == "path"):
+            raise ValueError("pointer: belongs to locate: path, and to nothing else")
+
+
+@dataclass(frozen=True)
+class AppAuth:
+    """A GitHub App."""
+
+    app_id: int
+    installation_id: int
+    #: Name of the secret version with the App's private key.
+    private_key: str
+
+    def __post_init__(self) -> None:
+        _check_version("private_key", self.private_key)
+
+
+@dataclass(frozen=True)
+class Auth:
+    """What opens the repository: one of the three; nothing for a repository open to all."""
+
+    app: AppAuth | None = None
+    #: Name of the secret version with the token.
+    token: str = ""
+    #: Name of the secret version with the private key for SSH.
+    ssh_key: str = ""
+    #: The host keys that are believed, as lines of a ``known_hosts`` file.
+    known_hosts: str = ""
+    #: The user beside the token or the key, where it is not in the URL.
+    username: str = ""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.app, self.token, self.ssh_key))) > 1:
+            raise ValueError("expected one of app, token and ssh_key")
+        if self.ssh_key and not self.known_hosts:
+            raise ValueError("known_hosts: missing; without it the server could be anybody")
+        for name in ("token", "ssh_key"):
+            if getattr(self, name):
+                _check_version(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class GitSettings:
+    """One repository, one branch, and the files whose pins move together."""
+
+    host: HostKind
+    #: ``https://HOST/OWNER/NAME``, ``ssh://git@HOST/PATH`` or ``git@HOST:PATH``.
+    url: str
+    #: The branch that consumers follow.
+    base: str = "main"
+    #: The file, where it is one; ``files`` where there are several.
+    path: str = ""
+    locate: Locate = "marker"
+    pointer: str = ""
+    files: tuple[PinnedFile, ...] = ()
+    auth: Auth = field(default_factory=Auth)
+    #: Address of the API where it does not follow from the URL.
+    api: str = ""
+    merge_method: MergeMethod = "any"
+    #: Open the request as a draft; it is taken out of draft when its stage's turn comes.
+    draft: bool = True
+    #: Let the host merge by itself as soon as its rules allow.
+    auto_merge: bool = False
+    checks: Checks = "required"
+    author_name: str = "rotation"
+    author_email: str = "rotation@localhost"
+    answer_within: timedelta = timedelta(seconds=20)
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.files):
+            raise ValueError("expected either path or files")
+        if len({file.path for file in self.files}) < len(self.files):
+            raise ValueError("files: a path is named twice; its pins of one secret move together")
+        if not _BRANCH.fullmatch(self.base):
+            raise ValueError("base: expected the name of a branch, for example main")
+        try:
+            Location.parse(self.url)
+        except PermanentError as error:
+            raise ValueError(f"url: {error}") from None
+        if self.api and not re.fullmatch(r"https?://[^\s@?#]+", self.api):
+            raise ValueError("api: expected an address that starts with https://")
+        # Checked by making them: the same rules hold for the short form.
+        _ = self.pinned
+
+    @property
+    def pinned(self) -> tuple[PinnedFile, ...]:
+        """The files, however they were written."""
+        return self.files or (PinnedFile(self.path, self.locate, self.pointer),)
+
+
+def _check_version(name: str, version: str) -> None:
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"{name}: expected projects/PROJECT/secrets/SECRET/versions/VERSION")
