@@ -32,8 +32,17 @@ class Bare:
         path.mkdir(parents=True)
         self.git("init", "-q", "--bare", "--initial-branch=main")
         self.git("config", "http.receivepack", "true")
-        self.git("config", "uploadpack.allowFilter", "true")
+        self.git("config", "core.logAllRefUpdates", "always")
         self.commit("main", files, "First")
+
+    @classmethod
+    def copy_of(cls, template: "Bare", path: Path) -> "Bare":
+        """Return a repository of its own with the same content; much faster than making one."""
+        copy = cls.__new__(cls)
+        copy.path = path
+        copy._clock = template._clock
+        shutil.copytree(template.path, path)
+        return copy
 
     def git(
         self,
@@ -134,10 +143,12 @@ class Bare:
         (self.path / "index.tmp").unlink(missing_ok=True)
         if parent:
             self.git("read-tree", parent, **index)
+        lines = []
         for path, content in files.items():
             if content is None:
-                self.git("update-index", "--force-remove", path, **index)
+                lines.append(f"0 {'0' * 40}\t{path}\0")
                 continue
             blob = self.git("hash-object", "-w", "--stdin", data=content)
-            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", **index)
+            lines.append(f"100644 {blob}\t{path}\0")
+        self.git("update-index", "-z", "--index-info", data="".join(lines).encode(), **index)
         return self.git("write-tree", **index)

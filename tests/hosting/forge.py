@@ -48,9 +48,8 @@ class Forge:
     #: Appended to the repository's path for Git's own protocol.
     owner, name = "team", "app"
 
-    def __init__(self, root: Path, files: dict[str, bytes], token: str) -> None:
-        self.bare = Bare(root / self.owner / f"{self.name}.git", files)
-        self.bare.git("config", "core.logAllRefUpdates", "always")
+    def __init__(self, root: Path, template: Bare, token: str) -> None:
+        self.bare = Bare.copy_of(template, root / self.owner / f"{self.name}.git")
         self.token = token
         self.pulls: list[Pull] = []
         #: How often a request is looked at before its merge check is done.

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from tests.hosting.bare import Bare
 from tests.hosting.forge import Forge, Pull
 from tests.hosting.serving import Request, Response
 
@@ -28,8 +29,8 @@ class Review:
 class GiteaForge(Forge):
     """One repository."""
 
-    def __init__(self, root: Path, files: dict[str, bytes], token: str) -> None:
-        super().__init__(root, files, token)
+    def __init__(self, root: Path, template: Bare, token: str) -> None:
+        super().__init__(root, template, token)
         self.required_checks: list[str] = []
         self.enable_status_check = False
         self.required_approvals = 0

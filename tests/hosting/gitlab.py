@@ -8,6 +8,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
+from tests.hosting.bare import Bare
 from tests.hosting.forge import Forge, Pull
 from tests.hosting.serving import Request, Response
 
@@ -18,8 +19,8 @@ _RUNNING = ("created", "waiting_for_resource", "preparing", "pending", "running"
 class GitLabForge(Forge):
     """One project."""
 
-    def __init__(self, root: Path, files: dict[str, bytes], token: str) -> None:
-        super().__init__(root, files, token)
+    def __init__(self, root: Path, template: Bare, token: str) -> None:
+        super().__init__(root, template, token)
         self.merge_method = "merge"
         self.only_if_pipeline_succeeds = False
         #: Status of the pipeline of a commit.

@@ -16,7 +16,7 @@ from tests.hosting.git_http import git_http
 from tests.hosting.gitea import GiteaForge
 from tests.hosting.gitlab import GitLabForge
 from tests.hosting.serving import Server, serve
-from tests.hosting.sshd import run_sshd
+from tests.hosting.sshd import NO_SSHD, Sshd
 
 #: Never to be seen in a message.
 SECRET: Final = "s3cr3t-t0ken-of-the-tests"
@@ -54,49 +54,64 @@ def _repository(url: str, credential: Credential) -> Repository:
     return Repository(url, _known(credential), author_email="rotation@example.com")
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What sites are built on."""
+
+    folder: Path
+    #: Copied for every site.
+    template: Bare
+    sshd: Sshd | None = None
+
+    def bare(self) -> Bare:
+        return Bare.copy_of(self.template, self.folder / "team" / "app.git")
+
+
 @contextlib.contextmanager
-def http_site(folder: Path) -> Iterator[Site]:
-    bare = Bare(folder / "team" / "app.git", FILES)
-    _make_executable(bare)
-    with serve(git_http(folder, SECRET)) as server:
+def http_site(ground: Ground) -> Iterator[Site]:
+    bare = ground.bare()
+    with serve(git_http(ground.folder, SECRET)) as server:
         repository = _repository(f"{server.url}/team/app.git", Token(SECRET))
         yield Site("git", bare, repository, server)
 
 
 @contextlib.contextmanager
-def ssh_site(folder: Path) -> Iterator[Site]:
-    bare = Bare(folder / "team" / "app.git", FILES)
-    _make_executable(bare)
-    keys = folder / "keys"
-    keys.mkdir()
-    with run_sshd(keys) as sshd:
-        key = SshKey(sshd.user, sshd.private_key, sshd.known_hosts)
-        yield Site("git", bare, _repository(sshd.url(bare.path), key))
+def ssh_site(ground: Ground) -> Iterator[Site]:
+    bare = ground.bare()
+    assert ground.sshd is not None, NO_SSHD
+    key = SshKey("", ground.sshd.private_key, ground.sshd.known_hosts)
+    yield Site("git", bare, _repository(ground.sshd.url(bare.path), key))
 
 
 @contextlib.contextmanager
 def _forge_site(kind: HostKind, forge: Forge) -> Iterator[Site]:
-    _make_executable(forge.bare)
     with serve(forge) as server:
         repository = _repository(f"{server.url}/{forge.full_name}", Token(SECRET))
         yield Site(kind, forge.bare, repository, server, forge)
 
 
-def gitlab_site(folder: Path) -> contextlib.AbstractContextManager[Site]:
-    return _forge_site("gitlab", GitLabForge(folder, FILES, SECRET))
+def gitlab_site(ground: Ground) -> contextlib.AbstractContextManager[Site]:
+    return _forge_site("gitlab", GitLabForge(ground.folder, ground.template, SECRET))
 
 
-def gitea_site(folder: Path) -> contextlib.AbstractContextManager[Site]:
-    return _forge_site("gitea", GiteaForge(folder, FILES, SECRET))
+def gitea_site(ground: Ground) -> contextlib.AbstractContextManager[Site]:
+    return _forge_site("gitea", GiteaForge(ground.folder, ground.template, SECRET))
 
 
 #: Every kind of place; a later host adds a line.
-SITES: Final[Mapping[str, Callable[[Path], contextlib.AbstractContextManager[Site]]]] = {
+SITES: Final[Mapping[str, Callable[[Ground], contextlib.AbstractContextManager[Site]]]] = {
     "http": http_site,
     "ssh": ssh_site,
     "gitlab": gitlab_site,
     "gitea": gitea_site,
 }
+
+
+def make_template(path: Path) -> Bare:
+    """Make the repository that every site starts with."""
+    bare = Bare(path, FILES)
+    _make_executable(bare)
+    return bare
 
 
 def _make_executable(bare: Bare) -> None:

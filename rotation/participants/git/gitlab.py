@@ -67,8 +67,8 @@ _STATUSES: Final[Mapping[str, tuple[Readiness, str]]] = {
 #: What a head pipeline says that is not a success.
 _PIPELINES: Final[Mapping[str, tuple[Readiness, str]]] = {
     "failed": (Readiness.REFUSED, "its pipeline has failed"),
-    "canceled": (Readiness.REFUSED, "its pipeline was cancelled"),
-    "skipped": (Readiness.REFUSED, "its pipeline was skipped"),
+    "canceled": (Readiness.WAITING, "its pipeline was cancelled; somebody can start it again"),
+    "skipped": (Readiness.WAITING, "its pipeline was skipped; somebody can start it"),
     "manual": (Readiness.WAITING, "its pipeline waits for a person"),
 }
 _PIPELINE_RUNS: Final = (Readiness.WAITING, "its pipeline has not succeeded yet")

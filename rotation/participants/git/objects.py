@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Final
 
+from dulwich.errors import NotTreeError
 from dulwich.object_store import MemoryObjectStore, commit_tree_changes
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 from dulwich.objects import Commit as GitCommit
@@ -131,7 +132,7 @@ class Objects:
         assert isinstance(root, Tree)  # noqa: S101 - a commit's tree is one
         try:
             return root.lookup_path(self._store.__getitem__, path.encode())
-        except (KeyError, OSError, ValueError):
+        except (KeyError, NotTreeError, ValueError):
             return 0, None
 
     def _trees_along(self, root: ObjectID, paths: Iterable[str]) -> list[ShaFile]:

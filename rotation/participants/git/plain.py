@@ -57,9 +57,9 @@ class PlainGit:
         if base == head:
             return Comparison(base, (), frozenset())
         for depth in _DEPTHS:
-            if depth > 1 or base not in self._objects or head not in self._objects:
+            if depth > 1 or not self._are_here(base, head):
                 self._wire.fetch((base, head), depth, self._objects)
-            if found := self._objects.compare(base, head):
+            if self._are_here(base, head) and (found := self._objects.compare(base, head)):
                 return found
         return Comparison(None, (self.commit(head),), frozenset())
 
@@ -125,6 +125,9 @@ class PlainGit:
             self._wire.push({branch: (head, None)})
         except EtagMismatchError:
             return
+
+    def _are_here(self, *oids: str) -> bool:
+        return all(oid in self._objects for oid in oids)
 
     def _have(self, oid: str) -> None:
         """Fetch a commit unless it is here; it may be off the tips by now, and so deeper."""

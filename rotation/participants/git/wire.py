@@ -150,7 +150,7 @@ class Wire:
             if isinstance(credential, SshKey):
                 raise self._unfit("an SSH key", "ssh://")
             url = f"{self._location.scheme}://{self._location.host}{self._path.decode()}"
-            yield from HttpClient.opened(url, self._login(credential), seconds)
+            yield from HttpClient.opened(url, self.place, self._login(credential), seconds)
             return
         if not isinstance(credential, SshKey):
             raise self._unfit("no SSH key", "https://")
@@ -226,20 +226,21 @@ class Wire:
 class HttpClient(AbstractHttpGitClient):
     """dulwich's smart HTTP client on httpx: one request sent once, redirects refused."""
 
-    def __init__(self, url: str, http: httpx.Client) -> None:
+    def __init__(self, url: str, place: str, http: httpx.Client) -> None:
         super().__init__(url, thin_packs=False, quiet=True)
+        self._place = place
         self._http = http
 
     @classmethod
     def opened(
-        cls, url: str, login: Mapping[str, str], seconds: tuple[float, float]
+        cls, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
     ) -> "Iterator[HttpClient]":
         """Yield a client that is closed afterwards."""
         connect, answer = seconds
         headers = {"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login}
         timeout = httpx.Timeout(answer, connect=connect)
         with httpx.Client(headers=headers, timeout=timeout, follow_redirects=False) as http:
-            yield cls(url, http)
+            yield cls(url, place, http)
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
         return self._base_url
@@ -251,8 +252,9 @@ class HttpClient(AbstractHttpGitClient):
         data: bytes | Iterator[bytes] | None = None,
         raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> tuple[Any, Callable[[int], bytes]]:
-        what = "GET info/refs" if data is None else f"POST {url.rsplit('/', 1)[-1]}"
-        changes = what.endswith(_PUSH)
+        service = "GET info/refs" if data is None else f"POST {url.rsplit('/', 1)[-1]}"
+        what = f"{self._place}: {service}"
+        changes = service.endswith(_PUSH)
         body = None if data is None else data if isinstance(data, bytes) else b"".join(data)
         try:
             with self._http.stream(
@@ -263,7 +265,7 @@ class HttpClient(AbstractHttpGitClient):
                 for part in response.iter_bytes():
                     write(part)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{httpx.URL(url).host} cannot be reached for {what}") from None
+            raise TemporaryError(f"{self._place} cannot be reached") from None
         except httpx.HTTPError as error:
             kind = UnknownOutcomeError if changes else TemporaryError
             raise kind(f"{what}: no answer ({type(error).__name__})") from None

@@ -6,18 +6,30 @@ from pathlib import Path
 import pytest
 
 from rotation.participants.git.host import Host
-from tests.hosting.bare import GIT, NO_GIT
-from tests.hosting.sites import SITES, Site
-from tests.hosting.sshd import KEYGEN, NO_SSHD, SSHD
+from tests.hosting.bare import GIT, NO_GIT, Bare
+from tests.hosting.sites import SITES, Ground, Site, make_template
+from tests.hosting.sshd import KEYGEN, NO_SSHD, SSHD, Sshd, run_sshd
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Bare:
+    if GIT is None:
+        pytest.skip(NO_GIT)
+    return make_template(tmp_path_factory.mktemp("template") / "app.git")
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    if SSHD is None or KEYGEN is None:
+        pytest.skip(NO_SSHD)
+    with run_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
 
 
 @pytest.fixture(params=list(SITES))
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    if GIT is None:
-        pytest.skip(NO_GIT)
-    if request.param == "ssh" and (SSHD is None or KEYGEN is None):
-        pytest.skip(NO_SSHD)
-    with SITES[request.param](tmp_path) as site:
+def site(request: pytest.FixtureRequest, template: Bare, tmp_path: Path) -> Iterator[Site]:
+    running = request.getfixturevalue("sshd") if request.param == "ssh" else None
+    with SITES[request.param](Ground(tmp_path, template, running)) as site:
         yield site
         assert_never_forced(site)
 

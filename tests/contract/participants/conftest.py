@@ -4,10 +4,15 @@ from contextlib import AbstractContextManager
 import pytest
 
 from tests.contract.participants.github_world import github_world
+from tests.contract.participants.host_worlds import site_world
 from tests.contract.participants.subject import World
 
 WORLDS: Mapping[str, Callable[[], AbstractContextManager[World]]] = {
     "github": github_world,
+    "gitlab": site_world("gitlab"),
+    "gitea": site_world("gitea"),
+    "http": site_world("http"),
+    "ssh": site_world("ssh"),
 }
 
 
