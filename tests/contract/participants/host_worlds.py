@@ -75,9 +75,12 @@ def site_world(kind: str) -> Callable[[], AbstractContextManager[SiteWorld]]:
             pytest.skip(NO_GIT)
         if kind == "ssh" and (SSHD is None or KEYGEN is None):
             pytest.skip(NO_SSHD)
-        with tempfile.TemporaryDirectory() as folder, _ground(kind, Path(folder)) as ground:
-            with SITES[kind](ground) as site:
-                yield SiteWorld(site)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _ground(kind, Path(folder)) as ground,
+            SITES[kind](ground) as site,
+        ):
+            yield SiteWorld(site)
 
     return world
 
