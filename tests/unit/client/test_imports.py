@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-HEAVY = ("rotation.engine", "rotation.app", "rotation.registry", "rotation.machine",
-         "google.auth", "google.api_core", "google.cloud.secretmanager_v1", "grpc", "msgspec", "psycopg", "psycopg_pool", "httpx", "requests", "flask")  # fmt: skip
+HEAVY = (
+    "rotation.engine", "rotation.app", "rotation.registry", "rotation.machine", "google.auth",
+    "google.api_core", "google.cloud.secretmanager_v1", "grpc", "msgspec", "psycopg",
+    "psycopg_pool", "httpx", "requests", "flask",
+)  # fmt: skip
 NETWORK = ("http.client", "urllib.request", "ssl", "concurrent.futures", "http.server")
 GATES = ("sessions", "http", "prometheus", "consumers")
 
