@@ -41,7 +41,7 @@ _JITTER: Final = 0.1
 #: What servers say when it is the login they refuse; for drivers nobody told us about.
 _REFUSALS: Final = (
     "authentication failed", "access denied", "not permitted to log in", "invalid password",
-    "login failed", "wrongpass", "invalid username-password", "28p01", "28000",
+    "login failed", "wrongpass", "invalid username-password", "invalid username/password",
 )  # fmt: skip
 
 
