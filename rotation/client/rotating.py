@@ -13,7 +13,6 @@ Rules of this module:
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,20 +23,15 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from rotation.client.credentials import Credentials
 from rotation.client.pool import ConnectionPool, PoolClosedError, PoolTimeoutError
+from rotation.client.setbacks import Setbacks
 from rotation.client.sources import Source
-from rotation.model.consumer import Failure, Held, Trouble, Usage
+from rotation.model.consumer import Held, Trouble, Usage
 from rotation.model.errors import RotationError
 
 Connection = TypeVar("Connection")
 Lent_co = TypeVar("Lent_co", covariant=True)
 
 _log: Final = logging.getLogger("rotation.client")
-#: Seconds; doubled for each failure in a row.
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 60.0
-_MOST_DOUBLINGS: Final = 10
-#: Part by which a pause varies, so that a fleet does not read in step.
-_JITTER: Final = 0.1
 #: What servers say when it is the login they refuse; for drivers nobody told us about.
 _REFUSALS: Final = (
     "authentication failed", "access denied", "not permitted to log in", "invalid password",
@@ -102,7 +96,6 @@ class Rotating(Generic[Connection]):
         self._open_pool = open_pool
         self._trouble_of = trouble_of
         self._read_every = read_every
-        self._monotonic = monotonic
         self._lock = threading.Lock()
         #: Held while the source is read and a login is tried.
         self._reading = threading.Lock()
@@ -111,9 +104,7 @@ class Rotating(Generic[Connection]):
         self._line: _Line[Connection] | None = None
         self._retired: list[_Line[Connection]] = []
         self._previous: Credentials | None = None
-        self._failure: Failure | None = None
-        self._streak = 0
-        self._not_before = 0.0
+        self._setbacks = Setbacks(monotonic)
 
     @classmethod
     def over(
@@ -163,7 +154,8 @@ class Rotating(Generic[Connection]):
             self._follower = None
         with self._reading:
             self._replace(None)
-            self._previous = self._failure = None
+            self._previous = None
+            self._setbacks.are_over()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -191,7 +183,7 @@ class Rotating(Generic[Connection]):
         with self._lock:
             if self._line is None:
                 return None
-            return Usage(self._line.credentials.held, self._line.since, self._failure)
+            return Usage(self._line.credentials.held, self._line.since, self._setbacks.failure)
 
     def draining(self) -> tuple[Held, ...]:
         """Name the credentials that borrowed connections still use although another took over."""
@@ -255,37 +247,33 @@ class Rotating(Generic[Connection]):
             if self._line is not line:
                 return self._line is not None
             trouble = self._trouble_of(error)
-            if trouble is None or self._monotonic() < self._not_before:
+            if trouble is None or not self._setbacks.may_try():
                 return False
             if self._read_and_move():
                 return True
-            self._failed(line.credentials, trouble)
+            # That the version in force was tried and cannot be used weighs more.
+            if self._setbacks.failure is None or self._setbacks.concern(line.credentials.held):
+                self._failed(line.credentials, trouble)
             return trouble is Trouble.REFUSED and self._fall_back()
 
     # Following
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._pause()):
+        while not self._stop.wait(self._setbacks.pause(self._read_every)):
             try:
                 self.refresh()
             except Exception as error:  # noqa: BLE001 - a driver's; the next read tries again
                 _log.warning("the credential cannot be followed now: %s", type(error).__name__)
 
-    def _pause(self) -> float:
-        pause = self._read_every
-        if self._streak:
-            pause = min(pause, max(_FIRST_PAUSE, self._not_before - self._monotonic()))
-        return pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
-
     def _read_and_move(self) -> bool:
         try:
             read = self._source.read()
         except RotationError as error:
-            self._wait_longer()
+            self._setbacks.wait_longer()
             _log.warning("the credential cannot be read: %s", error)
             return False
         if self._is_in_use(read):
-            self._is_well()
+            self._setbacks.are_over()
             return False
         return self._move_to(read)
 
@@ -293,15 +281,15 @@ class Rotating(Generic[Connection]):
         """Whether there is nothing to move to, nor to try again."""
         if self._line is None or read != self._line.credentials:
             return False
-        return self._failure is None or self._failure.held != read.held
+        return not self._setbacks.concern(read.held)
 
     def _fall_back(self) -> bool:
         if self._previous is None:
             return False
-        failure, previous = self._failure, self._previous
-        has_moved = self._move_to(previous)
+        failure = self._setbacks.failure
+        has_moved = self._move_to(self._previous)
         # What is to be known is why the credential in force is not the one in use.
-        self._failure = failure
+        self._setbacks.failure = failure
         return has_moved
 
     def _move_to(self, credentials: Credentials) -> bool:
@@ -312,7 +300,7 @@ class Rotating(Generic[Connection]):
             self._failed(credentials, self._trouble_of(error) or Trouble.UNREACHABLE)
             return False
         self._replace(line)
-        self._is_well()
+        self._setbacks.are_over()
         _log.info("connections are opened with %s", credentials)
         return True
 
@@ -337,19 +325,5 @@ class Rotating(Generic[Connection]):
             before.pool.close()
 
     def _failed(self, credentials: Credentials, trouble: Trouble) -> None:
-        since = datetime.now(UTC)
-        if self._failure and self._failure.held == credentials.held:
-            since = self._failure.since or since
-        self._failure = Failure(credentials.held, trouble, since)
-        self._wait_longer()
+        self._setbacks.note(credentials.held, trouble)
         _log.warning("%s cannot be used: %s", credentials, trouble.value)
-
-    def _is_well(self) -> None:
-        self._failure = None
-        self._streak = 0
-        self._not_before = 0.0
-
-    def _wait_longer(self) -> None:
-        pause = min(_FIRST_PAUSE * 2 ** min(self._streak, _MOST_DOUBLINGS), _LONGEST_PAUSE)
-        self._streak += 1
-        self._not_before = self._monotonic() + pause

@@ -112,6 +112,21 @@ def test_a_failure_while_another_caller_moved_is_tried_again_without_a_read() ->
         assert world.reads == 2  # to open, and by whoever moved
 
 
+def test_when_both_credentials_are_refused_the_one_in_force_is_reported() -> None:
+    def refuse() -> None:
+        raise ConnectionError("password authentication failed for user")
+
+    world = World(refused={2})
+    with world.rotating() as pool:
+        world.version, world.before = 2, refuse
+        with pytest.raises(ConnectionError):
+            lent_by(pool)
+        usage = pool.usage()
+        assert usage is not None
+        assert usage.failure is not None
+        assert (usage.held.version, usage.failure.held.version) == (1, 2)
+
+
 def test_a_busy_pool_says_nothing_about_the_credential() -> None:
     world = World()
     with world.rotating() as pool:
