@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry",),
     ("engine", "issuers", "participants", "gates", "guards", "google", "local"),
     ("config", "pins"),
-    ("machine", "ports"),
+    ("machine", "ports", "client"),
     ("model",),
 )
 

@@ -19,7 +19,7 @@ from rotation.model.rollout import Verdict, Watch
 
 @dataclass(frozen=True)
 class GateEnvironment:
-    """What a gate may ask its surroundings for."""
+    """What a gate may ask its surroundings for.  Each may raise a `RotationError`."""
 
     #: Bytes of a version by its full name (``projects/P/secrets/S/versions/V``), for tokens.
     read_secret: Callable[[str], bytes]
@@ -27,6 +27,8 @@ class GateEnvironment:
     access_token: Callable[[], str]
     #: An OpenID token of the process's own identity, for an audience (a URL).
     identity_token: Callable[[str], str]
+    #: Project number of a project id, where it is known; to tell whether two names are one secret.
+    project_number: Callable[[str], str | None] = lambda _project: None
 
 
 class Gate(Protocol):

@@ -1,0 +1,134 @@
+"""How a gate reaches what it looks at: time-outs, trust, and who it says it is.
+
+Rules of this module:
+  1. A token travels only where nobody on the way can read it: TLS, or this machine.
+  2. A token is read anew for each look, and kept in no field.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from rotation.gates._fetch import Request
+from rotation.gates._location import Location
+from rotation.model.errors import BadNameError, PermanentError, PolicyError
+from rotation.model.names import SecretName
+from rotation.model.password import Password
+from rotation.ports.gate import GateEnvironment
+
+_LONGEST_TIMEOUT: Final = timedelta(seconds=10)
+_LONGEST_SECRET: Final = 8 * 1024
+_HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+_VERSION: Final = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
+_LINE: Final = re.compile(r"[ -~]+")
+#: What the exchange itself says, and what would make a metadata server answer.
+_KEPT: Final = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "upgrade",
+     "expect", "te", "trailer", "metadata-flavor", "proxy-authorization"}
+)  # fmt: skip
+AUTHORIZATION: Final = "Authorization"
+
+
+@dataclass(frozen=True)
+class SecretHeader:
+    """A header whose text is the payload of a secret."""
+
+    #: For example ``X-Api-Key``.
+    name: str
+    #: ``projects/P/secrets/S``, or one version of it.  One line of ASCII.
+    secret: str
+
+    def __post_init__(self) -> None:
+        if not _HEADER.fullmatch(self.name):
+            raise PolicyError("header.name must be letters, digits and dashes")
+        if self.name.lower() in _KEPT:
+            raise PolicyError("header.name is a header that a gate does not set")
+        secret, pinned, version = self.secret.partition("/versions/")
+        try:
+            SecretName.parse(secret)
+        except BadNameError:
+            secret = ""
+        if not secret or (pinned and not _VERSION.fullmatch(version)):
+            raise PolicyError("header.secret must be a secret: projects/PROJECT/secrets/SECRET")
+
+    @property
+    def version_name(self) -> str:
+        """Full name of the version that is read."""
+        return self.secret if "/versions/" in self.secret else f"{self.secret}/versions/latest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """Settings of every gate that speaks HTTP."""
+
+    #: How long one request may take.
+    timeout: timedelta = timedelta(seconds=5)
+    #: File of trusted certificates; empty: those of the system.
+    tls_root_cert: str = ""
+    #: Audience of an OpenID token that the function sends as a bearer token; empty: none.
+    identity: str = ""
+    #: A header from a secret.
+    header: SecretHeader | None = None
+
+    def __post_init__(self) -> None:
+        if not timedelta(seconds=1) <= self.timeout <= _LONGEST_TIMEOUT:
+            raise PolicyError("timeout must be between 1s and 10s")
+        if "\0" in self.tls_root_cert:
+            raise PolicyError("tls_root_cert is no file name")
+        if self.identity:
+            Location.parse(self.identity, "identity")
+            if self.header and self.header.name.lower() == AUTHORIZATION.lower():
+                raise PolicyError("identity and header both set Authorization; leave one out")
+
+    def check_secrecy(self, location: Location, setting: str) -> None:
+        """Refuse to send a token in the clear.
+
+        Raises:
+            PolicyError: There is a token to send, and the URL is plain http.
+        """
+        if (self.identity or self.header) and not location.keeps_secrets:
+            raise PolicyError(f"{setting} must be https where identity or header sends a token")
+
+    def secret_headers(self, environment: GateEnvironment) -> dict[str, Password]:
+        """Read the tokens.
+
+        Raises:
+            RotationError: One cannot be had.
+        """
+        headers = {}
+        if self.identity:
+            headers[AUTHORIZATION] = bearer(environment.identity_token(self.identity))
+        if self.header:
+            headers[self.header.name] = _line_of(environment.read_secret(self.header.version_name))
+        return headers
+
+    def request(
+        self, location: Location, headers: Mapping[str, Password], *, wants_body: bool = True
+    ) -> Request:
+        """Compose one request."""
+        seconds = self.timeout.total_seconds()
+        return Request(location, seconds, headers, self.tls_root_cert, wants_body)
+
+
+def bearer(token: str) -> Password:
+    """Return the text of an Authorization header.
+
+    Raises:
+        PermanentError: The token cannot be one.
+    """
+    if not _LINE.fullmatch(token):
+        raise PermanentError("the function's own token is not one line of ASCII")
+    return Password(f"Bearer {token}")
+
+
+def _line_of(payload: bytes) -> Password:
+    """Return a payload as a header's text; people leave a line end behind."""
+    line = Password(payload.decode("latin-1").strip())
+    if len(payload) > _LONGEST_SECRET or not _LINE.fullmatch(line.reveal()):
+        raise PermanentError(
+            "the secret of header is not one line of ASCII",
+            remedy="add a version with the header's text and nothing else",
+        )
+    return line

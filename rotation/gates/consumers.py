@@ -1,0 +1,173 @@
+"""Declared consumers say themselves which version they use.
+
+The contract is deploy/docs/consumers.md; `rotation.client` speaks it.
+
+Rules of this module:
+  1. A consumer has arrived when a fresh report says that it opens new connections with the next
+     version, everywhere it uses the secret.
+  2. A fresh report that the next version was tried and refused, or fails at work, fails the gate,
+     whatever ``share`` is; that nobody answered does not: it says nothing about the credential.
+  3. A report that is old, or ahead of time, or of another shape is no sight.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import ClassVar, Final
+
+from rotation.gates._fetch import fetch_all
+from rotation.gates._location import Location
+from rotation.gates._reach import Reach
+from rotation.gates._reports import Report, Unread, read_report
+from rotation.gates._wording import listed, reason_of
+from rotation.model.consumer import Held, Usage
+from rotation.model.errors import BadNameError, PolicyError, RotationError
+from rotation.model.names import SecretName
+from rotation.model.plugin import GateSpec
+from rotation.model.rollout import Verdict, Watch
+from rotation.ports.gate import GateEnvironment
+
+_MOST_CONSUMERS: Final = 100
+_LONGEST_FRESHNESS: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumersSettings(Reach):
+    """A ``consumers`` gate, without ``kind``."""
+
+    #: Where each consumer reports.  One URL is one consumer: name instances, not a load balancer.
+    urls: tuple[str, ...]
+    #: How large a share of them must have arrived.
+    share: float = 1.0
+    #: How old a report may be.
+    fresh_for: timedelta = timedelta(minutes=5)
+    #: Name the consumers report the secret under; empty: its own.
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= len(self.urls) <= _MOST_CONSUMERS:
+            raise PolicyError(f"urls must be 1 to {_MOST_CONSUMERS}")
+        if len(set(self.urls)) < len(self.urls):
+            raise PolicyError("urls must differ: one is there twice")
+        for index, location in enumerate(self.locations):
+            self.check_secrecy(location, f"urls[{index}]")
+        if not 0 < self.share <= 1:
+            raise PolicyError("share must be above 0 and at most 1")
+        if not timedelta(seconds=1) <= self.fresh_for <= _LONGEST_FRESHNESS:
+            raise PolicyError("fresh_for must be between 1s and 1h")
+        if self.secret:
+            _parsed(self.secret)
+
+    @property
+    def locations(self) -> tuple[Location, ...]:
+        """Where to look."""
+        return tuple(Location.parse(url, f"urls[{n}]") for n, url in enumerate(self.urls))
+
+
+class Standing(Enum):
+    """Where a consumer is on its way, in the order it is told."""
+
+    HURT = "cannot use"
+    UNSEEN = "not seen"
+    LATE = "not yet there"
+    ARRIVED = "arrived"
+
+
+class ConsumersGate:
+    """Waits until declared consumers report the next version; fails when one cannot use it."""
+
+    spec: ClassVar[GateSpec] = GateSpec(
+        name="consumers",
+        title="Versions that consumers report",
+        looks_at="which version each declared consumer says it uses, and whether it could use "
+        "the next one (contract rotation.consumer/1)",
+        settings=ConsumersSettings,
+        permissions=(
+            "secretmanager.versions.access on the secret of header, where there is one",
+            "run.routes.invoke on the services, where identity is used for Cloud Run",
+        ),
+        permissions_not_needed=("secretmanager.versions.access on the rotated secret",),
+        network=("every consumer's host, from where the function runs",),
+    )
+
+    def __init__(self, settings: ConsumersSettings, environment: GateEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+
+    def check(self, watch: Watch) -> Verdict:
+        """Ask every consumer now."""
+        settings, environment = self._settings, self._environment
+        try:
+            headers = settings.secret_headers(environment)
+        except RotationError as error:
+            return Verdict.wait(f"consumers are not asked: {reason_of(error)}")
+        secret = _parsed(settings.secret) if settings.secret else watch.secret
+        outcomes = fetch_all([settings.request(at, headers) for at in settings.locations])
+        told: dict[Standing, list[str]] = defaultdict(list)
+        for location, outcome in zip(settings.locations, outcomes, strict=True):
+            report = read_report(outcome, secret, environment.project_number)
+            standing, what = self._place(report, watch)
+            told[standing].append(f"{location} ({what})")
+        return self._judge(told, watch)
+
+    def _place(self, report: Report | Unread, watch: Watch) -> tuple[Standing, str]:
+        if isinstance(report, Unread):
+            return Standing.UNSEEN, report.reason
+        age = watch.now - report.reported_at
+        if abs(age) > self._settings.fresh_for:
+            when = "old" if age > timedelta(0) else "ahead of time"
+            return Standing.UNSEEN, f"its report is {abs(age).total_seconds():.0f} s {when}"
+        return min(
+            (_standing(usage, watch) for usage in report.usages),
+            key=lambda placed: list(Standing).index(placed[0]),
+        )
+
+    def _judge(self, told: dict[Standing, list[str]], watch: Watch) -> Verdict:
+        total, arrived = len(self._settings.urls), len(told[Standing.ARRIVED])
+        hurt, version = told[Standing.HURT], f"version {watch.change.next}"
+        if hurt:
+            return Verdict.failed(f"{len(hurt)} of {total} cannot use {version}: {listed(hurt)}")
+        counts = f"{arrived} of {total} consumers use {version}"
+        missing = [
+            f"{standing.value}: {listed(told[standing])}"
+            for standing in (Standing.LATE, Standing.UNSEEN)
+            if told[standing]
+        ]
+        told_all = "; ".join([counts, *missing])
+        if arrived < self._settings.share * total:
+            return Verdict.wait(told_all)
+        return Verdict.passed(told_all)
+
+
+def _standing(usage: Usage, watch: Watch) -> tuple[Standing, str]:
+    failure = usage.failure
+    if failure and failure.trouble.condemns and _is_next(failure.held, watch):
+        return Standing.HURT, failure.trouble.value
+    if not _is_next(usage.held, watch):
+        return Standing.LATE, _named(usage.held)
+    # Its newest sessions use it, and others could not be opened: not well yet.
+    if failure and _is_next(failure.held, watch):
+        return Standing.LATE, failure.trouble.value
+    return Standing.ARRIVED, _named(usage.held)
+
+
+def _is_next(held: Held, watch: Watch) -> bool:
+    if held.version is not None:
+        return held.version == watch.change.next
+    return held.rotation_id == watch.rotation_id
+
+
+def _named(held: Held) -> str:
+    return f"version {held.version}" if held.version is not None else "a version without number"
+
+
+def _parsed(name: str) -> SecretName:
+    try:
+        return SecretName.parse(name)
+    except BadNameError:
+        raise PolicyError("secret must be projects/PROJECT/secrets/SECRET") from None
+
+
+GATE = ConsumersGate

@@ -1,0 +1,153 @@
+"""What a URL answers: its status, its body, or how often it errs.
+
+Rules of this module:
+  1. Seen means answered.  A status of ``expect`` is good, any other 2xx and every 5xx is an error.
+  2. 3xx and 4xx tell that the question was wrong, by address or by rights: the gate cannot see,
+     unless ``expect`` names the status.
+  3. Silence (no such name, refused, time-out, TLS) is not sight either; ``unreachable: fail``
+     makes it an error, for a URL that only consumers who suffer leave unanswered.
+  4. A body that says otherwise is an error; one that says nothing (no JSON, no such place) is no
+     sight.
+  5. It fails when the errors alone exceed ``max_error_rate``; it passes when they do not even with
+     everything unseen counted among them.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal
+
+from rotation.gates._fetch import Answer, Silence, fetch_all
+from rotation.gates._json import MISSING, UNREADABLE, check_pointer, read_json, resolve
+from rotation.gates._location import Location
+from rotation.gates._reach import Reach
+from rotation.gates._wording import counted, printable, reason_of, tallied
+from rotation.model.errors import PolicyError, RotationError
+from rotation.model.plugin import GateSpec
+from rotation.model.rollout import Look, Verdict, Watch
+from rotation.ports.gate import GateEnvironment
+
+_MOST_PROBES: Final = 100
+_MOST_BODY: Final = 20
+_STATUSES: Final = range(200, 600)
+_SERVER_ERRORS: Final = range(500, 600)
+_SUCCESSES: Final = range(200, 300)
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings(Reach):
+    """An ``http`` gate, without ``kind``."""
+
+    url: str
+    #: Statuses that are well.
+    expect: tuple[int, ...] = (200,)
+    #: What the JSON body must hold, by JSON Pointer; for example ``{"/status": "ok"}``.
+    body: Mapping[str, Scalar] = field(default_factory=dict)
+    #: How often to ask in one look.
+    probes: int = 1
+    #: Largest share of errors that is well.
+    max_error_rate: float = 0.0
+    #: Whether silence is an error, or only no sight.
+    unreachable: Literal["wait", "fail"] = "wait"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_secrecy(self.location, "url")
+        if not self.expect or not all(status in _STATUSES for status in self.expect):
+            raise PolicyError("expect must be statuses between 200 and 599, at least one")
+        if len(self.body) > _MOST_BODY:
+            raise PolicyError(f"body must name at most {_MOST_BODY} places")
+        for pointer in self.body:
+            check_pointer(pointer, f"body {printable(pointer)!r}")
+        if not 1 <= self.probes <= _MOST_PROBES:
+            raise PolicyError(f"probes must be between 1 and {_MOST_PROBES}")
+        if not 0 <= self.max_error_rate < 1:
+            raise PolicyError("max_error_rate must be at least 0 and less than 1")
+
+    @property
+    def location(self) -> Location:
+        """Where to look."""
+        return Location.parse(self.url, "url")
+
+
+class HttpGate:
+    """Waits until a URL answers well; fails when it answers with errors."""
+
+    spec: ClassVar[GateSpec] = GateSpec(
+        name="http",
+        title="Health or error rate of a URL",
+        looks_at="what a URL answers: its status, places in its JSON body, and the share of "
+        "errors over several probes",
+        settings=HttpSettings,
+        permissions=(
+            "secretmanager.versions.access on the secret of header, where there is one",
+            "run.routes.invoke on the service, where identity is used for Cloud Run",
+        ),
+        permissions_not_needed=("secretmanager.versions.access on the rotated secret",),
+        network=("the URL's host, from where the function runs; redirects are not followed",),
+    )
+
+    def __init__(self, settings: HttpSettings, environment: GateEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+
+    def check(self, watch: Watch) -> Verdict:  # noqa: ARG002 - a URL's health is nobody's in particular
+        """Ask the URL now."""
+        try:
+            headers = self._settings.secret_headers(self._environment)
+        except RotationError as error:
+            return Verdict.wait(f"{self._settings.location} is not asked: {reason_of(error)}")
+        location = self._settings.location
+        asked = self._settings.request(location, headers, wants_body=bool(self._settings.body))
+        outcomes = fetch_all([asked] * self._settings.probes)
+        return self._judge([self._probe(outcome) for outcome in outcomes])
+
+    def _probe(self, outcome: Answer | Silence) -> tuple[Look, str]:
+        settings = self._settings
+        if isinstance(outcome, Silence):
+            look = Look.FAIL if settings.unreachable == "fail" else Look.WAIT
+            return look, outcome.reason
+        told = f"status {outcome.status}"
+        if outcome.status in settings.expect:
+            return self._read(outcome.body) if settings.body else (Look.PASS, told)
+        if outcome.status in _SUCCESSES or outcome.status in _SERVER_ERRORS:
+            return Look.FAIL, told
+        return Look.WAIT, told
+
+    def _read(self, body: bytes) -> tuple[Look, str]:
+        value = read_json(body)
+        if value is UNREADABLE:
+            return Look.WAIT, "a body that is no JSON"
+        look, told = Look.PASS, "the body as wished"
+        for pointer, wished in self._settings.body.items():
+            found = resolve(value, pointer)
+            if found is MISSING:
+                look, told = Look.WAIT, f"a body without {printable(pointer)}"
+            elif not _equal(found, wished):
+                return Look.FAIL, f"another {printable(pointer) or 'body'} than wished"
+        return look, told
+
+    def _judge(self, probes: list[tuple[Look, str]]) -> Verdict:
+        settings, looks = self._settings, Counter(look for look, _ in probes)
+        errors, unseen = looks[Look.FAIL], looks[Look.WAIT]
+        most = settings.max_error_rate * len(probes)
+        told = f"{settings.location}: {tallied(told for _, told in probes)}"
+        if len(probes) > 1 and errors:
+            told += f"; {counted(errors, 'error')} in {len(probes)} probes, {most:.3g} allowed"
+        if errors > most:
+            return Verdict.failed(told)
+        if errors + unseen > most:
+            return Verdict.wait(told)
+        return Verdict.passed(told)
+
+
+def _equal(found: object, wished: Scalar) -> bool:
+    """Compare as JSON does: true is not 1, and 1 is 1.0."""
+    if isinstance(found, bool) or isinstance(wished, bool):
+        return found is wished
+    return isinstance(found, str | int | float | None) and found == wished
+
+
+GATE = HttpGate

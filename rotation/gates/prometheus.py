@@ -1,0 +1,196 @@
+"""A PromQL instant query against a threshold.
+
+Speaks to Prometheus, to Google Managed Prometheus's frontend and to Cloud Monitoring itself, and to
+what answers like them.
+
+Rules of this module:
+  1. Every series must satisfy the threshold; one that does not is seen, and fails.
+  2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer is no sight.
+  3. ``control`` is a query that must have data: it proves that a zero means zero.  Where it selects
+     a series by name, its samples must not be older than ``fresh_for``, too.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Final
+from urllib.parse import quote
+
+from rotation.gates._fetch import fetch_all
+from rotation.gates._location import Location
+from rotation.gates._promql import Blind, Sample, age_of, distance, read_samples
+from rotation.gates._reach import AUTHORIZATION, Reach, bearer
+from rotation.gates._wording import reason_of
+from rotation.model.errors import PolicyError, RotationError
+from rotation.model.password import Password
+from rotation.model.plugin import GateSpec
+from rotation.model.rollout import Verdict, Watch
+from rotation.ports.gate import GateEnvironment
+
+_QUERY_PATH: Final = "/api/v1/query"
+_LONGEST_QUERY: Final = 4000
+_LONGEST_FRESHNESS: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusSettings(Reach):
+    """A ``prometheus`` gate, without ``kind``."""
+
+    #: The server, with or without ``/api/v1/query`` at the end.
+    url: str
+    query: str
+    #: No series may be above.
+    max: float | None = None
+    #: No series may be below.
+    min: float | None = None
+    #: A query that must have data before the other one counts.
+    control: str = ""
+    #: How old data may be.
+    fresh_for: timedelta = timedelta(minutes=5)
+    #: Send the function's own access token; only to Google's APIs.
+    access_token: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        location = self.location
+        self.check_secrecy(location, "url")
+        if location.query:
+            raise PolicyError("url must not hold a ?query", remedy="write the PromQL under query")
+        self._check_access_token(location)
+        for name in ("query", "control"):
+            if len(getattr(self, name)) > _LONGEST_QUERY:
+                raise PolicyError(f"{name} must be at most {_LONGEST_QUERY} characters")
+        if not self.query.strip():
+            raise PolicyError("query is empty")
+        if not timedelta(seconds=1) <= self.fresh_for <= _LONGEST_FRESHNESS:
+            raise PolicyError("fresh_for must be between 1s and 1h")
+        self._check_threshold()
+
+    def _check_access_token(self, location: Location) -> None:
+        is_google = location.host.endswith(".googleapis.com")
+        if self.access_token and not (location.is_loopback or is_google):
+            raise PolicyError("access_token is sent to *.googleapis.com only")
+        if self.access_token and not location.keeps_secrets:
+            raise PolicyError("url must be https where access_token sends a token")
+        if is_google and not self.access_token:
+            raise PolicyError("Google's API wants a token", remedy="set access_token: true")
+        if self.access_token and (self.identity or self.header):
+            raise PolicyError("with access_token leave identity and header out")
+
+    def _check_threshold(self) -> None:
+        given = [bound for bound in (self.min, self.max) if bound is not None]
+        if not given or not all(math.isfinite(bound) for bound in given):
+            raise PolicyError("set max or min, or both, to a number")
+        if given != sorted(given):
+            raise PolicyError("min must not be above max")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest number that is well."""
+        lowest = -math.inf if self.min is None else self.min
+        return lowest, math.inf if self.max is None else self.max
+
+    @property
+    def location(self) -> Location:
+        """Where queries are sent, without a query."""
+        path = self.url.rstrip("/")
+        complete = path if path.endswith(_QUERY_PATH) else path + _QUERY_PATH
+        return Location.parse(complete, "url")
+
+    def asking(self, promql: str) -> Location:
+        """Return where one query is sent."""
+        at = self.location
+        return Location(at.scheme, at.host, at.port, at.path, f"query={quote(promql, safe='')}")
+
+
+class PrometheusGate:
+    """Waits until a query's numbers are within bounds; fails when one is seen outside."""
+
+    spec: ClassVar[GateSpec] = GateSpec(
+        name="prometheus",
+        title="A PromQL query against a threshold",
+        looks_at="the result of an instant query, each series against max and min, after a "
+        "control query has proved that there is data",
+        settings=PrometheusSettings,
+        permissions=(
+            "monitoring.timeSeries.list on the scoping project, with access_token",
+            "secretmanager.versions.access on the secret of header, where there is one",
+        ),
+        permissions_not_needed=(
+            "monitoring.timeSeries.create",
+            "secretmanager.versions.access on the rotated secret",
+        ),
+        network=("the URL's host, from where the function runs; redirects are not followed",),
+    )
+
+    def __init__(self, settings: PrometheusSettings, environment: GateEnvironment) -> None:
+        self._settings = settings
+        self._environment = environment
+
+    def check(self, watch: Watch) -> Verdict:
+        """Run the queries now."""
+        try:
+            headers = self._headers()
+        except RotationError as error:
+            return Verdict.wait(f"{self._settings.location} is not asked: {reason_of(error)}")
+        settings = self._settings
+        queries = [settings.query, *([age_of(settings.control)] if settings.control else [])]
+        asked = [settings.request(settings.asking(query), headers) for query in queries]
+        query, *control = [read_samples(outcome) for outcome in fetch_all(asked)]
+        blindness = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
+        if blindness:
+            return Verdict.wait(f"{settings.location}: control query: {blindness}")
+        if isinstance(query, Blind):
+            return Verdict.wait(f"{settings.location}: {query.reason}")
+        return self._judge(query, watch)
+
+    def _headers(self) -> Mapping[str, Password]:
+        headers = self._settings.secret_headers(self._environment)
+        if self._settings.access_token:
+            headers[AUTHORIZATION] = bearer(self._environment.access_token())
+        return headers
+
+    def _unproved(self, ages: Sequence[Sample] | Blind, watch: Watch) -> str:
+        """Say why the control query proves nothing; empty when it does."""
+        if isinstance(ages, Blind):
+            return ages.reason
+        longest = self._settings.fresh_for.total_seconds()
+        if not all(abs(age.value) <= longest for age in ages):
+            return f"samples are older than {longest:.0f} s"
+        return self._staleness(ages, watch)
+
+    def _staleness(self, samples: Sequence[Sample], watch: Watch) -> str:
+        away = distance(samples, watch.now.timestamp())
+        if away <= self._settings.fresh_for.total_seconds():
+            return ""
+        return f"evaluated {away:.0f} s away from now"
+
+    def _judge(self, samples: Sequence[Sample], watch: Watch) -> Verdict:
+        lowest, highest = self._settings.bounds
+        values = [sample.value for sample in samples]
+        outside = [value for value in values if value < lowest or value > highest]
+        # NaN is neither outside nor within.
+        within = [value for value in values if lowest <= value <= highest]
+        told = f"{self._settings.location}: {_told(values)}, wanted {self._wanted()}"
+        staleness = self._staleness(samples, watch)
+        if staleness:
+            return Verdict.wait(f"{told}, but {staleness}")
+        if outside:
+            return Verdict.failed(f"{told}: {len(outside)} of {len(values)} outside")
+        if len(within) < len(values):
+            return Verdict.wait(f"{told}: NaN is no number (no traffic?)")
+        return Verdict.passed(told)
+
+    def _wanted(self) -> str:
+        bounds = (("min", self._settings.min), ("max", self._settings.max))
+        return " and ".join(f"{name} {bound:g}" for name, bound in bounds if bound is not None)
+
+
+def _told(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:g}"
+    return f"{min(values):g} to {max(values):g} in {len(values)} series"
+
+
+GATE = PrometheusGate
