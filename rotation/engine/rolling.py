@@ -222,16 +222,18 @@ def _raise_errors(run: Run, said: Sequence[Said[Any]], facts: Mapping[str, Any])
 
 
 def _watch(run: Run, stages: Sequence[str], since: Any, length: timedelta) -> Judgement:  # noqa: ANN401
-    if refused := _refused(run):
-        return Judgement(Course.BACK, refused)
-    if run.state.in_flight.hurried:
-        return Judgement(Course.GO, "an emergency waits for no gate")
+    """Judge by the gates, and then by a login: who cannot log in now may be seen to suffer."""
 
     def watch(stage: str) -> Watch:
         return _watch_of(run, stage, since)
 
-    verdicts = run.participants.check(stages, watch)
-    return rollout.judge_gates(verdicts, run.now, since, length)
+    judged = Judgement(Course.GO, "an emergency waits for no gate")
+    if not run.state.in_flight.hurried:
+        verdicts = run.participants.check(stages, watch)
+        judged = rollout.judge_gates(verdicts, run.now, since, length)
+    if judged.course is not Course.BACK and (refused := _refused(run)):
+        return Judgement(Course.BACK, refused)
+    return judged
 
 
 def _watch_of(run: Run, stage: str, since: Any) -> Watch:  # noqa: ANN401

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from rotation.engine import codec
 from rotation.local.drill.consumers import Consumers, Member, Tally, Told
 from rotation.local.drill.director import WAITS, Director, reached
 from rotation.local.drill.emergency import Intruder
@@ -99,7 +100,7 @@ class Conductor:
         self.world = world
         self.findings = findings
         self.narrator = Quiet()
-        self.director = Director(world, consumers, self.narrator)
+        self.director = Director(world, consumers, self.narrator, codec.POLICY)
         self._consumers = consumers
         self._pooler = pooler
         self._at = at

@@ -6,7 +6,7 @@ Rules of this module:
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -49,10 +49,15 @@ class Findings:
 class Director:
     """Runs the world for the scenes."""
 
-    def __init__(self, world: World, consumers: Consumers, narrator: Narrator) -> None:
+    def __init__(
+        self, world: World, consumers: Consumers, narrator: Narrator, policy_key: str
+    ) -> None:
         self.world = world
         self.consumers = consumers
+        self.policy_key = policy_key
         self.findings = Findings()
+        #: What else is searched at the end, by name.
+        self.kept: dict[str, bytes] = {}
         self._narrator = narrator
         self._log = FunctionLog(world.stack.function.log, self._tell)
         self._warned: set[str] = set()
@@ -84,6 +89,14 @@ class Director:
         if did.failures:
             detail += f" ({self._kinds()})"
         self.claim(f"nobody noticed {during}", detail, held=did.queries > 0 and not did.failures)
+
+    def remember_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Have further passwords searched for at the end."""
+        self.world.further.update(passwords)
+
+    def keep_for_search(self, name: str, text: bytes) -> None:
+        """Have something searched at the end that will be gone by then."""
+        self.kept[name] = text
 
     def publish(self, **attributes: str) -> None:
         """Publish one message to the function's topic."""

@@ -6,7 +6,7 @@ Rules of this module:
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from rotation.local.drill.director import Director, Stopwatch
 from rotation.local.drill.emergency import emergency
 from rotation.local.drill.leaks import Place
 from rotation.local.drill.narrator import Narrator
+from rotation.local.drill.rollout import staged_rollout
 from rotation.local.drill.scenes import (
     deliveries_at_once,
     first_credential,
@@ -57,7 +58,7 @@ def run_drill(narrator: Narrator, options: DrillOptions) -> Summary:
         world = make_world(stack, http, options.policy_key)
         server = stack.postgres.binaries.version
         narrator.line(f"PostgreSQL {server}, Secret Manager, Pub/Sub, scheduler, the function")
-        director = Director(world, consumers, narrator)
+        director = Director(world, consumers, narrator, options.policy_key)
         seen: list[bytes] = []
         _play(director, _scenes(director, stack.folder / "killed"), seen)
         _search(director, seen)
@@ -71,6 +72,7 @@ def _scenes(director: Director, marker: Path) -> list[Callable[[], None]]:
         lambda: killed_in_the_middle(director, marker),
         lambda: deliveries_at_once(director),
         lambda: emergency(director),
+        lambda: staged_rollout(director, director.world.stack.folder / "shop"),
     ]
 
 
@@ -91,7 +93,7 @@ def _search(director: Director, processes: list[bytes]) -> None:
     director.scene("searching everything that was written")
     world = director.world
     passwords = _passwords(world)
-    places = _places(world, b"\n".join([*processes, leaks.processes()]))
+    places = _places(world, b"\n".join([*processes, leaks.processes()]), director.kept)
     unread = [place.name for place in places if not place.is_read]
     found = leaks.find(places, passwords)
     looked = ", ".join(f"{place.name} ({len(place.text) // 1024} KiB)" for place in places)
@@ -108,7 +110,7 @@ def _passwords(world: World) -> dict[str, str]:
     return {**minted, **world.further}
 
 
-def _places(world: World, processes: bytes) -> list[Place]:
+def _places(world: World, processes: bytes, kept: Mapping[str, bytes]) -> list[Place]:
     stack = world.stack
     consumers = stack.folder / "consumers.log"
     secret = json.dumps(world.described()).encode()
@@ -119,6 +121,7 @@ def _places(world: World, processes: bytes) -> list[Place]:
         Place("every event", "\n".join(world.events()).encode(), world.secret),
         # Normally empty, so nothing must be in it.
         Place("the consumers' log", consumers.read_bytes(), ""),
+        *(Place(name, text, "secrets.lock") for name, text in kept.items()),
     ]
     if leaks.can_see_processes():
         places.append(Place("command lines and environments", processes, "drill.client"))

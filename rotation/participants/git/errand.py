@@ -129,11 +129,24 @@ class Errand:
             self.host.make_ready(request)
         standing = self.host.merge(request, self.base, head)
         if standing.readiness is Readiness.OUTDATED:
-            return Standing(Readiness.WAITING, self.renew(scene, standing))
+            reason = self.renew(scene, standing)
+            if self.host.runs_checks:
+                return Standing(Readiness.WAITING, reason)
+            standing = self._merge_again(reason)
         if standing.readiness is not Readiness.READY:
             return standing
         if self.look().edits.after:
             return Standing(Readiness.WAITING, f"merged; {self.base} does not show it yet")
+        return standing
+
+    def _merge_again(self, reason: str) -> Standing:
+        """Merge the edit made again: nobody looks at it, so nothing is waited for."""
+        scene = self.look()
+        if scene.request is None or scene.branch.head is None:
+            return Standing(Readiness.WAITING, reason)
+        standing = self.host.merge(scene.request, self.base, scene.branch.head)
+        if standing.readiness is Readiness.OUTDATED:  # it has moved once more
+            return Standing(Readiness.WAITING, reason)
         return standing
 
     def withdraw(self) -> str:

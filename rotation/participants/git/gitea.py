@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryError
@@ -46,6 +46,8 @@ _READY: Final = Standing(Readiness.READY)
 
 class Gitea(Forge):
     """One repository on Gitea or Forgejo."""
+
+    runs_checks: ClassVar[bool] = True
 
     name = "Gitea"
     api_path = "/api/v1"

@@ -11,7 +11,7 @@ Rules of this module:
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from rotation.model.errors import PermanentError
 from rotation.participants.git.forge import Forge, escaped, oldest_first, understood
@@ -76,6 +76,8 @@ _PIPELINE_RUNS: Final = (Readiness.WAITING, "its pipeline has not succeeded yet"
 
 class GitLab(Forge):
     """One project on GitLab."""
+
+    runs_checks: ClassVar[bool] = True
 
     name = "GitLab"
     api_path = "/api/v4"

@@ -16,7 +16,7 @@ Rules for hosts:
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from rotation.model.errors import PermanentError
 
@@ -102,6 +102,9 @@ class Files:
 
 class Host(Protocol):
     """One repository at its host."""
+
+    #: Whether somebody may look at a new commit before it is merged: checks, reviewers.
+    runs_checks: ClassVar[bool]
 
     def head(self, branch: str) -> str | None:
         """Return the commit a branch points to; None when there is no such branch."""

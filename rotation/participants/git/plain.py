@@ -9,7 +9,7 @@ Rules of this module:
   3. History is fetched as deep as a question needs, and no deeper than `DEEPEST`.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 from rotation.model.errors import EtagMismatchError, PermanentError
 from rotation.participants.git.host import (
@@ -32,6 +32,8 @@ DEEPEST: Final = _DEPTHS[-1]
 
 class PlainGit:
     """One repository on a Git server."""
+
+    runs_checks: ClassVar[bool] = False
 
     def __init__(self, repository: Repository) -> None:
         self._wire = Wire(repository)

@@ -11,7 +11,7 @@ Rules of this module:
 import base64
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from rotation.model.errors import AccessDeniedError, EtagMismatchError, NotFoundError
@@ -52,6 +52,8 @@ _PAGE: Final = 100
 
 class GitHub:
     """Implements `Host`."""
+
+    runs_checks: ClassVar[bool] = True
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
