@@ -9,6 +9,7 @@ Rules of this module:
 import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cache
 
 from rotation import config, registry
 from rotation.config import ConfigError, Settings
@@ -107,7 +108,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Application:
     publisher = PubSubPublisher(settings.topic)
     parts = Parts(
         tools=Tools(store, clock, _crash_point(settings), Threads()),
-        plugins=make_plugins(store),
+        plugins=make_plugins(store, settings.project),
         limits=Limits(settings.lease, settings.budget),
         journal=journal,
         publisher=publisher,
@@ -142,7 +143,7 @@ def make_clock(settings: Settings) -> Clock:
     return MovableClock(settings.clock_file)
 
 
-def make_plugins(store: SecretStore) -> Plugins:
+def make_plugins(store: SecretStore, project: str) -> Plugins:
     """Return every plugin that is there."""
     issuers, participants = registry.issuers(), registry.participants()
     gates, read = registry.gates(), _reader(store)
@@ -151,21 +152,37 @@ def make_plugins(store: SecretStore) -> Plugins:
         participants=participants,
         kinds=registry.kinds(issuers, participants, gates),
         gates=gates,
-        around=surroundings(store),
+        around=surroundings(store, project),
     )
 
 
-def surroundings(store: SecretStore) -> Surroundings:
+def surroundings(store: SecretStore, project: str) -> Surroundings:
     """Return what participants and gates may ask for."""
-    read = _reader(store)
+    read, number_of = _reader(store), _numbers(store, project)
 
     def read_bytes(version_name: str) -> bytes:
         return read(version_name).reveal()
 
     return Surroundings(
-        participants=ParticipantEnvironment(read_bytes, api_token),
-        gates=GateEnvironment(read_bytes, api_token, identity_token),
+        participants=ParticipantEnvironment(read_bytes, api_token, number_of),
+        gates=GateEnvironment(read_bytes, api_token, identity_token, number_of),
     )
+
+
+def _numbers(store: SecretStore, project: str) -> Callable[[str], str | None]:
+    """Return what tells the number of the process's own project; it is in every answer there."""
+
+    @cache
+    def own() -> str | None:
+        first = next(iter(store.list()), None)
+        return first.name.project if first else None
+
+    def number_of(asked: str) -> str | None:
+        if asked.isdecimal():
+            return asked
+        return own() if asked == project else None
+
+    return number_of
 
 
 def _reader(store: SecretStore) -> Callable[[str], Payload]:

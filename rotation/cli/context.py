@@ -133,7 +133,7 @@ class Context:
         from rotation.engine.gather import in_turn  # noqa: PLC0415
         from rotation.engine.participants import Participants  # noqa: PLC0415
 
-        around = app.surroundings(self.store)
+        around = app.surroundings(self.store, self.settings.project)
         return Participants(policy, self.participants, self.gates, around, in_turn)
 
     def secret_name(self, text: str) -> SecretName:

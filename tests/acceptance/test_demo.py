@@ -112,7 +112,7 @@ def test_every_claim_holds_and_nothing_stays_behind(environment: dict[str, str])
     assert found["routine"]["failed_queries"] == found["routine"]["failed_logins"] == 0
     assert found["routine"]["queries"] > 0
     assert found["emergency"]["failed_queries"] > 0
-    assert "all 17 claims held" in done.stderr
+    assert "all 24 claims held" in done.stderr
 
 
 def test_an_interrupted_demo_ends_every_process(environment: dict[str, str]) -> None:

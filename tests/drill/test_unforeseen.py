@@ -57,7 +57,7 @@ def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             return parts.enter_context(closing(make_store(settings)))
 
         def plugins(of: SecretStore) -> Plugins:
-            made = make_plugins(of)
+            made = make_plugins(of, "")
             parts.enter_context(closing(made.issuers))
             return made
 

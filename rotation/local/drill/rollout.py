@@ -10,7 +10,6 @@ Rules of this module:
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ import rotation
 from rotation.local.drill.director import Director
 from rotation.local.drill.world import World
 from rotation.local.git import BASE, Repository, serving
+from rotation.local.postgres.server import free_port
 from rotation.model.names import SecretName
 from rotation.participants.git.plain import PlainGit
 from rotation.participants.git.repository import Repository as Address
@@ -63,7 +63,7 @@ class Act:
         self.director = director
         self.world = world
         self.repository = repository
-        self.apps = [App(stage, _free_port()) for stage in STAGES]
+        self.apps = [App(stage, free_port()) for stage in STAGES]
         self.url = url
         self._git = PlainGit(Address(url, credentials=lambda: None))
 
@@ -96,6 +96,15 @@ class Act:
         )
         self.director.line(f"{stage} reads its pin and uses version {version}")
 
+    def await_watched(self) -> None:
+        """Wait until the rollout waits: then the stage's time has begun."""
+        self.director.wait(
+            "the watch of a stage",
+            lambda: (
+                {"rotation_stage", "rotation_wake_at"} <= self.world.described()["labels"].keys()
+            ),
+        )
+
     def failed(self, *stages: str) -> int:
         """Return how many queries have failed so far."""
         return sum(self.told(stage)["failed"] for stage in stages)
@@ -126,6 +135,7 @@ def _good(act: Act) -> None:
         f"pins: {_spelled(act.pins())}; current: {act.world.current()}",
         held=act.pins() == {"canary": 2, "everyone": 1} and act.world.current() == 1,
     )
+    act.await_watched()
     director.move_clock(STAGE_SOAK + _SLACK)
     director.await_phase("soaking")
     act.await_on("everyone", 2)
@@ -157,6 +167,7 @@ def _bad(act: Act) -> None:
     director.wait("the canary's failing", lambda: not act.is_well("canary"))
     director.line("the canary uses version 3 and answers its health check with 500")
     world.versions()
+    act.await_watched()
     director.move_clock(STAGE_SOAK / 4 + _SLACK)
     director.await_phase("settled")
     director.wait("the canary's recovery", lambda: act.is_well("canary"))
@@ -318,10 +329,3 @@ def _pin_file(secret: str, version: int) -> str:
 
 def _spelled(pins: dict[str, int]) -> str:
     return ", ".join(f"{stage} {version}" for stage, version in pins.items())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
