@@ -102,6 +102,7 @@ class Rotating(Generic[Connection]):
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
         self._line: _Line[Connection] | None = None
+        #: Lines that lend no more, as long as somebody has borrowed from them.
         self._retired: list[_Line[Connection]] = []
         self._previous: Credentials | None = None
         self._setbacks = Setbacks(monotonic)
@@ -188,7 +189,7 @@ class Rotating(Generic[Connection]):
     def draining(self) -> tuple[Held, ...]:
         """Name the credentials that borrowed connections still use although another took over."""
         with self._lock:
-            return tuple(line.credentials.held for line in self._retired if line.lent)
+            return tuple(line.credentials.held for line in self._retired)
 
     def __repr__(self) -> str:
         with self._lock:

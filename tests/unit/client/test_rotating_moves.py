@@ -164,6 +164,18 @@ def test_a_pool_that_is_not_open_says_so() -> None:
         assert lent_by(pool) == 1
 
 
+def test_a_pool_that_is_opened_again_has_forgotten_what_was() -> None:
+    world = World(refused={2})
+    pool = world.rotating()
+    with pool:
+        world.version = 2
+        pool.refresh()
+        assert pool.usage().failure is not None  # type: ignore[union-attr]
+    world.version = 1
+    with pool:
+        assert pool.usage().failure is None  # type: ignore[union-attr]
+
+
 def test_closing_leaves_no_pool_open() -> None:
     world = World()
     with world.rotating() as pool:
