@@ -28,6 +28,8 @@ class Reply:
     #: Sent in place of everything else.
     raw: bytes | None = None
     hangs: bool = False
+    #: Sent byte by byte, for ever, after what is sent otherwise.
+    drips: bytes = b""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Web:
             return
         if reply.raw is not None:
             handler.wfile.write(reply.raw)
+            while reply.drips and not self._end.wait(0.1):
+                handler.wfile.write(reply.drips)
             return
         handler.send_response(reply.status)
         headers = {"Content-Length": str(len(reply.body))} | reply.headers
