@@ -5,6 +5,7 @@ Rules of this module:
   2. A server that hangs lets go when the block ends.
 """
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ class Web:
 
 
 @contextmanager
-def serve_web() -> Iterator[Web]:
+def serve_web(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             web.answer(self)
@@ -82,8 +83,10 @@ def serve_web() -> Iterator[Web]:
             pass  # a gate that has gone away
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
-    web = Web(f"http://127.0.0.1:{port}", port, lambda _asked: Reply())
+    web = Web(f"http{'s' if tls else ''}://127.0.0.1:{port}", port, lambda _asked: Reply())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
