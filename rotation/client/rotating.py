@@ -252,8 +252,8 @@ class Rotating(Generic[Connection]):
                 return False
             if self._read_and_move():
                 return True
-            # That the version in force was tried and cannot be used weighs more.
-            if self._setbacks.failure is None or self._setbacks.concern(line.credentials.held):
+            # A failure that is there by now was noted while moving, and weighs more.
+            if self._setbacks.failure is None:
                 self._failed(line.credentials, trouble)
             return trouble is Trouble.REFUSED and self._fall_back()
 
