@@ -137,7 +137,7 @@ class ConnectionPool(Generic[Connection]):
 
     def _give_back(self, connection: Connection, *, is_well: bool) -> None:
         with self._changed:
-            is_kept = is_well and not self._closed and _is_open(connection)
+            is_kept = is_well and not self._closed
             if is_kept:
                 self._idle.append(connection)
                 self._changed.notify()

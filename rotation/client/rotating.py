@@ -102,6 +102,7 @@ class Rotating(Generic[Connection]):
         self._stop = threading.Event()
         self._follower: threading.Thread | None = None
         self._line: _Line[Connection] | None = None
+        #: Lines that lend no more, as long as somebody has borrowed from them.
         self._retired: list[_Line[Connection]] = []
         self._previous: Credentials | None = None
         self._setbacks = Setbacks(monotonic)
@@ -188,7 +189,7 @@ class Rotating(Generic[Connection]):
     def draining(self) -> tuple[Held, ...]:
         """Name the credentials that borrowed connections still use although another took over."""
         with self._lock:
-            return tuple(line.credentials.held for line in self._retired if line.lent)
+            return tuple(line.credentials.held for line in self._retired)
 
     def __repr__(self) -> str:
         with self._lock:
@@ -251,8 +252,8 @@ class Rotating(Generic[Connection]):
                 return False
             if self._read_and_move():
                 return True
-            # That the version in force was tried and cannot be used weighs more.
-            if self._setbacks.failure is None or self._setbacks.concern(line.credentials.held):
+            # A failure that is there by now was noted while moving, and weighs more.
+            if self._setbacks.failure is None:
                 self._failed(line.credentials, trouble)
             return trouble is Trouble.REFUSED and self._fall_back()
 

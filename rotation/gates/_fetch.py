@@ -11,9 +11,11 @@ Rules of this module:
   4. Nothing is raised.  Silence is told in words of our own: an error's text may quote a header.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -67,18 +69,6 @@ class Request:
     wants_body: bool = True
 
 
-def fetch(request: Request) -> Answer | Silence:
-    """Ask once."""
-    exchange = _Exchange(request)
-    thread = threading.Thread(target=exchange.run, name="rotation-gate", daemon=True)
-    thread.start()
-    thread.join(request.seconds)
-    if thread.is_alive():
-        exchange.abandon()
-        return Silence(f"no answer within {request.seconds:.3g} s")
-    return exchange.outcome
-
-
 def fetch_all(requests: Sequence[Request]) -> list[Answer | Silence]:
     """Ask for all, several at once; those that the time of one look does not reach stay silent."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only some gates look
@@ -86,28 +76,33 @@ def fetch_all(requests: Sequence[Request]) -> list[Answer | Silence]:
     deadline = time.monotonic() + LOOK_SECONDS
 
     def ask(request: Request) -> Answer | Silence:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return Silence(f"not asked within {LOOK_SECONDS:g} s")
-        return fetch(request) if request.seconds <= left else fetch(_shortened(request, left))
+        seconds = min(request.seconds, deadline - time.monotonic())
+        return _ask(request, seconds) if seconds > 0 else Silence("not asked, for want of time")
 
     with ThreadPoolExecutor(min(_AT_ONCE, len(requests))) as pool:
         return list(pool.map(ask, requests))
 
 
-def _shortened(request: Request, seconds: float) -> Request:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(request, seconds=seconds)
+def _ask(request: Request, seconds: float) -> Answer | Silence:
+    exchange = _Exchange(request, seconds)
+    thread = threading.Thread(target=exchange.run, name="rotation-gate", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        exchange.abandon()
+        return Silence(f"no answer within {seconds:.3g} s")
+    return exchange.outcome
 
 
 class _Exchange:
     """One request on one connection."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, seconds: float) -> None:
         self.outcome: Answer | Silence = Silence("the exchange died")
-        self._request = request
+        self._request, self._seconds = request, seconds
         self._connection: HTTPConnection | None = None
+        #: Kept, because the connection forgets it once the headers are read.
+        self._socket: socket.socket | None = None
 
     def run(self) -> None:
         """Ask, and keep what came back."""
@@ -123,19 +118,16 @@ class _Exchange:
 
     def abandon(self) -> None:
         """Wake up a thread that waits for the other side."""
-        import socket  # noqa: PLC0415 - most rotations never look
-
-        waiting = getattr(self._connection, "sock", None)
-        if waiting is not None:
-            try:
-                # Not the TLS method: that one takes the object apart under the reader.
-                socket.socket.shutdown(waiting, socket.SHUT_RDWR)
-            except (OSError, ValueError):
-                return  # gone already
+        if self._socket is not None:
+            # Not the method of a TLS socket: that one takes the object apart under the reader.
+            with suppress(OSError, ValueError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _exchange(self) -> Answer | Silence:
         request = self._request
-        self._connection = connection = _connection(request)
+        self._connection = connection = _connection(request, self._seconds)
+        connection.connect()
+        self._socket = connection.sock
         connection.putrequest("GET", request.location.target, skip_accept_encoding=True)
         for name, text in _HEADERS.items():
             connection.putheader(name, text)
@@ -153,14 +145,14 @@ class _Exchange:
         return Answer(response.status, body)
 
 
-def _connection(request: Request) -> "HTTPConnection":
+def _connection(request: Request, seconds: float) -> "HTTPConnection":
     from http.client import HTTPConnection, HTTPSConnection  # noqa: PLC0415
 
     at = request.location
     if at.scheme == "http":
-        return HTTPConnection(at.host, at.port, timeout=request.seconds)
+        return HTTPConnection(at.host, at.port, timeout=seconds)
     context = _trust(request.tls_root_cert)
-    return HTTPSConnection(at.host, at.port, timeout=request.seconds, context=context)
+    return HTTPSConnection(at.host, at.port, timeout=seconds, context=context)
 
 
 @lru_cache(maxsize=8)
@@ -178,7 +170,6 @@ _NO_ROOT_CERT: Final = "tls_root_cert cannot be loaded"
 
 def _told(error: Exception) -> str:
     """Say what went wrong; the error's own text may hold what was sent."""
-    import socket  # noqa: PLC0415
     import ssl  # noqa: PLC0415
 
     if error.args == (_NO_ROOT_CERT,):

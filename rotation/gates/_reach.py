@@ -22,6 +22,7 @@ _LONGEST_TIMEOUT: Final = timedelta(seconds=10)
 _LONGEST_SECRET: Final = 8 * 1024
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _VERSION: Final = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
+_AUDIENCE: Final = re.compile(r"[!-~]{1,500}")
 _LINE: Final = re.compile(r"[ -~]+")
 #: What the exchange itself says, and what would make a metadata server answer.
 _KEPT: Final = frozenset(
@@ -78,7 +79,11 @@ class Reach:
         if "\0" in self.tls_root_cert:
             raise PolicyError("tls_root_cert is no file name")
         if self.identity:
-            Location.parse(self.identity, "identity")
+            if not _AUDIENCE.fullmatch(self.identity):
+                raise PolicyError(
+                    "identity is no audience",
+                    remedy="write the URL of the service, or the client id of the proxy before it",
+                )
             if self.header and self.header.name.lower() == AUTHORIZATION.lower():
                 raise PolicyError("identity and header both set Authorization; leave one out")
 

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 
@@ -104,6 +105,8 @@ BLINDNESS: dict[str, Callable[[bytes, Asked], Reply]] = {
     "no HTTP": lambda _well, _: Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
     "silence": lambda _well, _: Reply(raw=b""),
     "endless headers": lambda _well, _: Reply(raw=b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 5000),
+    "dripping headers": lambda _well, _: Reply(raw=b"HTTP/1.1 200 OK\r\nX: ", drips=b"x"),
+    "dripping body": lambda well, _: Reply(raw=b"HTTP/1.0 200 OK\r\n\r\n" + well, drips=b" "),
     "hanging": lambda _well, _: Reply(hangs=True),
 }
 
@@ -113,6 +116,14 @@ def test_who_cannot_see_waits(web: Web, speaker: Speaker, kind: str) -> None:
     web.reply = lambda asked: BLINDNESS[kind](speaker.well, asked)
     verdict = fine(speaker.gate(web.url).check(watch()))
     assert verdict.look is Look.WAIT
+    wait_until_nobody_looks()
+
+
+def wait_until_nobody_looks() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "rotation-gate":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_a_port_that_nobody_listens_on_waits(speaker: Speaker) -> None:

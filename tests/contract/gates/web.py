@@ -5,6 +5,7 @@ Rules of this module:
   2. A server that hangs lets go when the block ends.
 """
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ class Reply:
     #: Sent in place of everything else.
     raw: bytes | None = None
     hangs: bool = False
+    #: Sent byte by byte, for ever, after what is sent otherwise.
+    drips: bytes = b""
 
 
 @dataclass
@@ -50,6 +53,8 @@ class Web:
             return
         if reply.raw is not None:
             handler.wfile.write(reply.raw)
+            while reply.drips and not self._end.wait(0.1):
+                handler.wfile.write(reply.drips)
             return
         handler.send_response(reply.status)
         headers = {"Content-Length": str(len(reply.body))} | reply.headers
@@ -63,7 +68,7 @@ class Web:
 
 
 @contextmanager
-def serve_web() -> Iterator[Web]:
+def serve_web(tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             web.answer(self)
@@ -78,8 +83,10 @@ def serve_web() -> Iterator[Web]:
             pass  # a gate that has gone away
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
-    web = Web(f"http://127.0.0.1:{port}", port, lambda _asked: Reply())
+    web = Web(f"http{'s' if tls else ''}://127.0.0.1:{port}", port, lambda _asked: Reply())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -127,6 +127,24 @@ def test_when_both_credentials_are_refused_the_one_in_force_is_reported() -> Non
         assert (usage.held.version, usage.failure.held.version) == (1, 2)
 
 
+def test_pauses_double_up_to_a_minute() -> None:
+    def refuse() -> None:
+        raise ConnectionError("password authentication failed for user")
+
+    world, now = World(), [0.0]
+    pool = Rotating(world, world.open_pool, read_every=NEVER, monotonic=lambda: now[0])
+    reads = []
+    with pool:
+        world.before, world.refused = refuse, {1}
+        for second in range(200):
+            now[0], before = float(second), world.reads
+            with pytest.raises(ConnectionError):
+                lent_by(pool)
+            if world.reads > before:
+                reads.append(second)
+    assert reads == [0, 1, 3, 7, 15, 31, 63, 123, 183]
+
+
 def test_a_busy_pool_says_nothing_about_the_credential() -> None:
     world = World()
     with world.rotating() as pool:
@@ -162,6 +180,18 @@ def test_a_pool_that_is_not_open_says_so() -> None:
         lent_by(pool)
     with pool:
         assert lent_by(pool) == 1
+
+
+def test_a_pool_that_is_opened_again_has_forgotten_what_was() -> None:
+    world = World(refused={2})
+    pool = world.rotating()
+    with pool:
+        world.version = 2
+        pool.refresh()
+        assert pool.usage().failure is not None  # type: ignore[union-attr]
+    world.version = 1
+    with pool:
+        assert pool.usage().failure is None  # type: ignore[union-attr]
 
 
 def test_closing_leaves_no_pool_open() -> None:

@@ -1,8 +1,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 import pytest
 
+from rotation.engine.schema import policy_schema
 from rotation.engine.typed import Fault, Invalid, read_record
 from rotation.gates import consumers, http, prometheus, sessions
 from rotation.ports.gate import Gate
@@ -108,3 +110,17 @@ def test_a_fault_is_named(kind: str, changes: dict[str, Any], words: str) -> Non
     assert settings is Invalid.VALUE
     assert words in text
     assert "hunter2" not in text
+
+
+def test_every_setting_has_a_json_schema() -> None:
+    kinds = {name: gate.spec.settings for name, gate in GATES.items()}
+    schema = policy_schema(kinds, {})  # of plugins of any kind
+    choices = {choice["title"]: choice for choice in schema["properties"]["issuer"]["oneOf"]}
+    assert choices.keys() == GATES.keys()
+    assert choices["http"]["required"] == ["kind", "url"]
+    assert choices["http"]["properties"]["timeout"]["default"] == "5s"
+    definitions = {"$defs": schema["$defs"]}
+    for kind, example in BASE.items():
+        jsonschema.validate({"kind": kind, **example}, {**choices[kind], **definitions})
+    body = {"kind": "http", "url": URL, "header": HEADER, "body": {"/a": None, "/b": 1.5}}
+    jsonschema.validate(body, {**choices["http"], **definitions})
