@@ -17,7 +17,7 @@ from rotation.model.names import SecretName
 TEMPLATE: Final = (
     r"(?:\$?\{\{[^{}\n]{0,200}+\}\}|\$\{[^{}\n]{0,200}+\}|\$\([^()\n]{0,200}+\)"
     r"|\$[A-Za-z_][A-Za-z0-9_]{0,100}+|%[A-Za-z_][A-Za-z0-9_]{0,100}+%|<[^<>\s]{1,100}+>"
-    r"|\{[A-Za-z_][\w.]{0,100}+\})"
+    r"|\{[\w.]{0,100}+\}|%[sdv])"
 )
 #: A secret's id or a version, or what stands in for one.
 WORD: Final = rf"(?:{TEMPLATE}|[A-Za-z0-9_-]{{1,255}}+)++"
