@@ -105,6 +105,8 @@ class Use:
     #: The name of the secret is part of the same text, so the value cannot be anybody else's.
     names_itself: bool = False
     insertion: Insertion | None = None
+    #: The value names something else that has the version.
+    is_elsewhere: bool = False
     #: Why the version of a marker cannot be told; empty otherwise.
     fault: str = ""
 
@@ -113,7 +115,7 @@ class Use:
         """How it picks its version."""
         if self.fault:
             return State.UNCLEAR
-        return state_of(self.value)
+        return State.INDIRECT if self.is_elsewhere else state_of(self.value)
 
 
 def state_of(value: str | None) -> State:

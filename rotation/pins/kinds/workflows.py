@@ -7,16 +7,16 @@ from typing import Final
 from rotation.pins.kinds.file import File
 from rotation.pins.references import items
 from rotation.pins.tree import Branch, Leaf, walk
-from rotation.pins.use import WORD, Insertion, Named, Use
+from rotation.pins.use import TEMPLATE, Insertion, Named, Use
 
 _DEPLOY: Final = (
     "google-github-actions/deploy-cloudrun@",
     "google-github-actions/deploy-cloud-functions@",
 )
 _READ: Final = "google-github-actions/get-secretmanager-secrets@"
-_LINE: Final = re.compile(
-    rf"(?<![\w-])(?P<output>[\w-]{{1,255}}+):(?P<project>[^/\s:]{{1,200}}+)/(?P<secret>{WORD})"
-    rf"(?:/(?P<version>{WORD}))?"
+_PART: Final = rf"(?:{TEMPLATE}|[^\s,/:${{}}<>]{{1,255}}+)++"
+_OUTPUT: Final = re.compile(
+    rf"(?<![\w-])[\w-]{{1,255}}+:(?P<name>{_PART}(?:/{_PART}){{1,7}})(?=[\s,]|$)"
 )
 
 
@@ -43,12 +43,30 @@ def _in_step(file: File, step: Branch) -> Iterator[Use]:
 
 
 def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
-    for found in _LINE.finditer(file.visible, leaf.start, leaf.end):
-        named = Named(found["secret"], found["project"])
-        if found["version"] is None:
-            insertion = Insertion(found.end(), "/", "")
-            span = found.span("secret")
-            yield Use("github-actions", named, None, *span, insertion=insertion)
+    """Read ``output:project/secret/version`` and its longer and shorter forms."""
+    for found in _OUTPUT.finditer(file.visible, leaf.start, leaf.end):
+        start, end = found.span("name")
+        parts = found["name"].split("/")
+        version: str | None = None
+        match parts:
+            case ["projects", project, "secrets", secret]:
+                named = Named(secret, project)
+            case ["projects", project, "locations", location, "secrets", secret]:
+                named = Named(secret, project, location)
+            case ["projects", *_]:
+                continue  # a full name with its version is found as such
+            case [project, secret]:
+                named = Named(secret, project)
+            case [project, secret, version]:
+                named = Named(secret, project)
+            case [project, location, secret, version]:
+                named = Named(secret, project, location)
+            case _:
+                continue
+        if version is None:
+            before = "/versions/" if parts[0] == "projects" else "/"
+            insertion = Insertion(end, before, "")
+            yield Use("github-actions", named, None, start, end, insertion=insertion)
         else:
-            span = found.span("version")
-            yield Use("github-actions", named, found["version"], *span, names_itself=True)
+            span = (end - len(version), end)
+            yield Use("github-actions", named, version, *span, names_itself=True)

@@ -30,6 +30,7 @@ def adopted(path: str, text: str, *, marker: bool = True, replace: bool = False)
 ES = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nspec:\n  data:\n"
 RUN = "apiVersion: serving.knative.dev/v1\nkind: Service\nspec:\n"
 DATA = 'data "google_secret_manager_secret_version" "x" {\n'
+READ = "- uses: google-github-actions/get-secretmanager-secrets@v2\n  with: "
 SPC = "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nspec:\n"
 
 
@@ -94,6 +95,19 @@ SPC = "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nspe
             "gcloud run deploy --set-secrets=DB=orders,API=api-key:latest\n",
             f"gcloud run deploy --set-secrets=DB=orders:7,API=api-key:latest  {MARKER}\n",
             id="a list, and not the neighbour",
+        ),
+        pytest.param(
+            "ci.yaml",
+            f'{READ}{{secrets: "a:acme/orders"}}\n',
+            f'{READ}{{secrets: "a:acme/orders/7"}}  {MARKER}\n',
+            id="a step that reads secrets",
+        ),
+        pytest.param(
+            "ci.yaml",
+            f'{READ}{{secrets: "a:projects/acme/secrets/orders, b:acme/api-key"}}\n',
+            f'{READ}{{secrets: "a:projects/acme/secrets/orders/versions/7, b:acme/api-key"}}'
+            f"  {MARKER}\n",
+            id="a step that reads secrets by full names",
         ),
         pytest.param(
             ".env",
