@@ -209,13 +209,15 @@ def _takes_comment(file: File, begin: int, end: int) -> bool:
 
 
 def _is_harmless(file: File, edit: Edit) -> bool:
-    """Whether a comment leaves every value as it was, but for comments of YAML in a string."""
-    if file.documents is None:
-        return True
+    """Whether a comment is one, and leaves every value as it was but for YAML's own in a string."""
     text = spliced(file.source.text, [edit])
     try:
         after = File.read(text.encode(), file.source.path)
     except PinError:
+        return False
+    everything = uses.uses(after.source, after.documents, after.visible)
+    span = range(edit.start, edit.start + len(edit.text))
+    if not any(each.start in span for each in marked(after, everything).markers()):
         return False
     return [_compared(path, leaf, "") for path, leaf in _leaves(file)] == [
         _compared(path, leaf, edit.text) for path, leaf in _leaves(after)

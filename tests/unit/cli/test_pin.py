@@ -148,6 +148,7 @@ def test_a_pin_is_adopted(path: str, before: str, after: str) -> None:
         ("a.json", '{"db": "projects/acme/secrets/orders/versions/latest"}\n', (1,)),
         ("deploy.sh", "gcloud run deploy \\\n --set-secrets DB=orders:latest \\\n --x\n", (2,)),
         ("Dockerfile", "ENV DB=projects/acme/secrets/orders/versions/latest\n", (1,)),
+        ("a.sh", '"A=projects/acme/secrets/orders/versions/latest\n"\n', (1,)),
         ("ci.yaml", "run: |\n  x --set-secrets DB=orders:latest\n", (2,)),
         ("a.yaml", 'x: "a\n  projects/acme/secrets/orders/versions/latest\n  b"\n', (2,)),
     ],
