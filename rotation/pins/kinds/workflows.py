@@ -1,7 +1,7 @@
 """GitHub Actions of Google: secrets handed to a deployment, and secrets read in a job."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rotation.pins.kinds.file import File
@@ -45,24 +45,12 @@ def _in_step(file: File, step: Branch) -> Iterator[Use]:
 def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
     """Read ``output:project/secret/version`` and its longer and shorter forms."""
     for found in _OUTPUT.finditer(file.visible, leaf.start, leaf.end):
-        start, end = found.span("name")
         parts = found["name"].split("/")
-        version: str | None = None
-        match parts:
-            case ["projects", project, "secrets", secret]:
-                named = Named(secret, project)
-            case ["projects", project, "locations", location, "secrets", secret]:
-                named = Named(secret, project, location)
-            case ["projects", *_]:
-                continue  # a full name with its version is found as such
-            case [project, secret]:
-                named = Named(secret, project)
-            case [project, secret, version]:
-                named = Named(secret, project)
-            case [project, location, secret, version]:
-                named = Named(secret, project, location)
-            case _:
-                continue
+        told = _told(parts)
+        if told is None:
+            continue
+        named, version = told
+        start, end = found.span("name")
         if version is None:
             before = "/versions/" if parts[0] == "projects" else "/"
             insertion = Insertion(end, before, "")
@@ -70,3 +58,22 @@ def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
         else:
             span = (end - len(version), end)
             yield Use("github-actions", named, version, *span, names_itself=True)
+
+
+def _told(parts: Sequence[str]) -> tuple[Named, str | None] | None:
+    """Return the secret and its version; None: a full name with its version is found as such."""
+    match parts:
+        case ["projects", project, "secrets", secret]:
+            return Named(secret, project), None
+        case ["projects", project, "locations", location, "secrets", secret]:
+            return Named(secret, project, location), None
+        case ["projects", *_]:
+            return None
+        case [project, secret]:
+            return Named(secret, project), None
+        case [project, secret, version]:
+            return Named(secret, project), version
+        case [project, location, secret, version]:
+            return Named(secret, project, location), version
+        case _:
+            return None
