@@ -87,7 +87,9 @@ class Scan:
             folders[:] = sorted(
                 each
                 for each in folders
-                if each not in SKIPPED_FOLDERS and not self._is_excluded(here / each)
+                if each not in SKIPPED_FOLDERS
+                and not each.endswith(".egg-info")
+                and not self._is_excluded(here / each)
             )
             for name in sorted(files):
                 path = here / name

@@ -13,9 +13,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from rotation.model.names import SecretName
-from rotation.pins import uses
 from rotation.pins.errors import NOT_FOUND, PinError
-from rotation.pins.finding import File, marked
+from rotation.pins.finding import File, known_uses, marked
 from rotation.pins.source import Format, Source
 from rotation.pins.splicing import Edit, prove, spliced, unverified
 from rotation.pins.tree import Leaf, Path, Style, leaves
@@ -79,15 +78,18 @@ def adopt(content: bytes, path: str, wish: Wish) -> Adopted:
 
 
 def _uses(file: File, wish: Wish) -> tuple[Use, ...]:
-    everything = uses.uses(file.source, file.documents, file.visible)
-    markers = marked(file, everything)
+    markers = marked(file)
     by_marker = [
         use
         for marker in markers.markers()
         if marker.named.is_for(wish.secret, wish.same)
         for use in markers.uses_of(marker)
     ]
-    ours = [each for each in [*everything, *by_marker] if each.named.is_for(wish.secret, wish.same)]
+    ours = [
+        each
+        for each in [*known_uses(file), *by_marker]
+        if each.named.is_for(wish.secret, wish.same)
+    ]
     distinct = {(each.start, each.end): each for each in reversed(ours)}
     return tuple(distinct[span] for span in sorted(distinct))
 
@@ -168,8 +170,7 @@ def _lines(file: File, found: Sequence[Use]) -> tuple[int, ...]:
 def _with_markers(source: Source, wish: Wish) -> tuple[str, tuple[int, ...]]:
     """Mark every line that is not marked yet, from the bottom up so that numbers stay."""
     file = File.read(source.text.encode(), source.path)
-    everything = uses.uses(file.source, file.documents, file.visible)
-    markers = marked(file, everything).markers()
+    markers = marked(file).markers()
     spoken_of = {each.line for each in markers if each.named.is_for(wish.secret, wish.same)}
     text, unmarked = source.text, []
     for number in reversed(_lines(file, _uses(file, wish))):
@@ -209,13 +210,14 @@ def _takes_comment(file: File, begin: int, end: int) -> bool:
 
 
 def _is_harmless(file: File, edit: Edit) -> bool:
-    """Whether a comment leaves every value as it was, but for comments of YAML in a string."""
-    if file.documents is None:
-        return True
+    """Whether a comment is one, and leaves every value as it was but for YAML's own in a string."""
     text = spliced(file.source.text, [edit])
     try:
         after = File.read(text.encode(), file.source.path)
     except PinError:
+        return False
+    span = range(edit.start, edit.start + len(edit.text))
+    if not any(each.start in span for each in marked(after).markers()):
         return False
     return [_compared(path, leaf, "") for path, leaf in _leaves(file)] == [
         _compared(path, leaf, edit.text) for path, leaf in _leaves(after)

@@ -6,8 +6,9 @@ Rules of this module:
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rotation.model.names import SecretName
@@ -86,24 +87,41 @@ def places(file: File, pin: Pin) -> tuple[Use, ...]:
     """
     if pin.locate == "path":
         return _at_pointer(file, pin)
-    everything = uses.uses(file.source, file.documents, file.visible)
     if pin.locate == "resource":
         found: Iterable[Use] = (
-            each for each in everything if each.named.is_for(pin.secret, pin.same)
+            each for each in known_uses(file) if each.named.is_for(pin.secret, pin.same)
         )
     else:
-        found = _at_markers(file, pin, everything)
+        found = _at_markers(file, pin)
     return _distinct(_with_version(file, each) for each in found)
 
 
-def marked(file: File, everything: Sequence[Use]) -> Marked:
+def marked(file: File) -> Marked:
     """Return the markers of a file."""
-    self_naming = [each for each in everything if each.names_itself]
-    return Marked(file.source, file.documents, file.visible, self_naming)
+    everything = uses.uses(file.source, file.documents, file.visible)
+    return Marked(file.source, file.documents, file.visible, everything)
 
 
-def _at_markers(file: File, pin: Pin, everything: Sequence[Use]) -> Iterable[Use]:
-    markers = marked(file, everything)
+def known_uses(file: File) -> tuple[Use, ...]:
+    """Return every use in the known places of a file.
+
+    Where a file has an id or an expression only, a marker tells whose secret it is.
+    """
+    markers = marked(file)
+    names: dict[tuple[int, int], Named] = {}
+    for marker in markers.markers():
+        with suppress(PinError):
+            names |= {(each.start, each.end): marker.named for each in markers.uses_of(marker)}
+    return tuple(_explained(each, names) for each in markers.everything)
+
+
+def _explained(use: Use, names: Mapping[tuple[int, int], Named]) -> Use:
+    named = names.get((use.start, use.end), use.named)
+    return use if use.named.project is not None else replace(use, named=named)
+
+
+def _at_markers(file: File, pin: Pin) -> Iterable[Use]:
+    markers = marked(file)
     for marker in markers.markers():
         if marker.named.is_for(pin.secret, pin.same):
             for use in markers.uses_of(marker):

@@ -4,8 +4,8 @@ Rules of this module:
   1. Only the structure is understood: attributes, blocks, lists, objects, strings and numbers.
      Any other expression is an opaque leaf, compared as text.
   2. A block is an entry under its type and then its labels; blocks of one type repeat the key.
-  3. A parser made from a grammar takes seconds to build its tables at every start; this one does
-     not, and the tests compare it with such a one.
+  3. A parser made from a grammar builds its tables for seconds, and keeps them in a file beside
+     itself, which a function cannot write.  This one has none; the tests compare the two.
 """
 
 import re

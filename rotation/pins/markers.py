@@ -57,8 +57,13 @@ class Marked:
     source: Source
     documents: Sequence[Node] | None
     visible: str
-    #: All that names its secret in the file, in order.
-    self_naming: Sequence[Use]
+    #: All uses in known places, in order.
+    everything: Sequence[Use]
+
+    @cached_property
+    def self_naming(self) -> tuple[Use, ...]:
+        """What names its secret itself."""
+        return tuple(each for each in self.everything if each.names_itself)
 
     def markers(self) -> tuple[Marker, ...]:
         """Return all markers in the order of the file.

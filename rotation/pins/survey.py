@@ -6,12 +6,12 @@ Rules of this module:
   2. A use that a marker speaks of is one use, not two.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rotation.pins import parsing, uses
+from rotation.pins import parsing
 from rotation.pins.errors import PinError
-from rotation.pins.finding import File, marked
+from rotation.pins.finding import File, known_uses, marked
 from rotation.pins.markers import Marked
 from rotation.pins.source import Source
 from rotation.pins.use import Use
@@ -37,9 +37,9 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
         PinError: It is no text.
     """
     file = _readable(content, path)
-    everything = uses.uses(file.source, file.documents, file.visible)
-    by_marker = tuple(_marked_uses(marked(file, everything)))
-    spoken_of = {(each.start, each.end): each for each in by_marker}
+    everything = known_uses(file)
+    by_marker = tuple(_marked_uses(marked(file)))
+    spoken_of = {(each.start, each.end) for each in by_marker}
     known = {(each.start, each.end) for each in everything}
     more = [each for each in by_marker if (each.start, each.end) not in known]
     ordered = sorted([*everything, *more], key=lambda each: (each.start, each.end))
@@ -64,10 +64,7 @@ def _marked_uses(file: Marked) -> Iterator[Use]:
             yield Use("marker", marker.named, None, start, start + 1, fault=str(error))
 
 
-def _sighted(source: Source, use: Use, spoken_of: Mapping[tuple[int, int], Use]) -> Sighting:
+def _sighted(source: Source, use: Use, spoken_of: set[tuple[int, int]]) -> Sighting:
     line = source.line_number(use.start)
     begin, _ = source.line_span(line)
-    marker = spoken_of.get((use.start, use.end))
-    # A marker has the full name, where the file may have an id or an expression.
-    named = marker.named if marker and use.named.project is None else use.named
-    return Sighting(replace(use, named=named), line, use.start - begin + 1, marker is not None)
+    return Sighting(use, line, use.start - begin + 1, (use.start, use.end) in spoken_of)

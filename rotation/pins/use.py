@@ -17,7 +17,7 @@ from rotation.model.names import SecretName
 TEMPLATE: Final = (
     r"(?:\$?\{\{[^{}\n]{0,200}+\}\}|\$\{[^{}\n]{0,200}+\}|\$\([^()\n]{0,200}+\)"
     r"|\$[A-Za-z_][A-Za-z0-9_]{0,100}+|%[A-Za-z_][A-Za-z0-9_]{0,100}+%|<[^<>\s]{1,100}+>"
-    r"|\{[A-Za-z_][\w.]{0,100}+\})"
+    r"|\{[\w.]{0,100}+\}|%[sdv])"
 )
 #: A secret's id or a version, or what stands in for one.
 WORD: Final = rf"(?:{TEMPLATE}|[A-Za-z0-9_-]{{1,255}}+)++"
@@ -105,6 +105,8 @@ class Use:
     #: The name of the secret is part of the same text, so the value cannot be anybody else's.
     names_itself: bool = False
     insertion: Insertion | None = None
+    #: The value names something else that has the version.
+    is_elsewhere: bool = False
     #: Why the version of a marker cannot be told; empty otherwise.
     fault: str = ""
 
@@ -113,7 +115,7 @@ class Use:
         """How it picks its version."""
         if self.fault:
             return State.UNCLEAR
-        return state_of(self.value)
+        return State.INDIRECT if self.is_elsewhere else state_of(self.value)
 
 
 def state_of(value: str | None) -> State:

@@ -1,5 +1,6 @@
 """Whatever the bytes of a file are, pins are found, moved, or refused with a `PinError`."""
 
+import operator
 from pathlib import Path
 
 from hypothesis import given
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from rotation.model.names import SecretName
 from rotation.pins import Pin, PinError, find, repin
+from rotation.pins.adopting import Wish, adopt
 from rotation.pins.errors import REASONS
+from rotation.pins.survey import Sighting, survey
 from tests.fuzz.profiles import examples
 from tests.unit.pins.test_golden import CASES, before
 
@@ -125,6 +128,38 @@ def test_any_damage(name: str, at: int, gone: int, piece: bytes, pin: Pin) -> No
     content, path = before(name)
     at %= len(content) + 1
     harmless(content[:at] + piece + content[at + gone :], Path(path).name, pin)
+
+
+def adoptable(content: bytes, path: str, *, marker: bool) -> None:
+    """Adopt, or be refused; twice is once, and what is adopted can be moved."""
+    wish = Wish(ORDERS, 7, operator.eq, replace=True, marker=marker)
+    try:
+        survey(content, path)
+        adopted = adopt(content, path, wish)
+    except PinError as error:
+        assert error.reason in REASONS
+        return
+    assert adopt(adopted.content, path, wish).content == adopted.content
+    ours = [each for each in survey(adopted.content, path) if named_ours(each)]
+    assert {each.use.value for each in ours if each.line in adopted.lines} == {"7"}
+
+
+def named_ours(sighting: Sighting) -> bool:
+    return sighting.use.named.is_for(ORDERS, operator.eq)
+
+
+@examples(400)
+@given(PIECES, st.sampled_from(PATHS), st.booleans())
+def test_any_pieces_are_adopted(content: bytes, path: str, marker: bool) -> None:
+    adoptable(content, path, marker=marker)
+
+
+@examples(400)
+@given(st.sampled_from(sorted(CASES)), st.integers(0, 2000), st.integers(0, 20), PIECES)
+def test_any_damage_is_adopted(name: str, at: int, gone: int, piece: bytes) -> None:
+    content, path = before(name)
+    at %= len(content) + 1
+    adoptable(content[:at] + piece + content[at + gone :], Path(path).name, marker=True)
 
 
 @examples(300)

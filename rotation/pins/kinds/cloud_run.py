@@ -9,6 +9,7 @@ Terraform's resources have the same shape and come through `in_branch`.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from rotation.pins.kinds.file import File
@@ -90,7 +91,10 @@ def _reference(
     is_key = version is not None and version is branch.leaf("key")
     if is_key and version is not None and state_of(version.value) is State.ALIAS:
         return  # rule 1
-    yield file.use("cloud-run", name, version, explained.get(name.value))
+    use = file.use("cloud-run", name, version, explained.get(name.value))
+    # Config Connector's name of a version is that of another resource.
+    others = [each.leaf("name") for each in branch.branches("versionRef")]
+    yield replace(use, is_elsewhere=version is not None and version in others)
 
 
 def _referred(branch: Branch, keys: tuple[str, ...]) -> Leaf | None:

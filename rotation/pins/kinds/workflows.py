@@ -1,22 +1,22 @@
 """GitHub Actions of Google: secrets handed to a deployment, and secrets read in a job."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rotation.pins.kinds.file import File
 from rotation.pins.references import items
 from rotation.pins.tree import Branch, Leaf, walk
-from rotation.pins.use import WORD, Insertion, Named, Use
+from rotation.pins.use import TEMPLATE, Insertion, Named, Use
 
 _DEPLOY: Final = (
     "google-github-actions/deploy-cloudrun@",
     "google-github-actions/deploy-cloud-functions@",
 )
 _READ: Final = "google-github-actions/get-secretmanager-secrets@"
-_LINE: Final = re.compile(
-    rf"(?<![\w-])(?P<output>[\w-]{{1,255}}+):(?P<project>[^/\s:]{{1,200}}+)/(?P<secret>{WORD})"
-    rf"(?:/(?P<version>{WORD}))?"
+_PART: Final = rf"(?:{TEMPLATE}|[^\s,/:${{}}<>]{{1,255}}+)++"
+_OUTPUT: Final = re.compile(
+    rf"(?<![\w-])[\w-]{{1,255}}+:(?P<name>{_PART}(?:/{_PART}){{1,7}})(?=[\s,]|$)"
 )
 
 
@@ -43,12 +43,37 @@ def _in_step(file: File, step: Branch) -> Iterator[Use]:
 
 
 def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
-    for found in _LINE.finditer(file.visible, leaf.start, leaf.end):
-        named = Named(found["secret"], found["project"])
-        if found["version"] is None:
-            insertion = Insertion(found.end(), "/", "")
-            span = found.span("secret")
-            yield Use("github-actions", named, None, *span, insertion=insertion)
+    """Read ``output:project/secret/version`` and its longer and shorter forms."""
+    for found in _OUTPUT.finditer(file.visible, leaf.start, leaf.end):
+        parts = found["name"].split("/")
+        told = _told(parts)
+        if told is None:
+            continue
+        named, version = told
+        start, end = found.span("name")
+        if version is None:
+            before = "/versions/" if parts[0] == "projects" else "/"
+            insertion = Insertion(end, before, "")
+            yield Use("github-actions", named, None, start, end, insertion=insertion)
         else:
-            span = found.span("version")
-            yield Use("github-actions", named, found["version"], *span, names_itself=True)
+            span = (end - len(version), end)
+            yield Use("github-actions", named, version, *span, names_itself=True)
+
+
+def _told(parts: Sequence[str]) -> tuple[Named, str | None] | None:
+    """Return the secret and its version; None: a full name with its version is found as such."""
+    match parts:
+        case ["projects", project, "secrets", secret]:
+            return Named(secret, project), None
+        case ["projects", project, "locations", location, "secrets", secret]:
+            return Named(secret, project, location), None
+        case ["projects", *_]:
+            return None
+        case [project, secret]:
+            return Named(secret, project), None
+        case [project, secret, version]:
+            return Named(secret, project), version
+        case [project, location, secret, version]:
+            return Named(secret, project, location), version
+        case _:
+            return None

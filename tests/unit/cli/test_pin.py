@@ -30,6 +30,7 @@ def adopted(path: str, text: str, *, marker: bool = True, replace: bool = False)
 ES = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nspec:\n  data:\n"
 RUN = "apiVersion: serving.knative.dev/v1\nkind: Service\nspec:\n"
 DATA = 'data "google_secret_manager_secret_version" "x" {\n'
+READ = "- uses: google-github-actions/get-secretmanager-secrets@v2\n  with: "
 SPC = "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nspec:\n"
 
 
@@ -96,6 +97,19 @@ SPC = "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nspe
             id="a list, and not the neighbour",
         ),
         pytest.param(
+            "ci.yaml",
+            f'{READ}{{secrets: "a:acme/orders"}}\n',
+            f'{READ}{{secrets: "a:acme/orders/7"}}  {MARKER}\n',
+            id="a step that reads secrets",
+        ),
+        pytest.param(
+            "ci.yaml",
+            f'{READ}{{secrets: "a:projects/acme/secrets/orders, b:acme/api-key"}}\n',
+            f'{READ}{{secrets: "a:projects/acme/secrets/orders/versions/7, b:acme/api-key"}}'
+            f"  {MARKER}\n",
+            id="a step that reads secrets by full names",
+        ),
+        pytest.param(
             ".env",
             "DB=projects/acme/secrets/orders/versions/latest\n",
             f"{MARKER}\nDB=projects/acme/secrets/orders/versions/7\n",
@@ -134,6 +148,7 @@ def test_a_pin_is_adopted(path: str, before: str, after: str) -> None:
         ("a.json", '{"db": "projects/acme/secrets/orders/versions/latest"}\n', (1,)),
         ("deploy.sh", "gcloud run deploy \\\n --set-secrets DB=orders:latest \\\n --x\n", (2,)),
         ("Dockerfile", "ENV DB=projects/acme/secrets/orders/versions/latest\n", (1,)),
+        ("a.sh", '"A=projects/acme/secrets/orders/versions/latest\n"\n', (1,)),
         ("ci.yaml", "run: |\n  x --set-secrets DB=orders:latest\n", (2,)),
         ("a.yaml", 'x: "a\n  projects/acme/secrets/orders/versions/latest\n  b"\n', (2,)),
     ],

@@ -70,12 +70,16 @@ resource "google_cloud_run_v2_service" "shop" {
 """,
     "infra/prod.tfvars": "orders_version = 7 # rotation:secret=acme/orders\n",
     "deploy.sh": "gcloud run deploy --set-secrets=DB=orders:latest,API=api-key:7,T=$TOKEN:$V\n",
-    "app/main.go": 'const name = "projects/acme/secrets/orders/versions/latest"\n',
+    "app/main.go": 'const name = "projects/acme/secrets/orders/versions/latest"\n'
+    'var other = fmt.Sprintf("projects/%s/secrets/%s/versions/%d", p, s, v)\n',
+    "app/main.py": 'f"projects/{project}/secrets/{}/versions/latest".format(name)\n',
     "secrets.lock.json": '{"secrets": {"projects/acme/secrets/orders": 7}}\n',
     "values.yaml": 'versions: [1, 2] # {"$rotation": "acme/orders"}\n',
 }
 EXPECTED = {
     ("app/main.go", 1, "projects/acme/secrets/orders", "reference", "latest"),
+    ("app/main.go", 2, "projects/%s/secrets/%s", "reference", "indirect"),
+    ("app/main.py", 1, "projects/{project}/secrets/{}", "reference", "latest"),
     ("deploy.sh", 1, "orders", "gcloud", "latest"),
     ("deploy.sh", 1, "api-key", "gcloud", "pinned"),
     ("deploy.sh", 1, "$TOKEN", "gcloud", "indirect"),
@@ -130,7 +134,7 @@ def test_people_get_one_line_each_with_what_mends_it(tree: Path) -> None:
         f" run: rotation pin {tree}/app/main.go --secret projects/acme/secrets/orders"
     ) in lines
     assert lines[-1] == (
-        "16 uses in 9 files: 5 pinned, 1 alias, 3 latest, 4 unpinned, 2 indirect, 1 unclear"
+        "18 uses in 10 files: 5 pinned, 1 alias, 4 latest, 4 unpinned, 3 indirect, 1 unclear"
     )
 
 
@@ -143,8 +147,9 @@ def test_the_commands_that_are_proposed_do_mend_it(tree: Path) -> None:
         result = CliRunner().invoke(rotation, [*words, "--version", "8"])
         assert result.exit_code == 0, result.output
     left = {each["state"] for each in uses(tree)}
-    assert left == {"pinned", "indirect", "unclear", "unpinned"}
-    assert {each["secret"] for each in uses(tree) if each["state"] == "unpinned"} == {"tls-key"}
+    assert left == {"pinned", "indirect", "unclear", "unpinned", "latest"}
+    by_hand = {each["secret"] for each in uses(tree) if each["state"] in {"unpinned", "latest"}}
+    assert by_hand == {"tls-key", "projects/{project}/secrets/{}"}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +242,7 @@ def test_the_sarif_log_is_one_by_the_schema(tree: Path) -> None:
     assert len(results) == len([each for each in EXPECTED if each[4] != "pinned"])
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert all(rules[each["ruleIndex"]] == each["ruleId"] for each in results)
-    (first,) = [each for each in results if "main.go" in json.dumps(each)]
+    first = next(each for each in results if "main.go" in json.dumps(each))
     assert first["ruleId"] == "secret-version-latest"
     assert first["level"] == "error"
     assert first["locations"][0]["physicalLocation"] == {

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rotation.model.names import SecretName
-from rotation.pins import Pin, PinError, find, repin
+from rotation.pins import Pin, PinError, find, parsing, repin
 from rotation.pins.errors import REASONS
+from rotation.pins.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES: dict[str, dict[str, Any]] = tomllib.loads((GOLDEN / "cases.toml").read_text())
@@ -67,6 +69,25 @@ def test_what_is_not_sure_is_refused(name: str) -> None:
     assert CASES[name]["says"] in str(caught.value)
     assert path in str(caught.value) or "pointer" in str(caught.value)
     assert caught.value.remedy
+
+
+#: The one in Python takes no tab in front of a comment.
+YAML = [name for name in CASES if ".y" in CASES[name]["file"] and not name.startswith("tabs")]
+
+
+@pytest.mark.parametrize("name", YAML)
+def test_both_parsers_of_yaml_see_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trees() -> object:
+        content, path = before(name)
+        try:
+            return parsing.documents(Source.decode(content, path))
+        except PinError as error:
+            return error.reason
+
+    assert hasattr(yaml, "CSafeLoader")
+    fast = trees()
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    assert trees() == fast
 
 
 def test_every_reason_and_every_file_is_played() -> None:
