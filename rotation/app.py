@@ -21,10 +21,11 @@ from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
 from rotation.engine.worker import Worker
 from rotation.google.clock import SystemClock
+from rotation.google.identity import identity_token
 from rotation.google.journal import CloudJournal, install_json_logging
 from rotation.google.publisher import PubSubPublisher
 from rotation.google.secret_manager import SecretManager
-from rotation.google.token import access_token, api_token, identity_token
+from rotation.google.token import access_token, api_token
 from rotation.machine.envelopes import open_envelope
 from rotation.machine.wakeups import decode_wake_up
 from rotation.model.errors import PermanentError, TemporaryError

@@ -61,32 +61,6 @@ class AccessTokens:
         return str(self._credentials.token)
 
 
-def identity_token(audience: str) -> str:
-    """Return an OpenID token of the process's identity, for a service that asks who calls.
-
-    Raises:
-        AccessDeniedError: The process has no Google identity that gives such tokens.
-        TemporaryError: The token server did not answer.
-    """
-    from google.auth.exceptions import (  # noqa: PLC0415 - rule 2
-        DefaultCredentialsError,
-        GoogleAuthError,
-    )
-    from google.auth.transport.requests import Request  # noqa: PLC0415
-    from google.oauth2.id_token import fetch_id_token  # noqa: PLC0415
-
-    try:
-        token = fetch_id_token(Request(), audience)  # type: ignore[no-untyped-call]
-    except DefaultCredentialsError:
-        raise AccessDeniedError(
-            "the process has no Google identity that gives OpenID tokens",
-            remedy="run it as a service account",
-        ) from None
-    except GoogleAuthError as error:
-        raise TemporaryError(f"no identity token: {type(error).__name__}") from None
-    return str(token)
-
-
 #: The tokens of this process: for database logins, and for Google's APIs.
 access_token: Final = AccessTokens()
 api_token: Final = AccessTokens(_APIS)
