@@ -9,15 +9,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from wsgiref.simple_server import make_server
 
+from dulwich.client import get_transport_and_path
 from dulwich.objects import Blob, Commit, Tree
-from dulwich.repo import Repo
+from dulwich.repo import MemoryRepo, Repo
 from dulwich.server import BackendRepo, DictBackend, UploadPackHandler
 from dulwich.web import WSGIRequestHandlerLogger, make_wsgi_chain
 
 #: The branch that consumers follow.
 BASE = "main"
+_BASE_REF = f"refs/heads/{BASE}".encode()
 _AUTHOR = b"drill <drill@localhost>"
 _FILE, _FOLDER = 0o100644, 0o040000
 
@@ -48,12 +51,12 @@ class Repository:
         commit.author_timezone = commit.commit_timezone = 0
         commit.message = b"Pins of the demonstration\n"
         self.repo.object_store.add_object(commit)
-        self.repo.refs[f"refs/heads/{BASE}".encode()] = commit.id  # type: ignore[index]
-        self.repo.refs.set_symbolic_ref(b"HEAD", f"refs/heads/{BASE}".encode())  # type: ignore[arg-type]
+        self.repo.refs[_BASE_REF] = commit.id  # type: ignore[index]
+        self.repo.refs.set_symbolic_ref(b"HEAD", _BASE_REF)  # type: ignore[arg-type]
 
     def messages(self) -> list[str]:
         """Return the first line of every commit of the base, the newest first."""
-        head = self.repo.refs[f"refs/heads/{BASE}".encode()]  # type: ignore[index]
+        head = self.repo.refs[_BASE_REF]  # type: ignore[index]
         walked = (entry.commit.message for entry in self.repo.get_walker(include=[head]))
         return [message.decode().splitlines()[0] for message in walked]
 
@@ -75,6 +78,34 @@ class Repository:
             root.add(folder.encode(), _FOLDER, tree.id)
         self.repo.object_store.add_object(root)
         return root.id
+
+
+class Reader:
+    """Reads files of the base over HTTP, as a deployment does; fetches only what is new."""
+
+    def __init__(self, url: str) -> None:
+        self._client, self._path = get_transport_and_path(url)
+        self._store = MemoryRepo()
+
+    def read(self, path: str) -> bytes:
+        """Return a file of the form ``folder/name``.
+
+        Raises:
+            GitProtocolError, OSError: The server cannot be reached.
+            KeyError: There is no such file.
+        """
+        fetched = self._client.fetch(self._path, self._store, _wanted, depth=1)
+        store = self._store.object_store
+        found: bytes = store[fetched.refs[_BASE_REF]].tree  # type: ignore[attr-defined, index]
+        for name in path.split("/"):
+            _mode, found = store[found][name.encode()]  # type: ignore[index]
+        return store[found].as_raw_string()  # type: ignore[index]
+
+
+def _wanted(refs: Mapping[Any, Any], depth: int | None = None) -> list[Any]:
+    del depth  # asked for already
+    head = refs.get(_BASE_REF)
+    return [] if head is None else [head]
 
 
 @contextmanager

@@ -24,11 +24,9 @@ import httpx
 import rotation
 from rotation.local.drill.director import Director
 from rotation.local.drill.world import World
-from rotation.local.git import BASE, Repository, serving
+from rotation.local.git import Reader, Repository, serving
 from rotation.local.postgres.server import free_port
 from rotation.model.names import SecretName
-from rotation.participants.git.plain import PlainGit
-from rotation.participants.git.repository import Repository as Address
 from rotation.pins import Pin, find
 
 SHOP: Final = "shop"
@@ -65,15 +63,14 @@ class Act:
         self.repository = repository
         self.apps = [App(stage, free_port()) for stage in STAGES]
         self.url = url
-        self._git = PlainGit(Address(url, credentials=lambda: None))
+        self._git = Reader(url)
 
     def pins(self) -> dict[str, int]:
         """Return the version that each file of the base names."""
-        head = self._git.head(BASE) or ""
         pin = Pin(SecretName.parse(self.world.secret), locate="resource")
-        contents = {each.stage: self._git.read(head, each.path) for each in self.apps}
+        contents = {each.stage: self._git.read(each.path) for each in self.apps}
         return {
-            stage: int(find(content or b"", pin_path(stage), pin)[0].value)
+            stage: int(find(content, pin_path(stage), pin)[0].value)
             for stage, content in contents.items()
         }
 

@@ -18,14 +18,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import psycopg
+from dulwich.errors import GitProtocolError
 
 from rotation.client import SecretManagerSource
 from rotation.client.psycopg import Connection, connect
-from rotation.local.git import BASE
+from rotation.local.git import Reader
 from rotation.model.errors import RotationError
 from rotation.model.names import SecretName
-from rotation.participants.git.plain import PlainGit
-from rotation.participants.git.repository import Repository
 from rotation.pins import Pin, find
 
 _WORKERS: Final = 3
@@ -40,7 +39,7 @@ class Shop:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
-        self._git = PlainGit(Repository(arguments.repository, credentials=lambda: None))
+        self._git = Reader(arguments.repository)
         self._lock = threading.Lock()
         self._recent: deque[bool] = deque(maxlen=_RECENT)
         self.pinned = 0
@@ -50,7 +49,7 @@ class Shop:
     def follow(self) -> None:
         """Read the pin, again and again."""
         while True:
-            with suppress(RotationError):
+            with suppress(GitProtocolError, OSError, KeyError, RotationError):
                 self.pinned = self._read_pin()
             time.sleep(_POLL)
 
@@ -84,10 +83,9 @@ class Shop:
             return {"versions": versions, "queries": self.queries, "failed": self.failed}
 
     def _read_pin(self) -> int:
-        head = self._git.head(BASE)
-        content = self._git.read(head, self._arguments.path) if head else None
+        content = self._git.read(self._arguments.path)
         pin = Pin(SecretName.parse(self._arguments.secret), locate="resource")
-        found = find(content or b"", self._arguments.path, pin)
+        found = find(content, self._arguments.path, pin)
         return int(found[0].value)
 
     def _moved(self, old: Connection | None) -> tuple[Connection, int]:

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Final, Literal, cast
 
+from rotation.model.errors import PermanentError
 from rotation.participants.git.host import Host
 from rotation.participants.git.repository import Repository
 
@@ -18,6 +19,18 @@ _HOSTS: Final[Mapping[HostKind, tuple[str, str]]] = {
 
 
 def open_host(kind: HostKind, repository: Repository) -> Host:
-    """Return the host; nothing is asked of it yet."""
+    """Return the host; nothing is asked of it yet.
+
+    Raises:
+        PermanentError: A library that it needs is not installed.
+    """
     module, name = _HOSTS[kind]
-    return cast("Host", getattr(importlib.import_module(module), name)(repository))
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        raise PermanentError(
+            f"repositories of host {kind} need the library {missing.name}, which is not installed",
+            remedy="install rotation[git], or its libraries, where the function runs",
+            reason="library-missing",
+        ) from None
+    return cast("Host", getattr(loaded, name)(repository))
