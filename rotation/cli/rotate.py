@@ -1,6 +1,7 @@
 """The command ``rotate``: ask for a routine rotation.
 
-1. It ends when consumers get the next version; soaking and retiring go on by themselves.
+1. It ends when consumers, or those of the first stage, get the next version; the rest goes on by
+   itself.
 2. A request that meets a rotation in flight is kept for after it; that is an answer too.
 3. A blocked secret is not asked: the worker would wait for a person.
 """
@@ -13,6 +14,7 @@ from rotation.cli.failures import NO
 from rotation.cli.standing import Standing, find_managed
 from rotation.cli.wording import next_step
 from rotation.model.errors import PermanentError, PolicyError
+from rotation.model.phase import Phase
 from rotation.model.rotation import Record
 from rotation.model.wakeup import Ask
 
@@ -55,13 +57,16 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
         if receipt.outcome == "rotated":
             return Verdict("rotated", f"version {receipt.current} is in force")
         return Verdict(receipt.outcome, f"{receipt.outcome}: {receipt.why}", NO)
-    return _judge_flight(asked, record) if record else None
+    return _judge_flight(asked, state.phase, record) if record else None
 
 
-def _judge_flight(asked: Asked, record: Record) -> Verdict | None:
+def _judge_flight(asked: Asked, phase: Phase, record: Record) -> Verdict | None:
     if record.request_id == asked.id:
-        if record.published_at is None or record.reverted:
+        if record.published_at is None or record.reverted or phase is Phase.VOTING:
             return None
+        if phase is Phase.ROLLING_OUT:
+            said = f"stage {record.stage} gets version {record.next}; the others follow"
+            return Verdict("rolling-out", f"{said}: rotation watch shows it")
         old = f"; version {record.previous} works until it is retired" if record.previous else ""
         return Verdict("rotated", f"version {record.next} is in force{old}")
     if record.again is not None:

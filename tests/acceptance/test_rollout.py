@@ -166,7 +166,9 @@ def test_plan_and_status_and_watch_show_the_stages(
     assert f'+    "{target.name}": 2' in planned
     assert "gate canary/http: passes now" in planned
     assert rollout.pins() == (1, 1)
-    rollout.roll_out()
+    assert main(["rotate", target.id]) == 0
+    assert "stage canary gets version 2; the others follow" in capsys.readouterr().out
+    wait_until(lambda: "rotation_wake_at" in target.labels, "the canary is watched")
     assert main(["status", target.id]) == 0
     assert "rolling-out to canary, stage 1 of 2 until" in capsys.readouterr().out
     rollout.health.status = 503
