@@ -216,8 +216,10 @@ def test_a_conflict_is_resolved_without_force_and_stays_signed(world: GitHubWorl
 def test_a_base_that_rests_is_not_written_on_twice(world: GitHubWorld) -> None:
     prepared(world)
     world.push("main", {PATH: BESIDE}, "The line beside it")
+    world.forge.lag = 4
     for _round in range(6):
         world.participant().prepare(MOVE)
+    assert world.forge.lag == 0
     base = world.head("main")
     assert base is not None
     assert len(world.forge.store.ahead(base, head_of(world))) == 2
@@ -260,7 +262,7 @@ def test_a_symbolic_link_is_no_file(world: GitHubWorld) -> None:
     store = world.forge.store
     base = world.head("main")
     assert base is not None
-    tree = store.tree(store.tree_of(base), {"link.yaml": SYMLINK}, {"link.yaml": PATH.encode()})
+    tree = store.tree(store.tree_of(base), {"link.yaml": SYMLINK}, {"link.yaml": CONTENT})
     store.move("main", base, store.commit(tree, (base,), "A link"))
     vote = prepared(world, path="link.yaml")
     assert vote.answer is Answer.NO
@@ -411,6 +413,14 @@ def test_a_rule_that_forbids_our_branch_names_the_remedy(world: GitHubWorld) -> 
     world.forge.rules.closed_to_creation = True
     with pytest.raises(AccessDeniedError, match=r"secret-rotation-\*"):
         world.participant().prepare(MOVE)
+
+
+def test_a_rule_that_keeps_our_branch_does_not_keep_the_request(world: GitHubWorld) -> None:
+    prepared(world)
+    world.forge.rules.closed_to_deletion = True
+    aborted(world)
+    assert only_pull(world).state == "closed"
+    assert world.branches() == {only_pull(world).branch}
 
 
 @pytest.mark.parametrize(
