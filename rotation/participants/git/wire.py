@@ -10,17 +10,17 @@ Rules of this module:
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
 
 import httpx
 from dulwich.client import AbstractHttpGitClient, SSHGitClient
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
 from dulwich.objects import ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
-from dulwich.protocol import ZERO_SHA
+from dulwich.protocol import ZERO_SHA, Protocol
 from dulwich.refs import Ref
 
 from rotation.model.errors import (
@@ -143,18 +143,23 @@ class Wire:
         return (("/" + url.split("/", 3)[3]) if "://" in url else url.partition(":")[2]).encode()
 
     @contextmanager
-    def _client(self) -> "Iterator[HttpClient | SSHGitClient]":
+    def _client(self) -> "Iterator[HttpClient | SshClient]":
+        """Yield a client with the credential of now, and close what it opened."""
+        with closing(self._new_client()) as client:
+            yield client
+
+    def _new_client(self) -> "HttpClient | SshClient":
+        location = self._location
         credential = self._repository.credentials()
         seconds = self._repository.connect_seconds, self._repository.answer_seconds
-        if self._location.scheme != "ssh":
-            if isinstance(credential, SshKey):
-                raise self._unfit("an SSH key", "ssh://")
-            url = f"{self._location.scheme}://{self._location.host}{self._path.decode()}"
-            yield from HttpClient.opened(url, self.place, self._login(credential), seconds)
-            return
-        if not isinstance(credential, SshKey):
-            raise self._unfit("no SSH key", "https://")
-        yield _ssh_client(self._location, credential, seconds)
+        if location.scheme == "ssh":
+            if not isinstance(credential, SshKey):
+                raise self._unfit("no SSH key", "https://")
+            return SshClient(location, credential, seconds)
+        if isinstance(credential, SshKey):
+            raise self._unfit("an SSH key", "ssh://")
+        url = f"{location.scheme}://{location.host}{self._path.decode()}"
+        return HttpClient(url, self.place, self._login(credential), seconds)
 
     def _login(self, credential: object) -> Mapping[str, str]:
         if not isinstance(credential, Token):
@@ -180,12 +185,10 @@ class Wire:
             raise self._not_found() from None
         except SendPackError:
             raise TemporaryError(f"{self.place} could not unpack what was pushed") from None
-        except (GitProtocolError, HangupException) as error:
-            raise self._broken(error, answered=False, sent=sent()) from None
-        except (OSError, EOFError) as error:
-            raise self._broken(error, answered=False, sent=sent()) from None
+        except (GitProtocolError, HangupException, OSError, EOFError) as error:
+            raise self._broken(error, sent=sent()) from None
 
-    def _broken(self, error: Exception, *, answered: bool, sent: bool) -> RotationError:
+    def _broken(self, error: Exception, *, sent: bool) -> RotationError:
         said = str(error).lower()
         if not sent and any(word in said for word in ("not found", "does not exist", "not appear")):
             return self._not_found()
@@ -194,7 +197,7 @@ class Wire:
                 f"{self.place}: access denied",
                 remedy="give the key in auth access to the repository, with the right to write",
             )
-        kind = UnknownOutcomeError if sent and not answered else TemporaryError
+        kind = UnknownOutcomeError if sent else TemporaryError
         return kind(f"{self.place}: the connection ended early ({type(error).__name__})")
 
     @contextmanager
@@ -226,21 +229,21 @@ class Wire:
 class HttpClient(AbstractHttpGitClient):
     """dulwich's smart HTTP client on httpx: one request sent once, redirects refused."""
 
-    def __init__(self, url: str, place: str, http: httpx.Client) -> None:
+    def __init__(
+        self, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
+    ) -> None:
         super().__init__(url, thin_packs=False, quiet=True)
         self._place = place
-        self._http = http
-
-    @classmethod
-    def opened(
-        cls, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
-    ) -> "Iterator[HttpClient]":
-        """Yield a client that is closed afterwards."""
         connect, answer = seconds
-        headers = {"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login}
-        timeout = httpx.Timeout(answer, connect=connect)
-        with httpx.Client(headers=headers, timeout=timeout, follow_redirects=False) as http:
-            yield cls(url, place, http)
+        self._http = httpx.Client(
+            headers={"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login},
+            timeout=httpx.Timeout(answer, connect=connect),
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
         return self._base_url
@@ -276,6 +279,37 @@ class HttpClient(AbstractHttpGitClient):
         return _Response(response.headers.get("content-type")), content.read
 
 
+class SshClient(SSHGitClient):
+    """dulwich's SSH client; whatever happens, its connections are closed."""
+
+    def __init__(
+        self, location: Location, credential: SshKey, seconds: tuple[float, float]
+    ) -> None:
+        from rotation.participants.git.ssh import KnownHostsOnly  # noqa: PLC0415 - heavy
+
+        host, port = _address(location.host)
+        super().__init__(
+            host,
+            port=port,
+            username=location.username or credential.username,
+            vendor=KnownHostsOnly(credential, *seconds),
+            thin_packs=False,
+            quiet=True,
+        )
+        self._connections = ExitStack()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+    def _connect(
+        self, cmd: bytes, path: str | bytes, protocol_version: int | None = None
+    ) -> tuple[Protocol, Callable[[], bool], IO[bytes] | None]:
+        connected = super()._connect(cmd, path, protocol_version)
+        self._connections.callback(connected[0].close)
+        return connected
+
+
 class _Response:
     """What dulwich asks of a response."""
 
@@ -304,22 +338,6 @@ class _Nothing:
 
     def __next__(self) -> ObjectID | None:
         return None
-
-
-def _ssh_client(
-    location: Location, credential: SshKey, seconds: tuple[float, float]
-) -> SSHGitClient:
-    from rotation.participants.git.ssh import KnownHostsOnly  # noqa: PLC0415 - paramiko is heavy
-
-    host, port = _address(location.host)
-    return SSHGitClient(
-        host,
-        port=port,
-        username=location.username or credential.username,
-        vendor=KnownHostsOnly(credential, *seconds),
-        thin_packs=False,
-        quiet=True,
-    )
 
 
 def _address(host: str) -> tuple[str, int | None]:
