@@ -4,23 +4,19 @@ Rules of this module:
   1. A push names the head it expects of every branch it moves: a compare-and-set by the server.
      There is no way here to push without.
   2. A credential travels in a header or signs a login; it is never part of a URL or a message.
-  3. Packs are kept in memory, up to a limit.
-  4. What was sent and not answered is an `UnknownOutcomeError` when it was a push.
+  3. What was sent and not answered is an `UnknownOutcomeError` when it was a push.
 """
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from http import HTTPStatus
+from contextlib import closing, contextmanager
 from io import BytesIO
-from typing import IO, Any, Final, cast
+from typing import Any, Final, cast
 
-import httpx
-from dulwich.client import AbstractHttpGitClient, SSHGitClient
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
 from dulwich.objects import ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
-from dulwich.protocol import ZERO_SHA, Protocol
+from dulwich.protocol import ZERO_SHA
 from dulwich.refs import Ref
 
 from rotation.model.errors import (
@@ -32,14 +28,11 @@ from rotation.model.errors import (
     TemporaryError,
     UnknownOutcomeError,
 )
+from rotation.participants.git.clients import HttpClient, SshClient, limited
 from rotation.participants.git.objects import Objects
-from rotation.participants.git.repository import Location, Repository, SshKey, Token
-from rotation.participants.git.web import Answer, refusal
+from rotation.participants.git.repository import Repository, SshKey, Token
 
-#: Largest pack that is read into memory.
-LARGEST_PACK: Final = 256 * 1024 * 1024
 _HEADS: Final = "refs/heads/"
-_PUSH: Final = "git-receive-pack"
 #: Words of servers that lost a race, not a permission.
 _LOST_RACE: Final = (
     "cannot lock ref",
@@ -95,7 +88,7 @@ class Wire:
                 self._path,
                 choose,
                 _Nothing(),
-                _limited(pack),
+                limited(pack),
                 depth=depth,
                 ref_prefix=[_HEADS.encode()],
             )
@@ -143,12 +136,12 @@ class Wire:
         return (("/" + url.split("/", 3)[3]) if "://" in url else url.partition(":")[2]).encode()
 
     @contextmanager
-    def _client(self) -> "Iterator[HttpClient | SshClient]":
+    def _client(self) -> Iterator[HttpClient | SshClient]:
         """Yield a client with the credential of now, and close what it opened."""
         with closing(self._new_client()) as client:
             yield client
 
-    def _new_client(self) -> "HttpClient | SshClient":
+    def _new_client(self) -> HttpClient | SshClient:
         location = self._location
         credential = self._repository.credentials()
         seconds = self._repository.connect_seconds, self._repository.answer_seconds
@@ -226,102 +219,6 @@ class Wire:
         )
 
 
-class HttpClient(AbstractHttpGitClient):
-    """dulwich's smart HTTP client on httpx: one request sent once, redirects refused."""
-
-    def __init__(
-        self, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
-    ) -> None:
-        super().__init__(url, thin_packs=False, quiet=True)
-        self._place = place
-        connect, answer = seconds
-        self._http = httpx.Client(
-            headers={"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login},
-            timeout=httpx.Timeout(answer, connect=connect),
-            follow_redirects=False,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
-        return self._base_url
-
-    def _http_request(
-        self,
-        url: str,
-        headers: dict[str, str] | None = None,
-        data: bytes | Iterator[bytes] | None = None,
-        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002
-    ) -> tuple[Any, Callable[[int], bytes]]:
-        service = "GET info/refs" if data is None else f"POST {url.rsplit('/', 1)[-1]}"
-        what = f"{self._place}: {service}"
-        changes = service.endswith(_PUSH)
-        body = None if data is None else data if isinstance(data, bytes) else b"".join(data)
-        try:
-            with self._http.stream(
-                "GET" if data is None else "POST", url, headers=headers, content=body
-            ) as response:
-                content = BytesIO()
-                write = _limited(content)
-                for part in response.iter_bytes():
-                    write(part)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{self._place} cannot be reached") from None
-        except httpx.HTTPError as error:
-            kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(f"{what}: no answer ({type(error).__name__})") from None
-        if response.status_code != HTTPStatus.OK:
-            answer = Answer(response.status_code, None, response.headers)
-            raise refusal(what, answer, changes=changes)
-        content.seek(0)
-        return _Response(response.headers.get("content-type")), content.read
-
-
-class SshClient(SSHGitClient):
-    """dulwich's SSH client; whatever happens, its connections are closed."""
-
-    def __init__(
-        self, location: Location, credential: SshKey, seconds: tuple[float, float]
-    ) -> None:
-        from rotation.participants.git.ssh import KnownHostsOnly  # noqa: PLC0415 - heavy
-
-        host, port = _address(location.host)
-        super().__init__(
-            host,
-            port=port,
-            username=location.username or credential.username,
-            vendor=KnownHostsOnly(credential, *seconds),
-            thin_packs=False,
-            quiet=True,
-        )
-        self._connections = ExitStack()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connections.close()
-
-    def _connect(
-        self, cmd: bytes, path: str | bytes, protocol_version: int | None = None
-    ) -> tuple[Protocol, Callable[[], bool], IO[bytes] | None]:
-        connected = super()._connect(cmd, path, protocol_version)
-        self._connections.callback(connected[0].close)
-        return connected
-
-
-class _Response:
-    """What dulwich asks of a response."""
-
-    redirect_location = ""
-
-    def __init__(self, content_type: str | None) -> None:
-        self.content_type = content_type
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class _Nothing:
     """A graph walker that has nothing: every fetch is complete in itself."""
 
@@ -338,26 +235,6 @@ class _Nothing:
 
     def __next__(self) -> ObjectID | None:
         return None
-
-
-def _address(host: str) -> tuple[str, int | None]:
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdigit():
-        return name.strip("[]"), int(port)
-    return host.strip("[]"), None
-
-
-def _limited(pack: BytesIO) -> Callable[[bytes], int]:
-    def write(data: bytes) -> int:
-        if pack.tell() + len(data) > LARGEST_PACK:
-            raise PermanentError(
-                f"the repository's files are more than {LARGEST_PACK >> 20} MiB packed",
-                remedy="keep the pin in a smaller repository",
-                reason="repository-too-large",
-            )
-        return pack.write(data)
-
-    return write
 
 
 def _ref(branch: str) -> Ref:
