@@ -4,12 +4,17 @@ from contextlib import AbstractContextManager
 import pytest
 
 from tests.contract.participants.github_world import GitHubWorld, github_world
+from tests.contract.participants.host_worlds import site_world
 from tests.contract.participants.subject import World
 from tests.forges.github import published
 from tests.forges.github.published import Published
 
 WORLDS: Mapping[str, Callable[[], AbstractContextManager[World]]] = {
     "github": github_world,
+    "gitlab": site_world("gitlab"),
+    "gitea": site_world("gitea"),
+    "http": site_world("http"),
+    "ssh": site_world("ssh"),
 }
 
 
