@@ -86,6 +86,14 @@ def test_a_required_check_that_never_started_is_waited_for_by_name(
     assert prepared(world).answer is Answer.DONE
 
 
+def test_a_required_check_among_hundreds_is_found(world: GitHubWorld) -> None:
+    world.forge.rules.checks = ("zz-last",)
+    world.forge.robots = {f"job-{number:03}": "SUCCESS" for number in range(150)}
+    assert prepared(world).answer is Answer.WAIT
+    world.forge.report(head_of(world), "zz-last", "SUCCESS")
+    assert prepared(world).answer is Answer.DONE
+
+
 def test_a_missing_review_is_waited_for_and_then_it_goes_on(world: GitHubWorld) -> None:
     world.forge.rules.reviews = 1
     vote = prepared(world)
