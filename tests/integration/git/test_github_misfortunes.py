@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -455,6 +456,19 @@ def test_an_expired_token_is_renewed_once(world: GitHubWorld) -> None:
     prepared(world)
     world.server.expire_tokens()
     assert committed(world).answer is Answer.DONE
+
+
+@pytest.mark.parametrize(("minutes", "asked_again"), [(60, False), (4, True)])
+def test_an_apps_token_is_kept_until_shortly_before_it_ends(
+    world: GitHubWorld,
+    minutes: int,
+    asked_again: bool,  # noqa: FBT001
+) -> None:
+    world.server.token_life = timedelta(minutes=minutes)
+    prepared(world)
+    committed(world)
+    asked = [e for e in world.server.exchanges if e.path.endswith("/access_tokens")]
+    assert (len(asked) > 1) == asked_again
 
 
 def test_a_token_may_stand_in_for_an_app(world: GitHubWorld) -> None:

@@ -8,6 +8,7 @@ from rotation.engine.typed import Fault, read_record
 from rotation.model.errors import PermanentError
 from rotation.participants.git import PARTICIPANT
 from rotation.participants.git.credentials import Credentials
+from rotation.participants.git.github.authorization import app_jwt
 from rotation.participants.git.hosts import HostKind, open_host
 from rotation.participants.git.repository import AppKey, Location, Repository, SshKey, Token
 from rotation.participants.git.settings import Auth, GitSettings, PinnedFile
@@ -136,6 +137,13 @@ def test_what_is_no_token_is_refused_without_being_shown(stored: bytes) -> None:
     with pytest.raises(PermanentError, match="does not hold a token") as raised:
         Credentials(settings, lambda _version: stored)()
     assert stored.decode(errors="replace") not in str(raised.value) or not stored
+
+
+@pytest.mark.parametrize("stored", [b"", b"s3cret", b"-----BEGIN RSA PRIVATE KEY-----\ns3cret"])
+def test_an_apps_key_that_is_none_is_refused_without_being_shown(stored: bytes) -> None:
+    with pytest.raises(PermanentError, match=r"the GitHub App 1 is no RSA key") as raised:
+        app_jwt(AppKey(1, 2, stored), 0)
+    assert "s3cret" not in repr(raised.value) + raised.value.remedy
 
 
 def test_the_spec_says_what_is_needed_and_what_is_not() -> None:
