@@ -43,7 +43,7 @@ def add(package: ModuleType, module: str, text: str) -> None:
 
 def test_the_plugins_that_are_there_are_found() -> None:
     assert set(registry.issuers()) == {"postgresql"}
-    assert set(registry.participants()) == {"alias"}
+    assert set(registry.participants()) == {"alias", "git"}
 
 
 def test_a_file_adds_a_plugin(package: ModuleType) -> None:

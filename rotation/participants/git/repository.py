@@ -20,7 +20,7 @@ Checks = Literal["required", "all"]
 _SCP: Final = re.compile(r"(?P<user>[\w.-]+)@(?P<host>[\w.-]+):(?P<path>[^/].*)")
 _URL: Final = re.compile(
     r"(?P<scheme>https?|ssh)://(?:(?P<user>[\w.-]+)@)?"
-    r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?/(?P<path>[^?#]+)"
+    r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\])(?::(?P<port>\d+))?(?:/(?P<path>[^?#]*))?"
 )
 
 
@@ -64,7 +64,7 @@ class Location:
     scheme: Scheme
     #: Without a user; with a port where the URL has one.
     host: str
-    #: Without the leading slash and without ``.git``: ``owner/name``, ``group/sub/name``.
+    #: Without slashes at its ends and without ``.git``: ``owner/name``, ``group/sub/name``.
     path: str
     username: str = ""
 
@@ -88,7 +88,7 @@ class Location:
             )
         port = f":{match['port']}" if match["port"] else ""
         scheme = cast("Scheme", match["scheme"])
-        return cls(scheme, match["host"] + port, _stem(match["path"]), match["user"] or "")
+        return cls(scheme, match["host"] + port, _stem(match["path"] or ""), match["user"] or "")
 
 
 @dataclass(frozen=True)

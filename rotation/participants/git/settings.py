@@ -22,6 +22,8 @@ _VERSION: Final = re.compile(
 _PATH: Final = re.compile(r"(?!/)(?!(?:.*/)?\.{0,2}(?:/|$))[^\\\x00-\x1f]+")
 _BRANCH: Final = re.compile(r"(?!-)(?!refs/)(?!.*(?:\.\.|//|@\{))[^\s~^:?*\[\\\x00-\x1f]+(?<![/.])")
 
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
+
 
 @dataclass(frozen=True)
 class PinnedFile:
@@ -112,12 +114,10 @@ class GitSettings:
             raise ValueError("files: a path is named twice; its pins of one secret move together")
         if not _BRANCH.fullmatch(self.base):
             raise ValueError("base: expected the name of a branch, for example main")
-        try:
-            Location.parse(self.url)
-        except PermanentError as error:
-            raise ValueError(f"url: {error}") from None
-        if self.api and not re.fullmatch(r"https?://[^\s@?#]+", self.api):
-            raise ValueError("api: expected an address that starts with https://")
+        if not _checked_address("url", self.url).path:
+            raise ValueError("url: names a host, and no repository on it")
+        if self.api:
+            _checked_address("api", self.api)
         # Checked by making them: the same rules hold for the short form.
         _ = self.pinned
 
@@ -130,3 +130,13 @@ class GitSettings:
 def _check_version(name: str, version: str) -> None:
     if not _VERSION.fullmatch(version):
         raise ValueError(f"{name}: expected projects/PROJECT/secrets/SECRET/versions/VERSION")
+
+
+def _checked_address(name: str, url: str) -> Location:
+    try:
+        location = Location.parse(url)
+    except PermanentError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if location.scheme == "http" and not _LOOPBACK.fullmatch(location.host):
+        raise ValueError(f"{name}: expected https://; a token must not travel in the clear")
+    return location

@@ -70,7 +70,10 @@ class Web:
         self._seconds = (connect_seconds, answer_seconds)
 
     def get(self, path: str, *allowed: int, params: Mapping[str, Any] | None = None) -> Answer:
-        """Read.  A status other than 2xx is an error unless it is among ``allowed``."""
+        """Read.  A status other than 2xx is an error unless it is among ``allowed``.
+
+        A rate limit is one even then.
+        """
         return self.send("GET", path, *allowed, params=params)
 
     def send(
@@ -94,7 +97,8 @@ class Web:
         answer = self._once(method, path, params, body, changes=changes, renew=False)
         if answer.status == HTTPStatus.UNAUTHORIZED and HTTPStatus.UNAUTHORIZED not in allowed:
             answer = self._once(method, path, params, body, changes=changes, renew=True)
-        if answer.status in allowed or answer.status // 100 == _SUCCESS:
+        is_allowed = answer.status in allowed and not limited_until(answer)
+        if is_allowed or answer.status // 100 == _SUCCESS:
             return answer
         raise refusal(f"{method} {path}", answer, changes=changes)
 

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from rotation.participants.git import GitParticipant
+from rotation.participants.git.github import authorization
 from rotation.participants.git.settings import AppAuth, Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
 from tests.forges.github import Forge, Server
-from tests.forges.github.server import APP, INSTALLATION
+from tests.forges.github.server import APP, INSTALLATION, TOKEN
 
+PERSONAL = "projects/ops/secrets/personal/versions/1"
 KEY = "projects/ops/secrets/github-app/versions/latest"
 
 
@@ -23,6 +25,7 @@ class GitHubWorld:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.forge = server.forge
+        self.auth = Auth(app=AppAuth(APP, INSTALLATION, KEY))
 
     def participant(self, **settings: Any) -> GitParticipant:
         named: dict[str, Any] = {
@@ -30,11 +33,12 @@ class GitHubWorld:
             "url": "https://github.com/acme/shop",
             "api": self.server.url,
             "path": PATH,
-            "auth": Auth(app=AppAuth(APP, INSTALLATION, KEY)),
+            "auth": self.auth,
             "answer_within": timedelta(seconds=2),
         }
         environment = ParticipantEnvironment(
-            read_secret={KEY: self.server.pem}.__getitem__, access_token=lambda: ""
+            read_secret={KEY: self.server.pem, PERSONAL: TOKEN.encode() + b"\n"}.__getitem__,
+            access_token=lambda: "",
         )
         return GitParticipant(GitSettings(**{**named, **settings}), environment)
 
@@ -57,5 +61,7 @@ class GitHubWorld:
 
 @contextmanager
 def github_world() -> Iterator[GitHubWorld]:
+    # A port that is used again is another server, whose tokens are its own.
+    authorization._kept.clear()
     with Server(Forge(FILES)).running() as server:
         yield GitHubWorld(server)

@@ -280,7 +280,7 @@ class Bodies:
     def _auto_merge(self, pull: Pull) -> dict[str, Any] | None:
         if not pull.auto_merge:
             return None
-        texts = {"commit_title": None, "commit_message": None}
+        texts = {"commit_title": "", "commit_message": ""}
         return {"enabled_by": self.user(), "merge_method": pull.auto_merge, **texts}
 
     def blob(self, oid: str) -> dict[str, Any]:

@@ -190,6 +190,8 @@ class Graph:
             head = self._forge.store.head(branch)
             if before is not None and before != (head or _NOBODY):
                 raise GraphQLFault("STALE_DATA", "The reference has moved")
+            if after == _NOBODY and self._forge.rules.closed_to_deletion:
+                raise GraphQLFault("UNPROCESSABLE", "Repository rule violations found")
             if after == _NOBODY:
                 self._forge.delete_branch(branch)
                 continue

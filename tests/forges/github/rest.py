@@ -138,6 +138,8 @@ class Rest:
 
     @route("GET", "/rules/branches/(.+)")
     def rules(self, branch: str, *, query: Query, body: Any) -> tuple[int, Any]:
+        if not self.forge.rules.has_rulesets:
+            raise Refused(403, "Upgrade to GitHub Pro or make this repository public")
         return 200, self.bodies.rules()
 
     @route("GET", "/pulls")

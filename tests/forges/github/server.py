@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -87,6 +87,10 @@ class Server:
     exchanges: list[Exchange] = field(default_factory=list)
     #: What goes wrong, by the number of the request, counted from when it was set.
     failures: dict[int, Failure] = field(default_factory=dict)
+    #: The same by method; the first request with it goes wrong.
+    named_failures: dict[str, Failure] = field(default_factory=dict)
+    #: What somebody does just before a request is carried out, by the request's name; once.
+    interludes: dict[str, Callable[[], object]] = field(default_factory=dict)
     count: int = 0
     token_life: timedelta = timedelta(hours=1)
 
@@ -129,21 +133,25 @@ class Server:
         self.count = 0
         self.failures = {number: failure}
 
+    def fail_at(self, method: str, failure: Failure) -> None:
+        """Let the next request with this method go wrong."""
+        self.named_failures = {method: failure}
+
     def expire_tokens(self) -> None:
         self.tokens = dict.fromkeys(self.tokens, datetime.now(UTC))
 
     def respond(
         self, method: str, url: str, headers: Mapping[str, str], sent: Any
     ) -> tuple[int, Any, Failure | None]:
+        parts = urlsplit(url)
+        path, query = unquote(parts.path), dict(parse_qsl(parts.query))
+        self.interludes.pop(Exchange(method, path, query, sent, 0, None).name, lambda: None)()
         with self._lock:
-            parts = urlsplit(url)
-            path = unquote(parts.path)
-            failure = self.failures.pop(self.count, None)
+            failure = self.failures.pop(self.count, None) or self.named_failures.pop(method, None)
             self.count += 1
             if failure is not None and failure not in AFTER:
                 return *_failed(failure), failure
             status, body = self._answer(method, path, parts.query, headers, sent)
-            query = dict(parse_qsl(parts.query))
             self.exchanges.append(Exchange(method, path, query, sent, status, body))
             return status, body, failure
 

@@ -127,6 +127,7 @@ def _refusal(what: str, types: set[str], *, changes: bool) -> Exception:
 
 
 UNPROCESSABLE: Final = int(HTTPStatus.UNPROCESSABLE_ENTITY)
+FORBIDDEN: Final = int(HTTPStatus.FORBIDDEN)
 NOT_FOUND: Final = int(HTTPStatus.NOT_FOUND)
 CONFLICT: Final = int(HTTPStatus.CONFLICT)
 NOT_ALLOWED: Final = int(HTTPStatus.METHOD_NOT_ALLOWED)

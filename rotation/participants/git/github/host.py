@@ -17,6 +17,7 @@ from urllib.parse import quote
 from rotation.model.errors import AccessDeniedError, EtagMismatchError, NotFoundError
 from rotation.participants.git.github.api import (
     CONFLICT,
+    FORBIDDEN,
     NOT_ALLOWED,
     NOT_FOUND,
     UNPROCESSABLE,
@@ -274,10 +275,14 @@ class GitHub:
         return pull
 
     def _rules(self, base: str) -> Rules:
-        rules = self._api.get(f"/rules/branches/{_quoted(base)}", params={"per_page": _PAGE}).body
+        rules = self._api.get(
+            f"/rules/branches/{_quoted(base)}", FORBIDDEN, params={"per_page": _PAGE}
+        )
+        # Plans without rulesets forbid to ask for them.
+        listed = [] if rules.status == FORBIDDEN else rules.body
         branch = self._api.get(f"/branches/{_quoted(base)}", NOT_FOUND)
         protection = {} if branch.status == NOT_FOUND else branch.body
-        return Rules.read(rules, protection, self._about)
+        return Rules.read(listed, protection, self._about)
 
     def _judged(self, pull: Mapping[str, Any], rules: Rules) -> Standing:
         settings = self._repository

@@ -73,7 +73,7 @@ def judge(pull: Mapping[str, Any], rules: Rules, *, wanted: str, checks: Checks)
         checks: Which checks must be green.
     """
     if pull["mergeable"] == "CONFLICTING" or pull["mergeStateStatus"] in ("BEHIND", "DIRTY"):
-        return Standing(Readiness.OUTDATED, "the base has moved")
+        return Standing(Readiness.OUTDATED, "GitHub does not see yet that it fits its base")
     if not rules.method(wanted):
         return Standing(Readiness.REFUSED, f"its base does not allow the merge method {wanted}")
     if pull["reviewDecision"] == "CHANGES_REQUESTED":

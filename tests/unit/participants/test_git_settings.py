@@ -1,0 +1,142 @@
+from typing import Any
+
+import pytest
+
+from rotation.engine.typed import Fault, read_record
+from rotation.model.errors import PermanentError
+from rotation.participants.git import PARTICIPANT
+from rotation.participants.git.credentials import Credentials
+from rotation.participants.git.repository import AppKey, Location, Repository, SshKey, Token
+from rotation.participants.git.settings import Auth, GitSettings, PinnedFile
+
+VERSION = "projects/ops/secrets/key/versions/latest"
+SMALLEST = {"host": "github", "url": "https://github.com/acme/shop", "path": "app.yaml"}
+
+
+def decoded(document: dict[str, Any]) -> GitSettings:
+    faults: list[Fault] = []
+    settings = read_record(GitSettings, document, "", faults)
+    assert faults == []
+    assert isinstance(settings, GitSettings)
+    return settings
+
+
+def faults_of(document: dict[str, Any]) -> str:
+    faults: list[Fault] = []
+    read_record(GitSettings, document, "participant", faults)
+    return "\n".join(map(str, faults))
+
+
+def test_the_smallest_settings_say_host_url_and_path() -> None:
+    settings = decoded(SMALLEST)
+    assert settings.pinned == (PinnedFile("app.yaml"),)
+    assert (settings.base, settings.draft, settings.merge_method) == ("main", True, "any")
+
+
+def test_everything_can_be_said() -> None:
+    settings = decoded(
+        {
+            "host": "github",
+            "url": "https://git.acme.example/acme/shop.git",
+            "api": "https://git.acme.example/api/v3",
+            "base": "release/2026",
+            "files": [
+                {"path": "app.yaml"},
+                {"path": "values.yaml", "locate": "path", "pointer": "$.db.version"},
+            ],
+            "auth": {"app": {"app_id": 1, "installation_id": 2, "private_key": VERSION}},
+            "merge_method": "squash",
+            "draft": False,
+            "auto_merge": True,
+            "checks": "all",
+            "answer_within": "30s",
+        }
+    )
+    assert settings.pinned[1].pointer == "$.db.version"
+    assert settings.answer_within.total_seconds() == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"host": "githab"}, "host: expected one of 'github', 'gitlab'"),
+        ({"url": "ftp://x/y"}, "url: the repository URL has none of the known forms"),
+        ({"url": "https://ann:hunter2@github.com/acme/shop"}, "without a password"),
+        ({"base": "refs/heads/main"}, "base: expected the name of a branch"),
+        ({"base": "a..b"}, "base: expected the name of a branch"),
+        ({"path": "/etc/passwd"}, "path: expected a path relative"),
+        ({"path": "../secrets"}, "path: expected a path relative"),
+        ({"path": "a/../b"}, "path: expected a path relative"),
+        ({"path": ""}, "either path or files"),
+        ({"files": [{"path": "b"}]}, "either path or files"),
+        ({"path": "", "files": [{"path": "b"}, {"path": "b"}]}, "named twice"),
+        ({"locate": "path"}, "pointer: belongs to locate: path"),
+        ({"pointer": "$.x"}, "pointer: belongs to locate: path"),
+        ({"api": "api.github.com"}, "api: the repository URL has none of the known forms"),
+        ({"api": "http://api.github.com"}, "api: expected https://"),
+        ({"url": "http://github.com/acme/shop"}, "url: expected https://"),
+        ({"url": "https://github.com"}, "no repository on it"),
+        ({"auth": {"token": "ghp_hunter2"}}, "token: expected projects/PROJECT"),
+        ({"auth": {"token": VERSION, "ssh_key": VERSION}}, "one of app, token and ssh_key"),
+        ({"auth": {"ssh_key": VERSION}}, "known_hosts: missing"),
+    ],
+)
+def test_a_fault_names_the_setting_and_quotes_nothing(change: dict[str, Any], words: str) -> None:
+    said = faults_of({**SMALLEST, **change})
+    assert words in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme", "host", "path", "user"),
+    [
+        ("https://github.com/acme/shop", "https", "github.com", "acme/shop", ""),
+        ("https://github.com/acme/shop.git", "https", "github.com", "acme/shop", ""),
+        ("https://git.example:8443/a/b/c/", "https", "git.example:8443", "a/b/c", ""),
+        ("git@github.com:acme/shop.git", "ssh", "github.com", "acme/shop", "git"),
+        ("ssh://git@git.example:2222/acme/shop", "ssh", "git.example:2222", "acme/shop", "git"),
+        ("http://[::1]:80/x", "http", "[::1]:80", "x", ""),
+    ],
+)
+def test_urls_are_taken_apart(url: str, scheme: str, host: str, path: str, user: str) -> None:
+    location = Location.parse(url)
+    assert (location.scheme, location.host, location.path, location.username) == (
+        scheme,
+        host,
+        path,
+        user,
+    )
+
+
+@pytest.mark.parametrize(
+    ("auth", "credential"),
+    [
+        ({"token": VERSION}, Token("s3cret")),
+        ({"token": VERSION, "username": "bot"}, Token("s3cret", "bot")),
+        ({"app": {"app_id": 1, "installation_id": 2, "private_key": VERSION}},
+         AppKey(1, 2, b"s3cret\n")),
+        ({"ssh_key": VERSION, "known_hosts": "h k", "username": "git"},
+         SshKey("git", b"s3cret\n", "h k")),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_the_credential_is_read_when_it_is_needed(auth: dict[str, Any], credential: object) -> None:
+    credentials = Credentials(decoded({**SMALLEST, "auth": auth}), {VERSION: b"s3cret\n"}.get)  # type: ignore[arg-type]
+    assert credentials() == credential
+    assert "s3cret" not in repr(credentials())
+    assert "s3cret" not in repr(Repository("https://x/y", credentials))
+
+
+@pytest.mark.parametrize("stored", [b"", b"two words", b"\xff\xfe", b"a\nb"])
+def test_what_is_no_token_is_refused_without_being_shown(stored: bytes) -> None:
+    settings = GitSettings(**SMALLEST, auth=Auth(token=VERSION))  # type: ignore[arg-type]
+    with pytest.raises(PermanentError, match="does not hold a token") as raised:
+        Credentials(settings, lambda _version: stored)()
+    assert stored.decode(errors="replace") not in str(raised.value) or not stored
+
+
+def test_the_spec_says_what_is_needed_and_what_is_not() -> None:
+    assert PARTICIPANT.spec.name == "git"
+    assert not PARTICIPANT.spec.rides_in_write
+    assert PARTICIPANT.spec.permissions
+    assert PARTICIPANT.spec.permissions_not_needed
