@@ -14,7 +14,7 @@ from rotation.participants.git.wire import Wire
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
 from tests.hosting.bare import Bare
 from tests.hosting.git_http import git_http
-from tests.hosting.serving import Response, serve
+from tests.hosting.serving import Request, Response, serve
 from tests.hosting.sites import SECRET, SITES, Ground, Site
 
 
@@ -80,6 +80,22 @@ def test_base_that_moves_while_it_is_pushed_to(site: Site) -> None:
     hook(site, "pre-receive", f"{free}\ngit update-ref refs/heads/main {theirs} {base}")
     assert site.host().merge(request, "main", oid).readiness is Readiness.OUTDATED
     assert site.bare.head("main") == theirs
+
+
+def test_base_that_moves_while_it_is_looked_at(template: Bare, tmp_path: Path) -> None:
+    with SITES["http"](Ground(tmp_path, template)) as site:
+        request, oid = opened(site.host())
+        moved: list[str] = []
+
+        def moving(seen: Request) -> bool:
+            if b"command=fetch" in seen.body and not moved:
+                moved.append(site.bare.commit("main", {"README.md": b"theirs"}, "Theirs"))
+            return False
+
+        assert site.server is not None
+        site.server.fail("reset", moving, times=None)
+        assert site.host().merge(request, "main", oid).readiness is Readiness.OUTDATED
+        assert [site.bare.head("main")] == moved
 
 
 def test_base_that_is_gone_is_told(site: Site) -> None:
