@@ -16,7 +16,12 @@ import httpx
 from dulwich.client import AbstractHttpGitClient, SSHGitClient
 from dulwich.protocol import Protocol
 
-from rotation.model.errors import PermanentError, TemporaryError, UnknownOutcomeError
+from rotation.model.errors import (
+    NotFoundError,
+    PermanentError,
+    TemporaryError,
+    UnknownOutcomeError,
+)
 from rotation.participants.git.repository import Location, SshKey
 from rotation.participants.git.web import Answer, refusal
 
@@ -74,8 +79,14 @@ class HttpClient(AbstractHttpGitClient):
         if response.status_code != HTTPStatus.OK:
             answer = Answer(response.status_code, None, response.headers)
             raise refusal(what, answer, changes=changes)
+        kind_of_content = response.headers.get("content-type", "")
+        if not kind_of_content.startswith("application/x-git-"):
+            raise NotFoundError(
+                f"{what}: what answers there is no Git server",
+                remedy="check the URL: smart HTTP is needed; a web page or a login may answer",
+            )
         content.seek(0)
-        return _Response(response.headers.get("content-type")), content.read
+        return _Response(kind_of_content), content.read
 
 
 class SshClient(SSHGitClient):

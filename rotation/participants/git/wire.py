@@ -8,12 +8,21 @@ Rules of this module:
 """
 
 import base64
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from io import BytesIO
 from typing import Any, Final, cast
 
-from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
+from dulwich.errors import (
+    ApplyDeltaError,
+    ChecksumMismatch,
+    FileFormatException,
+    GitProtocolError,
+    HangupException,
+    NotGitRepository,
+    SendPackError,
+)
 from dulwich.objects import ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
 from dulwich.protocol import ZERO_SHA
@@ -33,6 +42,16 @@ from rotation.participants.git.objects import Objects
 from rotation.participants.git.repository import Repository, SshKey, Token
 
 _HEADS: Final = "refs/heads/"
+#: What dulwich makes of answers that are not what they should be.
+_GARBLED: Final = (
+    ApplyDeltaError,
+    AssertionError,
+    ChecksumMismatch,
+    FileFormatException,
+    LookupError,
+    ValueError,
+    zlib.error,
+)
 #: Words of servers that lost a race, not a permission.
 _LOST_RACE: Final = (
     "cannot lock ref",
@@ -60,11 +79,11 @@ class Wire:
         """Return the commit every branch points to."""
         with self._client() as client, self._translated():
             listed = client.get_refs(self._path, ref_prefix=[_HEADS.encode()])
-        return {
-            name.decode().removeprefix(_HEADS): oid.decode()
-            for name, oid in listed.refs.items()
-            if oid is not None and name.startswith(_HEADS.encode())
-        }
+            return {
+                _branch(name): oid.decode("ascii")
+                for name, oid in listed.refs.items()
+                if oid is not None and name.startswith(_HEADS.encode())
+            }
 
     def fetch(self, oids: Iterable[str], depth: int, objects: Objects) -> None:
         """Fetch commits with so much of the history behind them.
@@ -92,7 +111,7 @@ class Wire:
                 depth=depth,
                 ref_prefix=[_HEADS.encode()],
             )
-        objects.add_pack(pack)
+            objects.add_pack(pack)
 
     def push(
         self,
@@ -127,7 +146,7 @@ class Wire:
             result = client.send_pack(self._path, update, cast("Any", pack))
         for name, trouble in (result.ref_status or {}).items():
             if trouble is not None:
-                raise self._refused(name.decode().removeprefix(_HEADS), trouble)
+                raise self._refused(_branch(name), trouble)
 
     @property
     def _path(self) -> bytes:
@@ -178,7 +197,7 @@ class Wire:
             raise self._not_found() from None
         except SendPackError:
             raise TemporaryError(f"{self.place} could not unpack what was pushed") from None
-        except (GitProtocolError, HangupException, OSError, EOFError) as error:
+        except (GitProtocolError, HangupException, OSError, EOFError, *_GARBLED) as error:
             raise self._broken(error, sent=sent()) from None
 
     def _broken(self, error: Exception, *, sent: bool) -> RotationError:
@@ -235,6 +254,11 @@ class _Nothing:
 
     def __next__(self) -> ObjectID | None:
         return None
+
+
+def _branch(name: bytes) -> str:
+    # Git does not care how people encode the names of their branches.
+    return name.decode("utf-8", "surrogateescape").removeprefix(_HEADS)
 
 
 def _ref(branch: str) -> Ref:

@@ -1,12 +1,18 @@
 """Plain Git against a real server that dies, refuses, is raced or is old."""
 
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from rotation.model.errors import AccessDeniedError, PermanentError, UnknownOutcomeError
+from rotation.model.errors import (
+    AccessDeniedError,
+    PermanentError,
+    RotationError,
+    UnknownOutcomeError,
+)
 from rotation.participants.git import clients
 from rotation.participants.git.host import Files, Host, MergeRequest, Readiness, RequestState
 from rotation.participants.git.repository import Location, Repository, Token
@@ -14,7 +20,7 @@ from rotation.participants.git.wire import Wire
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
 from tests.hosting.bare import Bare
 from tests.hosting.git_http import git_http
-from tests.hosting.serving import Response, serve
+from tests.hosting.serving import Request, Response, serve
 from tests.hosting.sites import SECRET, SITES, Ground, Site
 
 
@@ -80,6 +86,22 @@ def test_base_that_moves_while_it_is_pushed_to(site: Site) -> None:
     hook(site, "pre-receive", f"{free}\ngit update-ref refs/heads/main {theirs} {base}")
     assert site.host().merge(request, "main", oid).readiness is Readiness.OUTDATED
     assert site.bare.head("main") == theirs
+
+
+def test_base_that_moves_while_it_is_looked_at(template: Bare, tmp_path: Path) -> None:
+    with SITES["http"](Ground(tmp_path, template)) as site:
+        request, oid = opened(site.host())
+        moved: list[str] = []
+
+        def moving(seen: Request) -> bool:
+            if b"command=fetch" in seen.body and not moved:
+                moved.append(site.bare.commit("main", {"README.md": b"theirs"}, "Theirs"))
+            return False
+
+        assert site.server is not None
+        site.server.fail("reset", moving, times=None)
+        assert site.host().merge(request, "main", oid).readiness is Readiness.OUTDATED
+        assert [site.bare.head("main")] == moved
 
 
 def test_base_that_is_gone_is_told(site: Site) -> None:
@@ -167,3 +189,62 @@ def test_credential_does_not_follow_a_redirect(site: Site) -> None:
 def test_path_on_the_server_is_as_it_was_written(url: str, path: bytes) -> None:
     assert Wire(Repository(url, lambda: None))._path == path
     assert Location.parse(url).path.endswith("app")
+
+
+def test_something_else_that_answers_is_told(site: Site) -> None:
+    if site.server is None:
+        pytest.skip("asked over HTTP")
+    page = Response(200, b"<html>Please log in: s3cr3t</html>", {"Content-Type": "text/html"})
+    site.server.fail(page)
+    with pytest.raises(PermanentError) as caught:
+        site.host().head("main")
+    assert "s3cr3t" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_names_of_other_branches_may_be_in_any_encoding(site: Site) -> None:
+    head = str(site.bare.head("main"))
+    packed = site.bare.path / "packed-refs"
+    packed.write_bytes(b"# pack-refs with: peeled \n" + head.encode() + b" refs/heads/\xfcber\n")
+    assert site.host().head("main") == head
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_garbled_answers_are_errors_of_ours(template: Bare, tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - dice for a test
+    bare = Ground(tmp_path, template).bare()
+    application = git_http(tmp_path, SECRET)
+
+    def garbling(request: Request) -> Response:
+        said = application(request)
+        content = bytearray(said.content)
+        if len(content) < 2 or dice.random() < 0.85:
+            return said
+        place = dice.randrange(len(content))
+        if dice.random() < 0.5:
+            del content[place:]
+        else:
+            content[place] ^= 1 << dice.randrange(8)
+        return Response(said.status, bytes(content), said.headers)
+
+    with serve(garbling) as server:
+        site = Site("git", bare, Repository(f"{server.url}/team/app.git", _token), server)
+        right = wrong = 0
+        for number in range(12):
+            try:
+                host = site.host()
+                base = host.head("main")
+                if base is None:
+                    continue
+                host.write(f"branch-{number}", None, base, CHANGE)
+            except RotationError:
+                wrong += 1
+            else:
+                right += 1
+        assert right
+        assert wrong
+    assert bare.git("fsck", "--strict") == ""
+
+
+def _token() -> Token:
+    return Token(SECRET)
