@@ -280,7 +280,8 @@ class GiteaForge(Forge):
         pull = self.pull(number)
         if pull is None or pull.state == "closed":
             return self._missing()
-        wanted = request.json
+        # Go's decoder does not look at case: ``Do`` is what older descriptions say, ``do`` newer.
+        wanted = {name.lower(): value for name, value in request.json.items()}
         if not self.user_can_merge:
             return self.refuse(405, "User not allowed to merge PR")
         if pull.merged:
@@ -295,11 +296,11 @@ class GiteaForge(Forge):
                 pull.auto_merge = True
                 return Response(status, None)
             return self.refuse(405, obstacle)
-        if wanted["Do"] not in self.merge_styles:
+        if wanted["do"] not in self.merge_styles:
             return self.refuse(405, f"{wanted['Do']} is not allowed")
         if wanted.get("head_commit_id") not in (None, "", self.head_of(pull)):
             return self.refuse(409, "head out of date")
-        self.merge(pull, wanted["Do"])
+        self.merge(pull, wanted["do"])
         return Response(200, None)
 
     def _missing(self) -> Response:

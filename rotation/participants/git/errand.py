@@ -68,6 +68,8 @@ class Errand:
         Raises:
             UneditableError: A pin at the base cannot be moved as asked, or the base is gone.
         """
+        # Before the base: what is merged from here on, the base shows.
+        request = self.host.find_request(self.branch, self.base)
         base_head = self.host.head(self.base)
         if base_head is None:
             raise UneditableError(
@@ -76,7 +78,6 @@ class Errand:
                 reason="base-missing",
             )
         edits = self.pins.edits(base_head, self.change, lenient=self.back)
-        request = self.host.find_request(self.branch, self.base)
         return Scene(base_head, edits, self._inspect(base_head), request)
 
     def obstacle(self, scene: Scene) -> str:

@@ -28,12 +28,12 @@ from rotation.participants.git.host import (
     Commit,
     Comparison,
     Files,
+    Host,
     MergeRequest,
     Readiness,
     RequestState,
     Standing,
 )
-from rotation.participants.git.plain import PlainGit
 from rotation.participants.git.repository import Repository, Token
 from rotation.participants.git.web import Answer, Web
 
@@ -182,7 +182,10 @@ class Forge(ABC):
         return self._web.send(method, self._repository_path + path, *allowed, body=body)
 
     @cached_property
-    def _git(self) -> PlainGit:
+    def _git(self) -> Host:
+        # Imported by the few calls that need it: dulwich takes its time.
+        from rotation.participants.git.plain import PlainGit  # noqa: PLC0415
+
         # With the ending, which GitLab would redirect to.
         url = f"{self._server}/{self._repository.location.path}.git"
         return PlainGit(replace(self._repository, url=url, credentials=self._git_login))

@@ -71,7 +71,6 @@ _PIPELINES: Final[Mapping[str, tuple[Readiness, str]]] = {
     "skipped": (Readiness.WAITING, "its pipeline was skipped; somebody can start it"),
     "manual": (Readiness.WAITING, "its pipeline waits for a person"),
 }
-_PIPELINE_RUNS: Final = (Readiness.WAITING, "its pipeline has not succeeded yet")
 
 
 class GitLab(Forge):
@@ -275,4 +274,4 @@ def _pipeline(found: Any, *, required: bool) -> tuple[Readiness, str]:  # noqa: 
     status = str(pipeline["status"])
     if status == "success":
         return Readiness.READY, ""
-    return _PIPELINES.get(status, _PIPELINE_RUNS)
+    return _PIPELINES.get(status, (Readiness.WAITING, f"its pipeline is {status}"))

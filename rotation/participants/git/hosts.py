@@ -1,6 +1,7 @@
 """Picks the host of a repository; each host's module is imported only when it is used."""
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import Final, Literal, cast
 
@@ -10,11 +11,12 @@ from rotation.participants.git.repository import Repository
 
 HostKind = Literal["github", "gitlab", "gitea", "git"]
 
-_HOSTS: Final[Mapping[HostKind, tuple[str, str]]] = {
-    "github": ("rotation.participants.git.github", "GitHub"),
-    "gitlab": ("rotation.participants.git.gitlab", "GitLab"),
-    "gitea": ("rotation.participants.git.gitea", "Gitea"),
-    "git": ("rotation.participants.git.plain", "PlainGit"),
+#: Module, class, and the library of the extra ``git`` that it cannot do without.
+_HOSTS: Final[Mapping[HostKind, tuple[str, str, str]]] = {
+    "github": ("rotation.participants.git.github", "GitHub", "httpx"),
+    "gitlab": ("rotation.participants.git.gitlab", "GitLab", "httpx"),
+    "gitea": ("rotation.participants.git.gitea", "Gitea", "httpx"),
+    "git": ("rotation.participants.git.plain", "PlainGit", "dulwich"),
 }
 
 
@@ -22,15 +24,13 @@ def open_host(kind: HostKind, repository: Repository) -> Host:
     """Return the host; nothing is asked of it yet.
 
     Raises:
-        PermanentError: A library that it needs is not installed.
+        PermanentError: A library is not installed.
     """
-    module, name = _HOSTS[kind]
-    try:
-        loaded = importlib.import_module(module)
-    except ModuleNotFoundError as missing:
+    module, name, library = _HOSTS[kind]
+    if importlib.util.find_spec(library) is None:
         raise PermanentError(
-            f"repositories of host {kind} need the library {missing.name}, which is not installed",
-            remedy="install rotation[git], or its libraries, where the function runs",
+            f"pins at a host of the kind {kind} need {library}, which is not installed",
+            remedy="install rotation[git]; for the function, add it to requirements.txt",
             reason="library-missing",
-        ) from None
-    return cast("Host", getattr(loaded, name)(repository))
+        )
+    return cast("Host", getattr(importlib.import_module(module), name)(repository))

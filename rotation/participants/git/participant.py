@@ -171,9 +171,11 @@ class GitParticipant:
             return Progress.done()
         errand = self._backward(move, move.change.previous)
         request = self._host.find_request(errand.branch, errand.base)
-        is_merged = request is not None and request.state is RequestState.MERGED
-        # Taken back once: whoever has set our version again since, wants it.
-        progress = Progress.done(request.link) if request and is_merged else self._bring(errand)
+        if request is not None and request.state is RequestState.MERGED:
+            # Taken back once: whoever has set our version again since, wants it.
+            progress = Progress.done(request.link)
+        else:
+            progress = self._bring(errand)
         if progress.answer is Answer.DONE:
             with _losing_races():
                 errand.withdraw()

@@ -6,7 +6,7 @@ Rules of this module:
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -94,7 +94,7 @@ class GitSettings:
     locate: Locate = "marker"
     pointer: str = ""
     files: tuple[PinnedFile, ...] = ()
-    auth: Auth = field(default_factory=Auth)
+    auth: Auth = Auth()
     #: Address of the API where it does not follow from the URL.
     api: str = ""
     merge_method: MergeMethod = "any"

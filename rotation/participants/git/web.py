@@ -125,7 +125,12 @@ class Web:
         except httpx.HTTPError as error:
             kind = UnknownOutcomeError if changes else TemporaryError
             raise kind(f"{what}: no answer from {self._server} ({type(error).__name__})") from None
-        return Answer(response.status_code, _decoded(response), response.headers)
+        body = _decoded(response)
+        if body is None and response.content and response.status_code // 100 == _SUCCESS:
+            # A proxy's page, or an answer cut short.
+            kind = UnknownOutcomeError if changes else TemporaryError
+            raise kind(f"{what}: what {self._server} answered is no JSON")
+        return Answer(response.status_code, body, response.headers)
 
     @property
     def _server(self) -> str:

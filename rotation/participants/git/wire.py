@@ -4,20 +4,25 @@ Rules of this module:
   1. A push names the head it expects of every branch it moves: a compare-and-set by the server.
      There is no way here to push without.
   2. A credential travels in a header or signs a login; it is never part of a URL or a message.
-  3. Packs are kept in memory, up to a limit.
-  4. What was sent and not answered is an `UnknownOutcomeError` when it was a push.
+  3. What was sent and not answered is an `UnknownOutcomeError` when it was a push.
 """
 
 import base64
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http import HTTPStatus
+from contextlib import closing, contextmanager
 from io import BytesIO
 from typing import Any, Final, cast
 
-import httpx
-from dulwich.client import AbstractHttpGitClient, SSHGitClient
-from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
+from dulwich.errors import (
+    ApplyDeltaError,
+    ChecksumMismatch,
+    FileFormatException,
+    GitProtocolError,
+    HangupException,
+    NotGitRepository,
+    SendPackError,
+)
 from dulwich.objects import ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
 from dulwich.protocol import ZERO_SHA
@@ -32,14 +37,21 @@ from rotation.model.errors import (
     TemporaryError,
     UnknownOutcomeError,
 )
+from rotation.participants.git.clients import HttpClient, SshClient, limited
 from rotation.participants.git.objects import Objects
-from rotation.participants.git.repository import Location, Repository, SshKey, Token
-from rotation.participants.git.web import Answer, refusal
+from rotation.participants.git.repository import Repository, SshKey, Token
 
-#: Largest pack that is read into memory.
-LARGEST_PACK: Final = 256 * 1024 * 1024
 _HEADS: Final = "refs/heads/"
-_PUSH: Final = "git-receive-pack"
+#: What dulwich makes of answers that are not what they should be.
+_GARBLED: Final = (
+    ApplyDeltaError,
+    AssertionError,
+    ChecksumMismatch,
+    FileFormatException,
+    LookupError,
+    ValueError,
+    zlib.error,
+)
 #: Words of servers that lost a race, not a permission.
 _LOST_RACE: Final = (
     "cannot lock ref",
@@ -67,11 +79,11 @@ class Wire:
         """Return the commit every branch points to."""
         with self._client() as client, self._translated():
             listed = client.get_refs(self._path, ref_prefix=[_HEADS.encode()])
-        return {
-            name.decode().removeprefix(_HEADS): oid.decode()
-            for name, oid in listed.refs.items()
-            if oid is not None and name.startswith(_HEADS.encode())
-        }
+            return {
+                _branch(name): oid.decode("ascii")
+                for name, oid in listed.refs.items()
+                if oid is not None and name.startswith(_HEADS.encode())
+            }
 
     def fetch(self, oids: Iterable[str], depth: int, objects: Objects) -> None:
         """Fetch commits with so much of the history behind them.
@@ -95,11 +107,11 @@ class Wire:
                 self._path,
                 choose,
                 _Nothing(),
-                _limited(pack),
+                limited(pack),
                 depth=depth,
                 ref_prefix=[_HEADS.encode()],
             )
-        objects.add_pack(pack)
+            objects.add_pack(pack)
 
     def push(
         self,
@@ -134,7 +146,7 @@ class Wire:
             result = client.send_pack(self._path, update, cast("Any", pack))
         for name, trouble in (result.ref_status or {}).items():
             if trouble is not None:
-                raise self._refused(name.decode().removeprefix(_HEADS), trouble)
+                raise self._refused(_branch(name), trouble)
 
     @property
     def _path(self) -> bytes:
@@ -143,18 +155,23 @@ class Wire:
         return (("/" + url.split("/", 3)[3]) if "://" in url else url.partition(":")[2]).encode()
 
     @contextmanager
-    def _client(self) -> "Iterator[HttpClient | SSHGitClient]":
+    def _client(self) -> Iterator[HttpClient | SshClient]:
+        """Yield a client with the credential of now, and close what it opened."""
+        with closing(self._new_client()) as client:
+            yield client
+
+    def _new_client(self) -> HttpClient | SshClient:
+        location = self._location
         credential = self._repository.credentials()
         seconds = self._repository.connect_seconds, self._repository.answer_seconds
-        if self._location.scheme != "ssh":
-            if isinstance(credential, SshKey):
-                raise self._unfit("an SSH key", "ssh://")
-            url = f"{self._location.scheme}://{self._location.host}{self._path.decode()}"
-            yield from HttpClient.opened(url, self.place, self._login(credential), seconds)
-            return
-        if not isinstance(credential, SshKey):
-            raise self._unfit("no SSH key", "https://")
-        yield _ssh_client(self._location, credential, seconds)
+        if location.scheme == "ssh":
+            if not isinstance(credential, SshKey):
+                raise self._unfit("no SSH key", "https://")
+            return SshClient(location, credential, seconds)
+        if isinstance(credential, SshKey):
+            raise self._unfit("an SSH key", "ssh://")
+        url = f"{location.scheme}://{location.host}{self._path.decode()}"
+        return HttpClient(url, self.place, self._login(credential), seconds)
 
     def _login(self, credential: object) -> Mapping[str, str]:
         if not isinstance(credential, Token):
@@ -180,12 +197,10 @@ class Wire:
             raise self._not_found() from None
         except SendPackError:
             raise TemporaryError(f"{self.place} could not unpack what was pushed") from None
-        except (GitProtocolError, HangupException) as error:
-            raise self._broken(error, answered=False, sent=sent()) from None
-        except (OSError, EOFError) as error:
-            raise self._broken(error, answered=False, sent=sent()) from None
+        except (GitProtocolError, HangupException, OSError, EOFError, *_GARBLED) as error:
+            raise self._broken(error, sent=sent()) from None
 
-    def _broken(self, error: Exception, *, answered: bool, sent: bool) -> RotationError:
+    def _broken(self, error: Exception, *, sent: bool) -> RotationError:
         said = str(error).lower()
         if not sent and any(word in said for word in ("not found", "does not exist", "not appear")):
             return self._not_found()
@@ -194,7 +209,7 @@ class Wire:
                 f"{self.place}: access denied",
                 remedy="give the key in auth access to the repository, with the right to write",
             )
-        kind = UnknownOutcomeError if sent and not answered else TemporaryError
+        kind = UnknownOutcomeError if sent else TemporaryError
         return kind(f"{self.place}: the connection ended early ({type(error).__name__})")
 
     @contextmanager
@@ -223,71 +238,6 @@ class Wire:
         )
 
 
-class HttpClient(AbstractHttpGitClient):
-    """dulwich's smart HTTP client on httpx: one request sent once, redirects refused."""
-
-    def __init__(self, url: str, place: str, http: httpx.Client) -> None:
-        super().__init__(url, thin_packs=False, quiet=True)
-        self._place = place
-        self._http = http
-
-    @classmethod
-    def opened(
-        cls, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
-    ) -> "Iterator[HttpClient]":
-        """Yield a client that is closed afterwards."""
-        connect, answer = seconds
-        headers = {"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login}
-        timeout = httpx.Timeout(answer, connect=connect)
-        with httpx.Client(headers=headers, timeout=timeout, follow_redirects=False) as http:
-            yield cls(url, place, http)
-
-    def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
-        return self._base_url
-
-    def _http_request(
-        self,
-        url: str,
-        headers: dict[str, str] | None = None,
-        data: bytes | Iterator[bytes] | None = None,
-        raise_for_status: bool = True,  # noqa: ARG002, FBT001, FBT002
-    ) -> tuple[Any, Callable[[int], bytes]]:
-        service = "GET info/refs" if data is None else f"POST {url.rsplit('/', 1)[-1]}"
-        what = f"{self._place}: {service}"
-        changes = service.endswith(_PUSH)
-        body = None if data is None else data if isinstance(data, bytes) else b"".join(data)
-        try:
-            with self._http.stream(
-                "GET" if data is None else "POST", url, headers=headers, content=body
-            ) as response:
-                content = BytesIO()
-                write = _limited(content)
-                for part in response.iter_bytes():
-                    write(part)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{self._place} cannot be reached") from None
-        except httpx.HTTPError as error:
-            kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(f"{what}: no answer ({type(error).__name__})") from None
-        if response.status_code != HTTPStatus.OK:
-            answer = Answer(response.status_code, None, response.headers)
-            raise refusal(what, answer, changes=changes)
-        content.seek(0)
-        return _Response(response.headers.get("content-type")), content.read
-
-
-class _Response:
-    """What dulwich asks of a response."""
-
-    redirect_location = ""
-
-    def __init__(self, content_type: str | None) -> None:
-        self.content_type = content_type
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class _Nothing:
     """A graph walker that has nothing: every fetch is complete in itself."""
 
@@ -306,40 +256,9 @@ class _Nothing:
         return None
 
 
-def _ssh_client(
-    location: Location, credential: SshKey, seconds: tuple[float, float]
-) -> SSHGitClient:
-    from rotation.participants.git.ssh import KnownHostsOnly  # noqa: PLC0415 - paramiko is heavy
-
-    host, port = _address(location.host)
-    return SSHGitClient(
-        host,
-        port=port,
-        username=location.username or credential.username,
-        vendor=KnownHostsOnly(credential, *seconds),
-        thin_packs=False,
-        quiet=True,
-    )
-
-
-def _address(host: str) -> tuple[str, int | None]:
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdigit():
-        return name.strip("[]"), int(port)
-    return host.strip("[]"), None
-
-
-def _limited(pack: BytesIO) -> Callable[[bytes], int]:
-    def write(data: bytes) -> int:
-        if pack.tell() + len(data) > LARGEST_PACK:
-            raise PermanentError(
-                f"the repository's files are more than {LARGEST_PACK >> 20} MiB packed",
-                remedy="keep the pin in a smaller repository",
-                reason="repository-too-large",
-            )
-        return pack.write(data)
-
-    return write
+def _branch(name: bytes) -> str:
+    # Git does not care how people encode the names of their branches.
+    return name.decode("utf-8", "surrogateescape").removeprefix(_HEADS)
 
 
 def _ref(branch: str) -> Ref:

@@ -105,6 +105,7 @@ def is_change(request: Request) -> bool:
     return request.method != "GET"
 
 
+@pytest.mark.slow  # all of them together
 @pytest.mark.parametrize("luck", LUCK)
 @pytest.mark.parametrize("call", CALLS)
 def test_every_request_of_every_call_may_fail(site: Site, call: str, luck: str) -> None:

@@ -25,18 +25,18 @@ class SiteWorld:
     """Implements `World`."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
         self.has_requests = site.forge is not None
 
     def participant(self, **settings: Any) -> GitParticipant:
-        credential = self._site.repository.credentials()
+        credential = self.site.repository.credentials()
         is_key = isinstance(credential, SshKey)
         auth = Auth(token=CREDENTIAL)
         if is_key:
             auth = Auth(ssh_key=CREDENTIAL, known_hosts=credential.known_hosts)
         named: dict[str, Any] = {
-            "host": self._site.kind,
-            "url": self._site.repository.url,
+            "host": self.site.kind,
+            "url": self.site.repository.url,
             "path": PATH,
             "auth": auth,
             "answer_within": timedelta(seconds=20),
@@ -48,19 +48,19 @@ class SiteWorld:
         return GitParticipant(GitSettings(**{**named, **settings}), environment)
 
     def head(self, branch: str) -> str | None:
-        return self._site.bare.head(branch)
+        return self.site.bare.head(branch)
 
     def branches(self) -> set[str]:
-        shown = self._site.bare.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+        shown = self.site.bare.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
         return set(shown.split()) - {"main"}
 
     def read(self, branch: str, path: str) -> bytes | None:
-        bare = self._site.bare
+        bare = self.site.bare
         there = bare.head(branch) and bare.git("ls-tree", branch, "--", path)
         return bare.file(branch, path) if there else None
 
     def push(self, branch: str, files: Mapping[str, bytes | None], message: str) -> str:
-        return self._site.bare.commit(branch, files, message)
+        return self.site.bare.commit(branch, files, message)
 
     def settle(self) -> None:
         """Nothing happens later here."""

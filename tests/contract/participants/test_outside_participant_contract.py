@@ -5,6 +5,7 @@ import pytest
 
 from rotation.model.errors import TemporaryError
 from rotation.model.rollout import Answer
+from rotation.participants.git.edits import Edits
 from tests.contract.participants.subject import (
     API_MOVE,
     CONTENT,
@@ -90,7 +91,8 @@ def test_prepare_votes_no_on_a_branch_that_somebody_builds_on(world: World) -> N
 def test_a_commit_that_keeps_our_trailers_and_adds_to_it_is_foreign(world: World) -> None:
     prepared(world)
     branch = our_branch(world)
-    message = f"Amended\n\nRotation-Id: {MOVE.rotation_id}\nRotation-Plan: sha256:{'0' * 64}\n"
+    plan = Edits({PATH: CONTENT}, {PATH: MOVED}).digest
+    message = f"Amended\n\nRotation-Id: {MOVE.rotation_id}\nRotation-Plan: {plan}\n"
     theirs = world.push(branch, {"README.md": b"Changed\n"}, message)
     assert prepared(world).answer is Answer.NO
     assert world.head(branch) == theirs
@@ -164,6 +166,25 @@ def test_two_secrets_in_one_file_both_end_merged(world: World) -> None:
     assert len(world.branches()) == 2
     assert [committed(world, move).answer for move in moves] == [Answer.DONE] * 2
     assert world.read("main", PATH) == MOVED.replace(b'"7"', b'"8"')
+
+
+def test_two_secrets_whose_rotations_have_one_id_do_not_meet(world: World) -> None:
+    other = replace(API_MOVE, rotation_id=MOVE.rotation_id)
+    for move in (MOVE, other):
+        assert prepared(world, move).answer is Answer.DONE
+    assert len(world.branches()) == 2
+
+
+def test_an_edit_that_has_become_another_is_not_merged(world: World) -> None:
+    prepared(world)
+    again = CONTENT + b'again: "3"  # {"$rotation": "acme-prod/orders-db"}\n'
+    world.push("main", {PATH: again}, "The same secret once more")
+    base = world.head("main")
+    assert prepared(world).answer is Answer.NO
+    progress = committed(world)
+    assert progress.answer is Answer.WAIT
+    assert "prepared" in progress.reason
+    assert world.head("main") == base
 
 
 def test_two_stages_of_one_rotation_do_not_meet(world: World) -> None:

@@ -7,7 +7,7 @@ Rules of this module:
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.forges.store import Store
@@ -38,6 +38,8 @@ class Rules:
     methods: tuple[str, ...] = ("merge", "squash", "rebase")
     #: Branches that nobody may create.
     closed_to_creation: bool = False
+    #: Branches that nobody may delete.
+    closed_to_deletion: bool = False
     signed: bool = False
     allow_auto_merge: bool = True
     allow_drafts: bool = True
@@ -88,8 +90,8 @@ class Forge:
         self.renamed_to = ""
         #: Conclusion of the checks that run on every new head of a request; empty: they stay.
         self.robots: dict[str, str] = {}
-        #: Called with each new commit on a branch; people who are quick.
-        self.on_commit: list[Callable[[str], object]] = []
+        #: For so many looks GitHub has not yet seen that a conflict is resolved.
+        self.lag = 0
         self._numbers = itertools.count(1)
 
     # What the API asks.
@@ -140,6 +142,9 @@ class Forge:
         if pull.state == "open" and pull.known != heads:
             pull.known = heads
             return "UNKNOWN"
+        if self.lag:
+            self.lag -= 1
+            return "CONFLICTING"
         return "MERGEABLE" if self.store.merged_tree(heads[1], heads[0]) else "CONFLICTING"
 
     def blocked(self, pull: Pull) -> str:

@@ -5,6 +5,7 @@ The document's selection decides what is answered, as it does at GitHub; values 
 
 import base64
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -29,6 +30,13 @@ class GraphQLFault(Exception):  # noqa: N818 - it is an answer
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def _page(nodes: list[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    start = int(given.get("after") or 0)
+    end = start + given["first"]
+    info = {"hasNextPage": end < len(nodes), "endCursor": str(end)}
+    return {"nodes": nodes[start:end], "pageInfo": info}
 
 
 class Graph:
@@ -131,7 +139,7 @@ class Graph:
             "reviewDecision": forge.decision(pull),
             "isInMergeQueue": pull.in_queue,
             "autoMergeRequest": auto,
-            "statusCheckRollup": {"contexts": lambda _given: {"nodes": checks}} if checks else None,
+            "statusCheckRollup": {"contexts": partial(_page, checks)} if checks else None,
         }
 
     def _by_id(self, node_id: str) -> Pull:
@@ -190,6 +198,8 @@ class Graph:
             head = self._forge.store.head(branch)
             if before is not None and before != (head or _NOBODY):
                 raise GraphQLFault("STALE_DATA", "The reference has moved")
+            if after == _NOBODY and self._forge.rules.closed_to_deletion:
+                raise GraphQLFault("UNPROCESSABLE", "Repository rule violations found")
             if after == _NOBODY:
                 self._forge.delete_branch(branch)
                 continue

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,15 +186,15 @@ def fetch(folder: Path) -> Path | str:
     return folder
 
 
-@cache
-def _folder(folder: Path) -> Published:
-    return Published(folder)
+_loaded: dict[str, Published | str] = {}
 
 
 def load(folder: Path) -> Published | str:
-    """Return what GitHub publishes, or why it cannot be had."""
-    fetched = fetch(folder)
-    return fetched if isinstance(fetched, str) else _folder(fetched)
+    """Return what GitHub publishes, or why it cannot be had; asked for once in a process."""
+    if "github" not in _loaded:
+        fetched = fetch(folder)
+        _loaded["github"] = fetched if isinstance(fetched, str) else Published(fetched)
+    return _loaded["github"]
 
 
 def _as_json_schema(value: Any) -> Any:

@@ -55,9 +55,10 @@ class Failure(Enum):
     DONE_BUT_BAD_GATEWAY = "502 after"
     DONE_BUT_DROPPED = "connection lost after"
     DONE_BUT_SILENT = "time-out after"
+    DONE_BUT_GARBLED = "a proxy's page after"
 
 
-AFTER = frozenset({Failure.DONE_BUT_BAD_GATEWAY, Failure.DONE_BUT_DROPPED, Failure.DONE_BUT_SILENT})
+AFTER = frozenset(failure for failure in Failure if failure.name.startswith("DONE_BUT"))
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         if failure is Failure.DONE_BUT_BAD_GATEWAY:
             status, body = 502, {"message": "Server Error"}
         payload = b"" if body is None else json.dumps(body).encode()
+        if failure is Failure.DONE_BUT_GARBLED:
+            payload = b"<html>Please log in</html>"
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(payload)))

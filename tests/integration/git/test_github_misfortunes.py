@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_a_required_check_that_never_started_is_waited_for_by_name(
     vote = prepared(world)
     assert (vote.answer, vote.reason) == (Answer.WAIT, "checks are not done: deploy-preview")
     world.forge.report(head_of(world), "deploy-preview", "SUCCESS", is_status=True)
+    assert prepared(world).answer is Answer.DONE
+
+
+def test_a_required_check_among_hundreds_is_found(world: GitHubWorld) -> None:
+    world.forge.rules.checks = ("zz-last",)
+    world.forge.robots = {f"job-{number:03}": "SUCCESS" for number in range(150)}
+    assert prepared(world).answer is Answer.WAIT
+    world.forge.report(head_of(world), "zz-last", "SUCCESS")
     assert prepared(world).answer is Answer.DONE
 
 
@@ -216,8 +225,10 @@ def test_a_conflict_is_resolved_without_force_and_stays_signed(world: GitHubWorl
 def test_a_base_that_rests_is_not_written_on_twice(world: GitHubWorld) -> None:
     prepared(world)
     world.push("main", {PATH: BESIDE}, "The line beside it")
+    world.forge.lag = 4
     for _round in range(6):
         world.participant().prepare(MOVE)
+    assert world.forge.lag == 0
     base = world.head("main")
     assert base is not None
     assert len(world.forge.store.ahead(base, head_of(world))) == 2
@@ -260,7 +271,7 @@ def test_a_symbolic_link_is_no_file(world: GitHubWorld) -> None:
     store = world.forge.store
     base = world.head("main")
     assert base is not None
-    tree = store.tree(store.tree_of(base), {"link.yaml": SYMLINK}, {"link.yaml": PATH.encode()})
+    tree = store.tree(store.tree_of(base), {"link.yaml": SYMLINK}, {"link.yaml": CONTENT})
     store.move("main", base, store.commit(tree, (base,), "A link"))
     vote = prepared(world, path="link.yaml")
     assert vote.answer is Answer.NO
@@ -413,6 +424,14 @@ def test_a_rule_that_forbids_our_branch_names_the_remedy(world: GitHubWorld) -> 
         world.participant().prepare(MOVE)
 
 
+def test_a_rule_that_keeps_our_branch_does_not_keep_the_request(world: GitHubWorld) -> None:
+    prepared(world)
+    world.forge.rules.closed_to_deletion = True
+    aborted(world)
+    assert only_pull(world).state == "closed"
+    assert world.branches() == {only_pull(world).branch}
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "error", "words"),
     [
@@ -437,6 +456,19 @@ def test_an_expired_token_is_renewed_once(world: GitHubWorld) -> None:
     prepared(world)
     world.server.expire_tokens()
     assert committed(world).answer is Answer.DONE
+
+
+@pytest.mark.parametrize(("minutes", "asked_again"), [(60, False), (4, True)])
+def test_an_apps_token_is_kept_until_shortly_before_it_ends(
+    world: GitHubWorld,
+    minutes: int,
+    asked_again: bool,  # noqa: FBT001
+) -> None:
+    world.server.token_life = timedelta(minutes=minutes)
+    prepared(world)
+    committed(world)
+    asked = [e for e in world.server.exchanges if e.path.endswith("/access_tokens")]
+    assert (len(asked) > 1) == asked_again
 
 
 def test_a_token_may_stand_in_for_an_app(world: GitHubWorld) -> None:

@@ -22,6 +22,7 @@ CREATE = "POST /repos/acme/shop/git/refs"
 COMMIT = "mutation Commit"
 DELETE = "mutation UpdateRefs"
 CLOSE = "PATCH /repos/acme/shop/pulls/1"
+FIND = "GET /repos/acme/shop/pulls"
 OPEN = "POST /repos/acme/shop/pulls"
 
 
@@ -61,6 +62,14 @@ def test_a_request_closed_just_before_the_merge_is_not_merged(world: GitHubWorld
     assert progress.answer is Answer.WAIT
     assert "#1 was closed" in progress.reason
     assert world.read("main", PATH) == CONTENT
+
+
+def test_a_request_merged_while_we_look_is_seen_as_merged(world: GitHubWorld) -> None:
+    prepared(world, draft=False)
+    world.server.interludes[FIND] = lambda: world.forge.merge(world.forge.pull(1), "merge")
+    assert world.participant().prepare(MOVE).answer is Answer.DONE
+    assert world.server.interludes == {}
+    assert world.read("main", PATH) == MOVED
 
 
 def test_a_commit_that_arrives_just_before_ours_stops_us(world: GitHubWorld) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -6,6 +8,8 @@ from rotation.engine.typed import Fault, read_record
 from rotation.model.errors import PermanentError
 from rotation.participants.git import PARTICIPANT
 from rotation.participants.git.credentials import Credentials
+from rotation.participants.git.github.authorization import app_jwt
+from rotation.participants.git.hosts import HostKind, open_host
 from rotation.participants.git.repository import AppKey, Location, Repository, SshKey, Token
 from rotation.participants.git.settings import Auth, GitSettings, PinnedFile
 
@@ -135,8 +139,40 @@ def test_what_is_no_token_is_refused_without_being_shown(stored: bytes) -> None:
     assert stored.decode(errors="replace") not in str(raised.value) or not stored
 
 
+@pytest.mark.parametrize("stored", [b"", b"s3cret", b"-----BEGIN RSA PRIVATE KEY-----\ns3cret"])
+def test_an_apps_key_that_is_none_is_refused_without_being_shown(stored: bytes) -> None:
+    with pytest.raises(PermanentError, match=r"the GitHub App 1 is no RSA key") as raised:
+        app_jwt(AppKey(1, 2, stored), 0)
+    assert "s3cret" not in repr(raised.value) + raised.value.remedy
+
+
 def test_the_spec_says_what_is_needed_and_what_is_not() -> None:
     assert PARTICIPANT.spec.name == "git"
     assert not PARTICIPANT.spec.rides_in_write
     assert PARTICIPANT.spec.permissions
     assert PARTICIPANT.spec.permissions_not_needed
+
+
+@pytest.mark.parametrize(
+    ("kind", "library"),
+    [("github", "httpx"), ("gitlab", "httpx"), ("gitea", "httpx"), ("git", "dulwich")],
+)
+def test_a_library_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, kind: HostKind, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(PermanentError, match=library) as raised:
+        open_host(kind, Repository("https://git.example/acme/shop", lambda: None))
+    assert "rotation[git]" in raised.value.remedy
+
+
+def test_the_plugin_is_light_to_import() -> None:
+    program = (
+        "import sys, rotation.participants.git\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heavy = {"httpx", "dulwich", "cryptography", "paramiko", "ruamel", "yaml", "hcl2", "tomlkit"}
+    assert heavy.isdisjoint(run.stdout.split())

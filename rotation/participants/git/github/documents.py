@@ -12,7 +12,7 @@ query Entries($owner: String!, $name: String!, $expression: String!) {
 }"""
 
 STANDING: Final = """\
-query Standing($owner: String!, $name: String!, $number: Int!) {
+query Standing($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       id
@@ -24,7 +24,8 @@ query Standing($owner: String!, $name: String!, $number: Int!) {
       isInMergeQueue
       autoMergeRequest { enabledAt }
       statusCheckRollup {
-        contexts(first: 100) {
+        contexts(first: 100, after: $after) {
+          pageInfo { hasNextPage endCursor }
           nodes {
             ... on CheckRun {
               name

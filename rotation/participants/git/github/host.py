@@ -272,9 +272,20 @@ class GitHub:
         return f"/pulls/{request.number.removeprefix('#')}"
 
     def _pull(self, request: MergeRequest) -> Mapping[str, Any]:
+        """Return a pull request with all its checks, however many pages they fill."""
         number = int(request.number.removeprefix("#"))
-        pull: Mapping[str, Any] = self._api.query(STANDING, number=number)["pullRequest"]
-        return pull
+        checks: list[Any] = []
+        after = None
+        while True:
+            found = self._api.query(STANDING, number=number, after=after)
+            pull: dict[str, Any] = found["pullRequest"]
+            if pull["statusCheckRollup"] is None:
+                return {**pull, "checks": checks}
+            contexts = pull["statusCheckRollup"]["contexts"]
+            checks += contexts["nodes"]
+            if not contexts["pageInfo"]["hasNextPage"]:
+                return {**pull, "checks": checks}
+            after = contexts["pageInfo"]["endCursor"]
 
     def _rules(self, base: str) -> Rules:
         rules = self._api.get(

@@ -67,7 +67,7 @@ def judge(pull: Mapping[str, Any], rules: Rules, *, wanted: str, checks: Checks)
     """Say what stands between a pull request and its merge.
 
     Args:
-        pull: The pull request, as the query ``Standing`` returns it.
+        pull: The pull request, as the query ``Standing`` returns it, and its ``checks``.
         rules: What the base asks for.
         wanted: The merge method from the settings.
         checks: Which checks must be green.
@@ -97,8 +97,7 @@ def judge(pull: Mapping[str, Any], rules: Rules, *, wanted: str, checks: Checks)
 def _checks(pull: Mapping[str, Any], rules: Rules, checks: Checks) -> tuple[list[str], list[str]]:
     """Return the red and the unfinished among the checks that count."""
     newest: dict[str, Mapping[str, Any]] = {}
-    rollup = pull["statusCheckRollup"] or {"contexts": {"nodes": []}}
-    for node in rollup["contexts"]["nodes"]:
+    for node in pull["checks"]:
         name = node.get("name") or node["context"]
         if name not in newest or _began(node) >= _began(newest[name]):
             newest[name] = node
