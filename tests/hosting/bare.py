@@ -149,6 +149,7 @@ class Bare:
                 lines.append(f"0 {'0' * 40}\t{path}\0")
                 continue
             blob = self.git("hash-object", "-w", "--stdin", data=content)
-            lines.append(f"100644 {blob}\t{path}\0")
+            there = self.git("ls-tree", parent, "--", path).split() if parent else []
+            lines.append(f"{there[0] if there else '100644'} {blob}\t{path}\0")
         self.git("update-index", "-z", "--index-info", data="".join(lines).encode(), **index)
         return self.git("write-tree", **index)

@@ -72,8 +72,8 @@ class KnownHostsOnly(SSHVendor):
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         _believe(client, self._credential.known_hosts)
-        with contextlib.ExitStack() as undo:
-            undo.callback(client.close)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(client.close)
             with _translated(host):
                 client.connect(
                     host,
@@ -92,7 +92,7 @@ class KnownHostsOnly(SSHVendor):
                 channel = transport.open_session(timeout=self._answer_seconds)
                 channel.settimeout(self._answer_seconds)
                 channel.exec_command(command)
-            undo.pop_all()
+            on_failure.pop_all()
         return Connection(client, channel)
 
 

@@ -190,7 +190,7 @@ def test_long_comparison_is_made_by_git_itself(site: Site) -> None:
 
 def test_something_else_that_answers_is_told(site: Site) -> None:
     assert site.server is not None
-    site.server.fail(Response(200, b"<html>Please log in</html>"))
+    site.server.fail(Response(200, {"please": "log in"}))
     with pytest.raises(PermanentError) as caught:
         site.host().commit(str(site.bare.head("main")))
     assert "proxy" in caught.value.remedy

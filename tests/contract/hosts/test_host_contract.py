@@ -81,8 +81,6 @@ def test_several_files_change_in_one_commit(site: Site, host: Host) -> None:
 
 
 def test_modes_of_files_stay(site: Site, host: Host) -> None:
-    if site.forge:
-        pytest.skip("the stand-in writes no modes")
     oid = host.write(BRANCH, None, base_of(host), Files({"run.sh": b"#!/bin/bash\n"}, MESSAGE))
     assert site.bare.git("ls-tree", oid, "run.sh").startswith("100755 ")
 
