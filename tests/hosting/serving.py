@@ -118,6 +118,8 @@ def serve(application: Callable[[Request], Response]) -> Iterator[Server]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    #: Head and body are two writes: the second must not wait for the first to be acknowledged.
+    disable_nagle_algorithm = True
     server: Server
 
     def _serve(self) -> None:
