@@ -14,7 +14,7 @@ from datetime import timedelta
 from rotation.engine import versions
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
-from rotation.engine.rolling import clean_up, hand_out_rest, unmoved
+from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
@@ -90,7 +90,7 @@ def destroy(run: Run) -> Outcome | Waiting:
     """Destroy the revoked version, once all consumers were handed the next one."""
     if waiting := hand_out_rest(run):
         return waiting
-    evidence = clean_up(run, handed=True)
+    evidence = retire(run)
     _for_previous(run, run.destroy)
     run.reach(CrashPoint.DESTROYED)
     return Outcome(Event.DESTROYED, {"evidence": evidence})
@@ -117,11 +117,13 @@ def revert(run: Run) -> Outcome:
     return Outcome(event, {"acked": ()})
 
 
-def abort(run: Run) -> Outcome:
+def abort(run: Run) -> Outcome | Waiting:
     """Forget *next*: its version is disabled, and nobody can log in with it."""
     record = run.state.in_flight
     run.check_pointer()
-    evidence = clean_up(run, handed=False)
+    evidence = forget(run)
+    if isinstance(evidence, Waiting):
+        return evidence
     # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
     tidied = versions.tidy(run, record.base, record.id)
     run.issuer.suspend(run.idle_slot, run.token)

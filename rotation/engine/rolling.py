@@ -125,25 +125,40 @@ def hand_out_rest(run: Run) -> Waiting | None:
     return Waiting(run.now + rollout.ASK_AGAIN, why, facts=facts)
 
 
-def clean_up(run: Run, *, handed: bool) -> tuple[str, ...]:
-    """Let participants remove what they made; return the evidence, with what could not be removed.
+def retire(run: Run) -> tuple[str, ...]:
+    """Let participants remove what is left of theirs; return the evidence, with what stays."""
 
-    Args:
-        run: The hold.
-        handed: Those whose consumers have *next* (the rotation is over), or those that only
-            prepared (it is given up).
+    def remove(each: Outside) -> str:
+        each.participant.retire(_move(run, each))
+        return ""
+
+    return _left_behind(run, run.participants.ask(run.handed_outside(), remove, str))
+
+
+def forget(run: Run) -> Waiting | tuple[str, ...]:
+    """Let those who only prepared remove what they made; return the evidence, with what stays.
+
+    Trouble that may pass is waited for: somebody may have merged by hand what was prepared, and
+    then it has to be taken back before the credential dies.
     """
     if run.state.in_flight.next is None:
         return run.state.in_flight.evidence  # nobody was asked for anything yet
-    theirs = run.handed_outside()
-    asked = theirs if handed else [each for each in run.participants.outside if each not in theirs]
+    handed = run.handed_outside()
 
     def remove(each: Outside) -> str:
-        move = _move(run, each)
-        (each.participant.retire if handed else each.participant.abort)(move)
+        each.participant.abort(_move(run, each))
         return ""
 
-    said = run.participants.ask(asked, remove, str)
+    rest = [each for each in run.participants.outside if each not in handed]
+    said = run.participants.ask(rest, remove, str)
+    trouble = [f"{each.by.name}: {each.answer}" for each in said if each.trouble]
+    if trouble:
+        why = f"what was prepared is being removed; {'; '.join(trouble)}"
+        return Waiting(run.now + rollout.ASK_AGAIN, why)
+    return _left_behind(run, said)
+
+
+def _left_behind(run: Run, said: Sequence[Said[str]]) -> tuple[str, ...]:
     left = [f"{each.by.name}: {each.answer or each.error}" for each in said if each.answer != ""]
     return _evidence(run, f"left behind: {'; '.join(left)}" if left else "")
 

@@ -85,6 +85,25 @@ def test_one_no_stops_the_rotation_before_anything_has_moved() -> None:
     assert world.logs_in(3)
 
 
+def test_what_was_merged_by_hand_is_taken_back_before_the_credential_dies() -> None:
+    world = staged()
+    no = Vote.no("the file has drifted")
+
+    def abort(call: str) -> Vote | None:
+        if call == "canary.abort":
+            raise TemporaryError("#7 was merged by hand and is being taken back")
+        return no if call == "fleet.prepare" else None
+
+    world.pin.answers = staticmethod(abort)
+    world.worker().tick(world.scheduled())
+    assert world.logs_in(2)
+    assert "#7 was merged by hand and is being taken back" in world.journal
+    world.pin.answers = staticmethod(lambda _: None)
+    step(world, minutes=1)
+    assert world.receipt["outcome"] == "reverted"
+    assert not world.issuer.roles["app_b"].login
+
+
 def test_every_reason_is_told() -> None:
     world = staged()
     world.pin.answers = staticmethod(
