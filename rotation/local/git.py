@@ -7,12 +7,13 @@ Rules of this module:
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import make_server
 
-from dulwich.client import get_transport_and_path
+from dulwich.client import FetchPackResult, get_transport_and_path
+from dulwich.errors import GitProtocolError
 from dulwich.objects import Blob, Commit, Tree
 from dulwich.repo import MemoryRepo, Repo
 from dulwich.server import BackendRepo, DictBackend, UploadPackHandler
@@ -21,6 +22,7 @@ from dulwich.web import WSGIRequestHandlerLogger, make_wsgi_chain
 #: The branch that consumers follow.
 BASE = "main"
 _BASE_REF = f"refs/heads/{BASE}".encode()
+_TRIES = 4
 _AUTHOR = b"drill <drill@localhost>"
 _FILE, _FOLDER = 0o100644, 0o040000
 
@@ -94,12 +96,19 @@ class Reader:
             GitProtocolError, OSError: The server cannot be reached.
             KeyError: There is no such file.
         """
-        fetched = self._client.fetch(self._path, self._store, _wanted, depth=1)
+        fetched = self._fetch()
         store = self._store.object_store
         found: bytes = store[fetched.refs[_BASE_REF]].tree  # type: ignore[attr-defined, index]
         for name in path.split("/"):
             _mode, found = store[found][name.encode()]  # type: ignore[index]
         return store[found].as_raw_string()  # type: ignore[index]
+
+    def _fetch(self) -> FetchPackResult:
+        for _ in range(_TRIES):
+            # The base may move between the two requests; the server then knows of no such wish.
+            with suppress(GitProtocolError):
+                return self._client.fetch(self._path, self._store, _wanted, depth=1)
+        return self._client.fetch(self._path, self._store, _wanted, depth=1)
 
 
 def _wanted(refs: Mapping[Any, Any], depth: int | None = None) -> list[Any]:
