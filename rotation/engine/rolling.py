@@ -58,7 +58,8 @@ def vote(run: Run) -> Outcome | Waiting:
     stage = rollout.next_stage(run.policy, run.state.in_flight)
     if stage is None:
         raise PermanentError("the policy has no stage", reason="stage-gone")
-    return Outcome(Event.PREPARED, {**facts, "acked": (), "stage": stage.stage})
+    unready = tuple(each.by.name for each in said if each.trouble)
+    return Outcome(Event.PREPARED, {**facts, "acked": (), "unready": unready, "stage": stage.stage})
 
 
 def roll_out(run: Run) -> Outcome | Waiting:
@@ -185,7 +186,11 @@ def _prepare(each: Outside, move: Move) -> Vote:
     return each.participant.prepare(move)
 
 
-def _commit(each: Outside, move: Move) -> Progress:
+def _commit(each: Outside, move: Move, unready: Sequence[str]) -> Progress:
+    if each.name in unready:
+        vote = each.participant.prepare(move)
+        if vote.answer is Answer.NO:
+            return Progress.wait(vote.reason, vote.link)
     return each.participant.commit(move)
 
 
@@ -206,7 +211,8 @@ def _ask(
 
 
 def _hand_out(run: Run, asked: Sequence[Outside]) -> tuple[Judgement, dict[str, Any]]:
-    said = _ask(run, asked, _commit, Progress.wait)
+    unready = run.state.in_flight.unready
+    said = _ask(run, asked, lambda each, move: _commit(each, move, unready), Progress.wait)
     facts = _known(run, said)
     _raise_errors(run, said, facts)
     answered = [Answered(each.by.name, each.by.choice, each.answer) for each in said if each.answer]

@@ -67,6 +67,8 @@ class Record:
     asked_at: datetime | None = None
     #: Participants that have done what they are asked for now.
     acked: tuple[str, ...] = ()
+    #: Participants that could not be asked to prepare before an emergency went on without them.
+    unready: tuple[str, ...] = ()
     #: When all participants of the stage had handed *next* out.
     handed_at: datetime | None = None
     #: Gates are looked at until then, although the rollout is over.

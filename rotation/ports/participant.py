@@ -74,7 +74,10 @@ class OutsideParticipant(Protocol):
         """
 
     def commit(self, move: Move) -> Progress:
-        """Hand consumers the next version; called until it answers done.
+        """Hand out what `prepare` has made ready; called until it answers done.
+
+        Where that is gone it waits: a worker that comes late must not bring back what another one
+        has withdrawn.
 
         The answer is done, too, when consumers have the next version already, whoever did it.
         """

@@ -125,6 +125,9 @@ class Errand:
         if self._is_outgrown(scene):
             # Only a revert gets here: nobody has approved its edit, so it may shrink.
             return Standing(Readiness.WAITING, self.renew(scene, _CHANGED))
+        if scene.request is None and not self.back:
+            # A worker that comes late must not bring back what another one has withdrawn.
+            return Standing(Readiness.WAITING, f"{self.branch} is gone, or was never prepared")
         request, head = self.present(scene, draft=False)
         if request.draft:
             self.host.make_ready(request)

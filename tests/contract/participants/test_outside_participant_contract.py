@@ -260,6 +260,21 @@ def test_revert_in_the_middle_of_a_commit_takes_back_what_was_merged(world: Worl
     assert world.read("main", PATH) == CONTENT
 
 
+@pytest.mark.parametrize("way_back", ["abort", "revert", "commit and revert"])
+def test_a_commit_that_comes_after_the_way_back_moves_nothing(world: World, way_back: str) -> None:
+    """A worker was stalled before its commit, and another one has gone back meanwhile."""
+    until_settled(world, lambda: world.participant().prepare(MOVE))
+    if way_back == "commit and revert":
+        until_settled(world, lambda: world.participant().commit(MOVE))
+    if way_back == "abort":
+        world.participant().abort(MOVE)
+    else:
+        until_settled(world, lambda: world.participant().revert(MOVE))
+    assert world.participant().commit(MOVE).answer is Answer.WAIT
+    world.settle()
+    assert world.read("main", PATH) == CONTENT
+
+
 def test_revert_leaves_what_somebody_else_has_chosen(world: World) -> None:
     prepared(world)
     committed(world)

@@ -293,6 +293,25 @@ def test_an_emergency_waits_for_consumers_until_their_deadline_and_hands_out_aft
     assert world.states()[1] == "destroyed"
 
 
+def test_an_emergency_goes_on_without_who_cannot_be_asked_and_asks_later() -> None:
+    world = staged()
+
+    def unreachable(call: str) -> None:
+        if call.startswith("fleet"):
+            raise TemporaryError("no route to the forge")
+
+    world.pin.answers = staticmethod(unreachable)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert pins(world) == (1, 1, 1)  # asked again first: a vote is soon there
+    step(world, minutes=61)
+    assert pins(world) == (2, 1, 2)
+    world.pin.answers = staticmethod(lambda _: None)
+    world.pin.calls.clear()
+    step(world, minutes=1)
+    assert world.pin.calls[:2] == ["fleet.prepare", "fleet.commit"]
+    assert pins(world) == (2, 2, 2)
+
+
 def test_the_first_credential_is_rolled_out_and_settles() -> None:
     world = World(first=True, rollout=[CANARY, EVERYONE])
     world.pin.pins.update(canary=0, fleet=0)
