@@ -56,8 +56,8 @@ def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         def store(settings: Settings) -> Any:
             return parts.enter_context(closing(make_store(settings)))
 
-        def plugins(of: SecretStore) -> Plugins:
-            made = make_plugins(of, "")
+        def plugins(of: SecretStore, project: str) -> Plugins:
+            made = make_plugins(of, project)
             parts.enter_context(closing(made.issuers))
             return made
 

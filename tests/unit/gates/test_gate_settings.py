@@ -4,6 +4,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from rotation.engine.policy import Kinds
 from rotation.engine.schema import policy_schema
 from rotation.engine.typed import Fault, Invalid, read_record
 from rotation.gates import consumers, http, prometheus, sessions
@@ -114,8 +115,9 @@ def test_a_fault_is_named(kind: str, changes: dict[str, Any], words: str) -> Non
 
 def test_every_setting_has_a_json_schema() -> None:
     kinds = {name: gate.spec.settings for name, gate in GATES.items()}
-    schema = policy_schema(kinds, {})  # of plugins of any kind
-    choices = {choice["title"]: choice for choice in schema["properties"]["issuer"]["oneOf"]}
+    schema = policy_schema(Kinds({}, {}, kinds))
+    stage = schema["properties"]["rollout"]["items"]["properties"]
+    choices = {choice["title"]: choice for choice in stage["gates"]["items"]["oneOf"]}
     assert choices.keys() == GATES.keys()
     assert choices["http"]["required"] == ["kind", "url"]
     assert choices["http"]["properties"]["timeout"]["default"] == "5s"
