@@ -43,6 +43,8 @@ class Settings:
     secret_manager_rest: str = ""
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
+    #: E-mail address this process calls embedded services as; empty: their owner.  Never Google's.
+    identity: str = ""
     #: Where an embedded stack's function listens; set only by that stack's own variables.
     function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
@@ -88,6 +90,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        identity=env.get("ROTATION_EMBEDDED_IDENTITY", ""),
         function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
