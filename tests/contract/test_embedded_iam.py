@@ -106,7 +106,7 @@ def test_a_caller_without_a_role_is_refused_in_the_services_own_words(world: Wor
     with pytest.raises(PermissionDenied, match="User not authorized to perform this action"):
         publisher.publish(topic=TOPIC, messages=[{"attributes": {"a": "b"}}])
     with pytest.raises(PermissionDenied):
-        subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=["gone"])
+        subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)
 
 
 def test_a_refusal_does_not_tell_whether_it_exists(world: World) -> None:
@@ -127,7 +127,7 @@ def test_a_predefined_role_on_the_resource_lets_in_there_and_nowhere_else(world:
     world.bind(world.subscriber, SUBSCRIPTION, "roles/pubsub.subscriber")
     assert secrets.access_secret_version(name=f"{world.secret}/versions/1")
     publisher.publish(topic=TOPIC, messages=[{"attributes": {"a": "b"}}])
-    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=["gone"])
+    subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)
     with pytest.raises(PermissionDenied):
         secrets.get_secret(name=world.secret)
     with pytest.raises(PermissionDenied):
@@ -301,4 +301,4 @@ def test_gcloud_creates_roles_and_binds_them(world: World, tmp_path: Path) -> No
     assert secrets.get_secret(name=world.secret)
     topics.publish(topic=TOPIC, messages=[{"attributes": {"a": "b"}}])
     assert [each.name for each in topics.list_topics(project=PROJECT)] == [TOPIC]
-    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=["gone"])
+    subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)
