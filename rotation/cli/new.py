@@ -8,6 +8,10 @@
 
 import keyword
 import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +23,8 @@ from rotation.model.errors import BadNameError, PermanentError
 
 _SKELETONS: Final = Path(__file__).parent / "skeletons"
 _KINDS: Final = {"issuer": "issuers", "participant": "participants", "gate": "gates"}
+#: Longer ones would not leave room on a line.
+_LONGEST: Final = 30
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
 
@@ -53,17 +59,25 @@ def new(ctx: click.Context, kind: str, name: str, root: Path | None) -> None:
             raise FileExistsAlreadyError(f"{at / path} exists", remedy="choose another name")
     for path, text in texts.items():
         (at / path).write_text(text, encoding="utf-8")
+    _format(at, texts)
     lines = [f"wrote {path}" for path in texts]
     lines.append("then: rotation generate, and pytest tests/contract/" + _KINDS[kind])
     context.answer({"kind": kind, "name": name, "files": list(texts)}, "\n".join(lines))
 
 
+def _format(at: Path, paths: Iterable[str]) -> None:
+    """Let the formatter, where it is installed, break lines that a long name has made longer."""
+    if find_spec("ruff"):
+        command = [sys.executable, "-m", "ruff", "format", "--quiet", *paths]
+        subprocess.run(command, cwd=at, check=False)  # noqa: S603 - our own tool
+
+
 def _texts(kind: str, name: str) -> dict[str, str]:
     module = name.replace("-", "_")
-    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(module):
         raise BadNameError(
             f"{name!r} cannot name a plugin",
-            remedy="use lower-case letters, digits and dashes, beginning with a letter",
+            remedy="use lower-case letters, digits and dashes, at most 30, a letter first",
         )
     folder = _KINDS[kind]
     words = {"@NAME@": name, "@MODULE@": module, "@CLASS@": name.title().replace("-", "")}
