@@ -5,7 +5,7 @@
 2. A member is ``user:``, ``serviceAccount:`` or ``group:`` with the caller's address, or
    ``allUsers`` or ``allAuthenticatedUsers``.  Conditions are not embedded: a binding with one
    grants nothing.
-3. What a caller was let do is remembered, enforced or not.
+3. What a caller was let do is remembered, enforced or not; and so is what it was refused.
 4. A project may be named by its id or its number.
 """
 
@@ -28,6 +28,8 @@ _KINDS: Final = ("user", "serviceAccount", "group")
 NO_POLICY: Final = b"\x00\x20\x01"
 
 Policy = Any
+#: Resources by permission by caller.
+_Notes = dict[str, dict[str, set[str]]]
 
 
 class Iam:
@@ -45,7 +47,8 @@ class Iam:
         self.roles: dict[str, dict[str, Any]] = {}
         self._policies: dict[str, Policy] = {}
         self._ids = {str(number): name for name, number in (projects or {}).items()}
-        self._used: dict[str, dict[str, set[str]]] = {}
+        self._used: _Notes = {}
+        self._denied: _Notes = {}
         self._changes = 0
         self._path = path
         if path is not None and path.exists():
@@ -104,20 +107,25 @@ class Iam:
         if caller == OWNER or not permission:
             return
         if self.enforced and not self.allows(caller, permission, resource, own()):
+            self._note(self._denied, caller, permission, resource)
             raise refusal
-        by_permission = self._used.setdefault(caller, {})
-        by_permission.setdefault(permission, set()).add(self.named(resource))
+        self._note(self._used, caller, permission, resource)
+
+    def _note(self, where: _Notes, caller: str, permission: str, resource: str) -> None:
+        where.setdefault(caller, {}).setdefault(permission, set()).add(self.named(resource))
 
     def used(self) -> dict[str, dict[str, list[str]]]:
         """Return, for each caller, the permissions it used, and on which resources."""
-        return {
-            caller: {name: sorted(found[name]) for name in sorted(found)}
-            for caller, found in sorted(self._used.items())
-        }
+        return _told(self._used)
+
+    def denied(self) -> dict[str, dict[str, list[str]]]:
+        """Return, for each caller, the permissions it was refused, and on which resources."""
+        return _told(self._denied)
 
     def forget_used(self) -> None:
-        """Forget what was used."""
+        """Forget what was used, and what was refused."""
         self._used.clear()
+        self._denied.clear()
 
     def save(self) -> None:
         """Keep policies and custom roles, where there is a file."""
@@ -145,6 +153,13 @@ class Iam:
         collection, _, rest = resource.partition("/")
         project, slash, below = rest.partition("/")
         return f"{collection}/{self._ids.get(project, project)}{slash}{below}"
+
+
+def _told(notes: _Notes) -> dict[str, dict[str, list[str]]]:
+    return {
+        caller: {name: sorted(found[name]) for name in sorted(found)}
+        for caller, found in sorted(notes.items())
+    }
 
 
 def check_etag(asked: Policy, present: Policy) -> None:

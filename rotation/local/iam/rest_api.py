@@ -133,7 +133,7 @@ class _Served:
 
     async def show(self, _http: Request) -> Any:  # noqa: ANN401 - JSON
         iam = self._iam()
-        return {"enforced": iam.enforced, "used": iam.used()}
+        return {"enforced": iam.enforced, "used": iam.used(), "denied": iam.denied()}
 
     async def switch(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         enforced = (await _body(http)).get("enforced")

@@ -76,6 +76,10 @@ class Controls:
         """Return, for each caller, the permissions it used, and on which resources."""
         return dict(self._ask("GET", "iam")["used"])
 
+    def denied_permissions(self) -> dict[str, dict[str, list[str]]]:
+        """Return, for each caller, the permissions it was refused, and on which resources."""
+        return dict(self._ask("GET", "iam")["denied"])
+
     def reset_used_permissions(self) -> dict[str, dict[str, list[str]]]:
         """Forget what was used; return what it was."""
         return dict(self._ask("DELETE", "iam/used")["used"])
