@@ -133,6 +133,15 @@ def _pause(secret: Secret) -> Pause | None:
     )
 
 
+def receipts_of(secret: Secret) -> tuple[Receipt | None, tuple[Brief, ...]]:
+    """Return the last receipt and the short forms of those before, whatever else is wrong.
+
+    Raises:
+        StateError: The receipt cannot be read.
+    """
+    return _load(secret, RECEIPT, Receipt), _history(secret)
+
+
 def _history(secret: Secret) -> tuple[Brief, ...]:
     try:
         return _load(secret, HISTORY, tuple[Brief, ...]) or ()
@@ -203,6 +212,14 @@ def read_block(secret: Secret) -> Block | None:
     """Return why a secret is blocked, even where the rest of its state cannot be read."""
     try:
         return _load(secret, BLOCK, Block) if BLOCKED in secret.labels else None
+    except StateError:
+        return None
+
+
+def read_pause(secret: Secret) -> Pause | None:
+    """Return the last word about a pause, even where the rest of its state cannot be read."""
+    try:
+        return _pause(secret)
     except StateError:
         return None
 

@@ -38,7 +38,7 @@ _TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWIN
 _HURRIED = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
 
 #: Phases in which nothing but time keeps the previous credential from being retired.
-_RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
+RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
 
 #: Phases in which no consumer was handed *next*.
 _NOT_HANDED = frozenset({Phase.PREPARING, Phase.VOTING})
@@ -254,8 +254,8 @@ def _retire(s: Situation, request: Request) -> Decision:
         return Done("settled: there is nothing to retire")
     if request.id in record.serves or request.at < (record.rolled_out_at or record.started_at):
         return _proceed(s)
-    if state.phase not in _RETIRES:
-        return Done(f"{state.phase.value}: {_why_not_retired(state.phase)}")
+    if state.phase not in RETIRES:
+        return Done(f"{state.phase.value}: {why_not_retired(state.phase)}")
     if pausing.holds(state):
         return Done(f"{pausing.told(state)}: nothing is retired before it is resumed")
     hastened = replace(
@@ -271,7 +271,8 @@ def _retire(s: Situation, request: Request) -> Decision:
     return Store(replace(asked, wake_at=state.wake_at), "a worker is at it; it will not wait")
 
 
-def _why_not_retired(phase: Phase) -> str:
+def why_not_retired(phase: Phase) -> str:
+    """Say why the previous credential cannot be retired in this phase."""
     if phase is Phase.RESTORING:
         return "somebody still uses the previous credential, and is given it back"
     if phase in {Phase.REVOKING, Phase.DESTROYING}:

@@ -58,9 +58,14 @@ def brief(receipt: Receipt) -> Brief:
         mode=receipt.mode,
         settled_at=receipt.settled_at,
         current=receipt.current,
-        requested_at=receipt.requested_at,
+        requested_at=receipt.emergency_at or receipt.requested_at,
         revoked_at=receipt.revoked_at,
     )
+
+
+def public_brief(brief: Brief) -> dict[str, Any]:
+    """Return the short form as plain JSON values."""
+    return _filled({each.name: getattr(brief, each.name) for each in fields(brief)})
 
 
 def history(last: Receipt | None, before: tuple[Brief, ...]) -> tuple[Brief, ...]:
@@ -68,24 +73,35 @@ def history(last: Receipt | None, before: tuple[Brief, ...]) -> tuple[Brief, ...
     return (brief(last), *before)[:KEPT] if last else before
 
 
-def seconds(receipt: Receipt) -> dict[str, float]:
-    """Return how long after it was asked for each step was done; an emergency counts from its own.
+#: What is measured, and the time of a receipt that ends it.
+_STEPS = {
+    "published": "published_at",
+    "first_moved": "first_moved_at",
+    "last_moved": "rolled_out_at",
+    "suspended": "suspended_at",
+    "revoked": "revoked_at",
+    "settled": "settled_at",
+}
 
-    What was asked for is the rotation; where an emergency overtook it, the emergency.
+
+def seconds(receipt: Receipt) -> dict[str, float]:
+    """Return how long after it was asked for each step was done."""
+    names = ("emergency_at", "requested_at", "started_at", *_STEPS.values())
+    return seconds_between({name: at for name in names if (at := getattr(receipt, name))})
+
+
+def seconds_between(times: Mapping[str, datetime]) -> dict[str, float]:
+    """Return the same from the times of a receipt, by the names of its fields.
+
+    It counts from the request; where an emergency overtook the rotation, from the emergency.
     """
-    asked = receipt.emergency_at or receipt.requested_at or receipt.started_at
-    steps = {
-        "published": receipt.published_at,
-        "first_moved": receipt.first_moved_at,
-        "last_moved": receipt.rolled_out_at,
-        "suspended": receipt.suspended_at,
-        "revoked": receipt.revoked_at,
-        "settled": receipt.settled_at,
-    }
+    begun = (times.get(name) for name in ("emergency_at", "requested_at", "started_at"))
+    asked = next((at for at in begun if at), None)
+    if asked is None:
+        return {}
+    ended = {name: times[field] for name, field in _STEPS.items() if field in times}
     return {
-        name: round((at - asked).total_seconds(), 3)
-        for name, at in steps.items()
-        if at is not None and at >= asked
+        name: round((at - asked).total_seconds(), 3) for name, at in ended.items() if at >= asked
     }
 
 
