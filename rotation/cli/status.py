@@ -26,7 +26,7 @@ def status(ctx: click.Context, secrets: tuple[str, ...]) -> None:
     Exits with 1 when one of them needs a person: blocked, a faulty policy, unreadable state.
 
     With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
-    "waits_until", "lease_until", "rotation", "pending", "blocked", "faults", "last",
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults", "last",
     "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """
     context = ctx.ensure_object(Context)
