@@ -17,6 +17,7 @@ from rotation.cli.lazy import LazyGroup
 #: Every command and its line in the help; `LazyGroup` finds the module by the name.
 COMMANDS: Final = {
     "demo": "See a rotation, a crash and an emergency happen on this machine.",
+    "drill": "Practise an incident on a copy of the stack.",
     "up": "Run the embedded stack until interrupted.",
     "status": "Show where every managed secret stands.",
     "watch": "The same, live.",
