@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "rotate": "Ask for a rotation, and follow it.",
     "emergency": "Replace a leaked credential and revoke it at once.",
     "revert": "Send consumers back to the previous version.",
+    "doctor": "Find what is set up wrongly, and say what mends it.",
     "unblock": "Let a blocked secret go on after it was mended.",
     "scan": "List every use of a secret in a folder, pinned or not.",
     "pin": "Pin the uses of a secret in a file to one version.",
