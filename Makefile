@@ -56,12 +56,12 @@ lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m rotation.generate --check
+	$(BIN)/python -m rotation generate --check
 
 check: lint test ## What to run before a commit
 
 generate: $(VENV)/.dev ## Write the generated parts of the documents
-	$(BIN)/python -m rotation.generate
+	$(BIN)/python -m rotation generate
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

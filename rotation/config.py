@@ -55,6 +55,8 @@ class Settings:
     sweep_job: str = "rotation-sweep"
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
+    #: E-mail address this process calls embedded services as; empty: their owner.  Never Google's.
+    identity: str = ""
     #: Where an embedded stack's function listens; set only by that stack's own variables.
     function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
@@ -108,6 +110,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         service=env.get("ROTATION_SERVICE", "") or base.service,
         sweep_job=env.get("ROTATION_SWEEP_JOB", "") or base.sweep_job,
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        identity=env.get("ROTATION_EMBEDDED_IDENTITY", ""),
         function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),

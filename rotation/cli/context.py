@@ -84,6 +84,7 @@ class Context:
         store = SecretManager(
             settings.project or _NO_PROJECT,
             endpoint=settings.secret_manager or None,
+            identity=settings.identity,
             quota_patience=_QUOTA_PATIENCE,
         )
         self._closing.callback(store.close)
@@ -180,7 +181,10 @@ class Context:
         """Return the way to publish to a topic."""
         from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
 
-        publisher = PubSubPublisher(topic, timeout=10.0)
+        settings = self.settings
+        publisher = PubSubPublisher(
+            topic, timeout=10.0, emulator=settings.pubsub_emulator, identity=settings.identity
+        )
         self._closing.callback(publisher.close)
         return publisher
 

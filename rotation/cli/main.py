@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "pin": "Pin the uses of a secret in a file to one version.",
     "policy": "Show, validate and apply rotation policies.",
     "plugins": "List issuers, participants and gates, and what they need.",
+    "generate": "Render documents and IAM roles from the plugins.",
+    "new": "Lay down a new issuer, participant or gate.",
     "clock": "Move the clock of an embedded stack.",
 }
 

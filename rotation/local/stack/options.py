@@ -43,6 +43,11 @@ class StackOptions:
     function_environment: dict[str, str] = field(default_factory=dict)
 
     @property
+    def secret_manager_agent(self) -> str:
+        """Service account that Secret Manager publishes as."""
+        return f"service-{self.project_number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+
+    @property
     def topic_name(self) -> str:
         """Full name of the rotation topic."""
         return f"projects/{self.project}/topics/{self.topic}"

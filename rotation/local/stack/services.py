@@ -3,21 +3,24 @@
 It wires them together; each one's behaviour is its own package's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1 import types
 
 from rotation.local.clock import MovableClock
+from rotation.local.iam import Iam
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.forward import ForwardingPublisher
 from rotation.local.pubsub.journal import SqliteJournal
 from rotation.local.pubsub.server import PubSubServer, rest_app
 from rotation.local.scheduler import RotationScheduler, Sweep
+from rotation.local.secretmanager.events import Publish
 from rotation.local.secretmanager.server import SecretManagerServer
 from rotation.local.secretmanager.store import Store
 from rotation.local.stack.options import StackOptions
@@ -73,7 +76,9 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
     keep = options.data_dir is not None
     clock = MovableClock(folder / "clock")
     journal = SqliteJournal(folder / "pubsub.sqlite") if keep else None
-    broker = Broker(clock, journal=journal)
+    projects = {options.project: options.project_number}
+    iam = Iam(projects, folder / "iam.json" if keep else None)
+    broker = Broker(clock, journal=journal, iam=iam)
     async with AsyncExitStack() as stack:
         stack.callback(broker.close)
         publish = broker.publish
@@ -81,8 +86,9 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             publish = stack.enter_context(ForwardingPublisher(emulator)).publish
         store = Store(
             clock=clock,
-            publish=publish,
-            projects={options.project: options.project_number},
+            publish=_as_agent(iam, options, publish),
+            projects=projects,
+            iam=iam,
             path=folder / "secretmanager.sqlite" if keep else None,
         )
         stack.callback(store.close)
@@ -105,6 +111,20 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             pubsub_grpc=emulator or pubsub.grpc_address,
             pubsub_rest=pubsub_rest,
         )
+
+
+def _as_agent(iam: Iam, options: StackOptions, publish: Publish) -> Publish:
+    """Return ``publish`` with the rights of the service agent that Secret Manager publishes as."""
+
+    def publish_as_agent(topic: str, attributes: Mapping[str, str], data: bytes | None) -> None:
+        refusal = StatusError(
+            grpc.StatusCode.PERMISSION_DENIED, "User not authorized to perform this action."
+        )
+        agent = options.secret_manager_agent
+        iam.permit(agent, "pubsub.topics.publish", topic, lambda: iam.policy(topic), refusal)
+        publish(topic, attributes, data)
+
+    return publish_as_agent
 
 
 def push_subscription(options: StackOptions, push: types.PushConfig) -> types.Subscription:
