@@ -61,8 +61,8 @@ def consumers(facts: SecretFacts) -> Iterator[Finding]:
     about = str(facts.secret.name)
     for use in facts.uses:
         yield Finding("consumer", Severity.WARNING, about, f"{use.place}: {use.says}", use.fix)
-    for service in facts.on_latest:
-        alias = f"<where it is mounted>={facts.secret.name.secret_id}:current"
+    for service, place in facts.on_latest:
+        alias = f"{place}={facts.secret.name.secret_id}:current"
         _, project, _, region, _, name = service.split("/")
         remedy = gcloud(
             *("run", "services", "update", name, f"--project={project}", f"--region={region}"),

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from rotation.doctor.facts import SecretFacts
-from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, short, unseen
+from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, unseen
 from rotation.engine import codec
 from rotation.engine.duration import format_duration
 from rotation.machine import due
@@ -23,9 +23,10 @@ _STUCK: Final = timedelta(minutes=15)
 #: Bytes of annotations that the record and the receipt may still need.
 _ROOM: Final = 4 * 1024
 _OUR_LABELS: Final = len(codec.LABELS)
-#: Labels of tools that write secrets, and what they are called.
-_MANAGERS: Final = {"managed-by": "", "app_kubernetes_io_managed-by": ""}
-_TERRAFORM: Final = "goog-terraform-provisioned"
+#: Labels in which tools say that a secret is theirs.
+_MANAGERS: Final = ("managed-by", "managed_by")
+#: Managers that leave the credential alone.
+_HARMLESS: Final = frozenset({"rotation", "terraform", ""})
 _ALIASES: Final = ("current", "previous")
 
 Check = Callable[[SecretFacts], Iterator[Finding]]
@@ -158,9 +159,6 @@ def aliases(facts: SecretFacts) -> Iterator[Finding]:
     for alias in _ALIASES:
         number = facts.secret.aliases.get(alias)
         state_of = facts.versions.get(number) if number else None
-        if state_of in {VersionState.DISABLED, VersionState.DESTROYED} and alias == "previous":
-            if settled and isinstance(state_of, VersionState):
-                continue  # a retired version keeps its alias until the next rotation
         if isinstance(state_of, Unseen) and state_of.is_missing:
             said = f"the alias {alias} points to version {number}, which does not exist"
             remedy = _update(facts, f"--remove-version-aliases={alias}")
@@ -237,28 +235,12 @@ def managed(facts: SecretFacts) -> Iterator[Finding]:
     if facts.secret.managed_rotation:
         remedy = gcloud("secrets", "disable-managed-rotation", *on_secret(facts.secret.name))
         yield _bad(facts, "managed-rotation", "Google's managed rotation is active", remedy)
-    for label in ("managed-by", "managed_by"):
+    for label in _MANAGERS:
         who = facts.secret.labels.get(label, "")
-        if who and who not in {"rotation", "terraform"}:
+        if who not in _HARMLESS:
             remedy = _update(facts, f"--remove-labels={label}")
             said = f"its label {label} says that {who} manages it"
             yield _warn(facts, "other-manager", said, remedy)
-    if facts.secret.labels.get(_TERRAFORM) == "true":
-        yield from _terraform(facts)
-
-
-def _terraform(facts: SecretFacts) -> Iterator[Finding]:
-    """Terraform may keep the secret, and must not write what a rotation changes."""
-    if facts.secret.annotations.get("rotation.terraform") == "ignore-changes":
-        return
-    yield _warn(
-        facts,
-        "terraform",
-        "Terraform made it, and may take back what a rotation changes",
-        "in the google_secret_manager_secret: lifecycle { ignore_changes = [labels, annotations,"
-        " version_aliases, rotation] }, and no google_secret_manager_secret_version or"
-        f" google_sql_user beside it; then: {_update(facts, '--update-annotations=rotation.terraform=ignore-changes')}",
-    )
 
 
 #: In the order a person would mend things.

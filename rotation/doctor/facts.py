@@ -78,8 +78,8 @@ class SecretFacts:
     issuer_unseen: Unseen | None = None
     said: tuple[Said, ...] | Unseen = ()
     uses: tuple[Sighting, ...] = ()
-    #: Cloud Run services that take this secret's latest version.
-    on_latest: tuple[str, ...] = ()
+    #: Cloud Run services that take this secret's latest version, and where.
+    on_latest: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -276,12 +276,19 @@ def _mounts(template: Mapping[str, Any], variables: Sequence[Any]) -> Iterator[M
     for each in variables:
         reference = (each.get("valueSource") or {}).get("secretKeyRef")
         if reference:
-            yield Mount(reference["secret"], reference.get("version", "latest"))
+            version = reference.get("version", "latest")
+            yield Mount(reference["secret"], version, each["name"])
+    paths = {
+        each["name"]: each["mountPath"]
+        for one in template.get("containers", [])
+        for each in one.get("volumeMounts", [])
+    }
     for volume in template.get("volumes", []):
         secret = volume.get("secret")
         if secret:
             for item in secret.get("items") or [{}]:
-                yield Mount(secret["secret"], item.get("version", "latest"))
+                path = f"{paths.get(volume['name'], '')}/{item.get('path', secret['secret'])}"
+                yield Mount(secret["secret"], item.get("version", "latest"), path)
 
 
 def _job(body: Mapping[str, Any]) -> Job:

@@ -70,6 +70,8 @@ class Mount:
     #: As written: an id, or a full name.
     secret: str
     version: str
+    #: As gcloud's ``--update-secrets`` names it: a variable, or a path.
+    place: str = ""
 
 
 @dataclass(frozen=True)
