@@ -150,6 +150,17 @@ class Deployment:
 
         return _look(f"what {account} may do with {resource}", read)
 
+    def may_list(self, account: str, project: str) -> "bool | Unseen":
+        """Tell whether an account may list the secrets of a project, asked as the account."""
+        asked = Rest(self._endpoints.projects, account)
+        permission = "secretmanager.secrets.list"
+
+        def read() -> bool:
+            path, body = f"v1/projects/{project}:testIamPermissions", {"permissions": [permission]}
+            return permission in asked.post(path, body).get("permissions", [])
+
+        return _look(f"what {account} may do in project {project}", read)
+
     def grants(self, bindings: Bindings, member: str, permission: str) -> bool:
         """Tell whether a policy lets a member use a permission."""
         return any(
