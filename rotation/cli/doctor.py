@@ -160,7 +160,9 @@ def _ground(
 
     settings = context.settings
     first = next((each for each in secrets if len(each.topics) == 1), None)
-    topic = context.topic(first) if settings.topic or first else ""
+    topic = settings.topic or (first.topics[0] if first else "")
+    if topic and not topic.startswith("projects/"):
+        topic = f"projects/{context.project}/topics/{topic}"
     return Ground(
         store=context.store,
         deployment=Deployment(_endpoints(context)),

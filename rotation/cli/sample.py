@@ -54,6 +54,8 @@ def create_sample(stack: Stack, existing: frozenset[str]) -> None:
         "annotations": {"rotation.policy": json.dumps(_policy(stack))},
     }
     stack.create_secret(SECRET, body)
+    stack.let_function(ROTATOR, "rotationReader")
+    stack.let_function(SECRET, "rotationFunction")
 
 
 def _policy(stack: Stack) -> Mapping[str, Any]:

@@ -75,7 +75,7 @@ class Rest:
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, str]
     ) -> dict[str, Any]:
         try:
-            answer = self._session().request(
+            answer = self._session().request(  # type: ignore[no-untyped-call]
                 method, f"{self._base}/{path}", json=body, params=query, timeout=self._timeout
             )
         except GoogleAuthError:
