@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "pause": "Hold the rotations of a secret, for example during an incident.",
     "resume": "Let them go on.",
     "history": "Show what rotations did, and check that their receipts are whole.",
+    "doctor": "Find what is set up wrongly, and say what mends it.",
     "unblock": "Let a blocked secret go on after it was mended.",
     "scan": "List every use of a secret in a folder, pinned or not.",
     "pin": "Pin the uses of a secret in a file to one version.",
