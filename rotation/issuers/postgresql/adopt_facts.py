@@ -86,7 +86,7 @@ WITH entries AS (
            p.defaclacl AS acl,
            CASE WHEN n.oid IS NULL THEN acldefault(
                CASE p.defaclobjtype WHEN 'S' THEN 's'::"char" ELSE p.defaclobjtype END,
-               p.defaclrole) ELSE '{{}}'::aclitem[] END AS usual
+               p.defaclrole) END AS usual
       FROM pg_default_acl AS p LEFT JOIN pg_namespace AS n ON n.oid = p.defaclnamespace
 ), differences AS (
     SELECT e.creator, e.kind, e.schema, a.grantee, a.privilege_type, a.is_grantable, 'GRANT' AS verb

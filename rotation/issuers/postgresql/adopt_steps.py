@@ -192,11 +192,7 @@ def _rest(f: Facts) -> Step:
 
 
 def _search_path(f: Facts) -> Step:
-    statements = []
-    if f.own_schemas and _has_user(f.path):
-        scope = f.database if (f.database, "search_path") in _settings(f, f.names.login) else ""
-        value = _path_without_user(f)
-        statements = [_setting(f.names.login, scope, "search_path", value)]
+    statements = [_setting(f.names.login, *each) for each in _fixed_path(f)]
     return Step(
         "search-path",
         f"write the search path of {f.names.login} out",
@@ -205,6 +201,14 @@ def _search_path(f: Facts) -> Step:
         done=not statements,
         transactions=_one(statements),
     )
+
+
+def _fixed_path(f: Facts) -> list[tuple[str, str, str]]:
+    """Return the setting that stands for a search path with the name of the login in it."""
+    if not (f.own_schemas and "$user" in f.path):
+        return []
+    scope = f.database if (f.database, "search_path") in _settings(f, f.names.login) else ""
+    return [(scope, "search_path", _path_without_user(f))]
 
 
 def _second(f: Facts) -> Step:
@@ -540,9 +544,11 @@ def _settings(f: Facts, role: str) -> Mapping[tuple[str, str], str]:
 
 def _copied_settings(f: Facts) -> list[str]:
     have = _settings(f, f.names.second)
+    wanted = {**_settings(f, f.names.login)}
+    wanted |= {(scope, name): value for scope, name, value in _fixed_path(f)}
     return [
         _setting(f.names.second, database, name, value)
-        for (database, name), value in _settings(f, f.names.login).items()
+        for (database, name), value in wanted.items()
         if name != "role" and have.get((database, name)) != value
     ]
 
@@ -556,10 +562,6 @@ def _setting(role: str, database: str, name: str, value: str) -> str:
 
 def _become_statement(f: Facts, role: str) -> str:
     return f"ALTER ROLE {quoted(role)} SET role = {sql.Literal(f.names.owner).as_string()}"
-
-
-def _has_user(path: str) -> bool:
-    return "$user" in path
 
 
 def _path_without_user(f: Facts) -> str:
