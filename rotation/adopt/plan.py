@@ -75,12 +75,18 @@ def rights(wanted: Wanted, project: str) -> tuple[str, ...]:
     number = secret.project if secret.project.isdecimal() else "PROJECT_NUMBER"
     agent = f"serviceAccount:service-{number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
     return (
-        f"gcloud pubsub topics add-iam-policy-binding {quote(wanted.topic)}"
-        f" --member={agent} --role=roles/pubsub.publisher",
-        f"gcloud secrets add-iam-policy-binding {quote(secret.secret_id)} --project={project}"
-        f" --member={function} --role=projects/{project}/roles/rotationFunction",
-        f"gcloud secrets add-iam-policy-binding {quote(rotator.secret_id)} --project={project}"
-        f" --member={function} --role=projects/{project}/roles/rotationReader",
+        (
+            f"gcloud pubsub topics add-iam-policy-binding {quote(wanted.topic)}"
+            f" --member={agent} --role=roles/pubsub.publisher"
+        ),
+        (
+            f"gcloud secrets add-iam-policy-binding {quote(secret.secret_id)} --project={project}"
+            f" --member={function} --role=projects/{project}/roles/rotationFunction"
+        ),
+        (
+            f"gcloud secrets add-iam-policy-binding {quote(rotator.secret_id)} --project={project}"
+            f" --member={function} --role=projects/{project}/roles/rotationReader"
+        ),
     )
 
 
@@ -134,9 +140,11 @@ def _schedule(wanted: Wanted) -> Step:
         "From here on the credential is rotated. A topic or schedule that is there is kept.",
         done=wanted.topic in secret.topics and secret.schedule is not None,
         commands=(
-            f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}"
-            f" --add-topics={quote(wanted.topic)}"
-            f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ} --rotation-period={seconds}",
+            (
+                f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}"
+                f" --add-topics={quote(wanted.topic)}"
+                f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ} --rotation-period={seconds}"
+            ),
         ),
     )
 
