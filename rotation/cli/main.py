@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "unblock": "Let a blocked secret go on after it was mended.",
     "scan": "List every use of a secret in a folder, pinned or not.",
     "pin": "Pin the uses of a secret in a file to one version.",
+    "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "generate": "Render documents and IAM roles from the plugins.",

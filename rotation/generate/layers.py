@@ -9,6 +9,7 @@ Rules of this module:
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("main", "cli", "app"),
     ("control", "agent", "generate", "doctor"),
+    ("adopt", "control", "agent", "generate"),
     ("registry",),
     ("engine", "issuers", "participants", "gates", "guards", "google", "local"),
     ("config", "pins"),
