@@ -14,7 +14,11 @@ resource "google_service_account" "push" {
 
 locals {
   # Made by `rotation generate` from the specs of the plugins; nobody writes a permission twice.
-  roles = { for role in jsondecode(file("${path.module}/../generated/iam.json")).roles : role.id => role }
+  all_roles = jsondecode(file("${path.module}/../generated/iam.json")).roles
+  roles = {
+    for role in local.all_roles : role.id => role
+    if !try(role.optional, false) || contains(var.optional_roles, role.id)
+  }
 }
 
 resource "google_project_iam_custom_role" "role" {
@@ -33,6 +37,14 @@ resource "google_project_iam_custom_role" "role" {
 resource "google_project_iam_member" "sweep" {
   project = var.project
   role    = google_project_iam_custom_role.role["rotationSweep"].name
+  member  = google_service_account.function.member
+}
+
+resource "google_project_iam_member" "optional" {
+  for_each = var.optional_roles
+
+  project = var.project
+  role    = google_project_iam_custom_role.role[each.key].name
   member  = google_service_account.function.member
 }
 

@@ -254,6 +254,13 @@ variable "reads" {
   nullable    = false
 }
 
+variable "optional_roles" {
+  description = "Roles that some policies need: rotationCloudsql (admin: iam), rotationMonitoring (a prometheus gate on Google Cloud)."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
 variable "viewers" {
   description = "Members (group:sre@acme.example) that may run status, history, plan and doctor."
   type        = set(string)
