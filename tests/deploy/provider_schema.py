@@ -59,7 +59,9 @@ _PLAIN = {
     "{ [key: string]: string }": ["map", "string"],
 }
 _GETTERS = {"getStringAttribute": "string", "getNumberAttribute": "number"}
-_FIELD = re.compile(r"#(\w+) [A-Za-z0-9]+#\w+\}(?:(?!\*/).)*\*/\s*readonly \w+(\??): ([^;]+);", re.S)
+_FIELD = re.compile(
+    r"#(\w+) [A-Za-z0-9]+#\w+\}(?:(?!\*/).)*\*/\s*readonly \w+(\??): ([^;]+);", re.S
+)
 _COMPUTED = re.compile(
     r"// (\w+) - computed: true, optional: (true|false), required: false\n(.*?)(?=\n  // |\Z)", re.S
 )
@@ -86,12 +88,19 @@ def _resource(source: str) -> dict[str, Any]:
         for name, body in re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.S)
     }
     classes = dict(re.findall(r"\nexport class (\w+) [^\n]*\{\n(.*?)\n\}\n", source, re.S))
-    config = next(name for name in bodies if name.endswith("Config") and "extends cdktf.TerraformMeta" in
-                  source[source.index(f"export interface {name} ") :].split("\n", 1)[0])
+    config = next(
+        name
+        for name in bodies
+        if name.endswith("Config")
+        and "extends cdktf.TerraformMeta"
+        in source[source.index(f"export interface {name} ") :].split("\n", 1)[0]
+    )
     return _block(config, config.removesuffix("Config"), bodies, classes)
 
 
-def _block(interface: str, of: str, bodies: dict[str, str], classes: dict[str, str]) -> dict[str, Any]:
+def _block(
+    interface: str, of: str, bodies: dict[str, str], classes: dict[str, str]
+) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     blocks: dict[str, Any] = {}
     for name, optional, text in _FIELD.findall(bodies.get(interface, "")):
@@ -110,7 +119,12 @@ def _block(interface: str, of: str, bodies: dict[str, str], classes: dict[str, s
         elif optional == "false" and name not in blocks:
             getter = next((kind for call, kind in _GETTERS.items() if call in body), None)
             if getter or "getBooleanAttribute" in body:
-                attributes[name] = {"type": getter or "bool", "required": False, "computed": True, "given": False}
+                attributes[name] = {
+                    "type": getter or "bool",
+                    "required": False,
+                    "computed": True,
+                    "given": False,
+                }
     return {"attributes": attributes, "blocks": blocks}
 
 
@@ -121,7 +135,11 @@ def fetch(folder: Path) -> dict[str, Any]:
         package = f"@cdktf/provider-{provider}@{version}"
         packed = subprocess.run(
             ["npm", "pack", "--silent", package],
-            cwd=folder, check=True, capture_output=True, text=True, timeout=240,
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=240,
         )
         schema[provider] = read_package(folder / packed.stdout.split()[-1], folders)
     return schema

@@ -43,18 +43,31 @@ def _account(v: Planned) -> tuple[str, str, Any]:
 
 
 def _role(v: Planned) -> tuple[str, str, Any]:
-    values = {"title": v["title"], "description": v["description"], "permissions": sorted(v["permissions"])}
+    values = {
+        "title": v["title"],
+        "description": v["description"],
+        "permissions": sorted(v["permissions"]),
+    }
     return "role", v["role_id"], values
 
 
 def _binding(v: Planned) -> tuple[str, str, Any]:
-    kinds = {"topic": "topic", "subscription": "subscription", "secret_id": "secret", "name": "service"}
+    kinds = {
+        "topic": "topic",
+        "subscription": "subscription",
+        "secret_id": "secret",
+        "name": "service",
+    }
     on = next((f"{kind}/{v[key]}" for key, kind in kinds.items() if key in v), "project")
     return "binding", f"{on} {v['role']} {v['member']}", {}
 
 
 def _subscription(v: Planned) -> tuple[str, str, Any]:
-    push, retry, dead = _one(v["push_config"]), _one(v["retry_policy"]), _one(v["dead_letter_policy"])
+    push, retry, dead = (
+        _one(v["push_config"]),
+        _one(v["retry_policy"]),
+        _one(v["dead_letter_policy"]),
+    )
     token = _one(push.get("oidc_token"))
     values = {
         "topic": _last(v["topic"]),
@@ -163,7 +176,11 @@ def _metric(v: Planned) -> tuple[str, str, Any]:
             "unit": descriptor["unit"],
             "displayName": descriptor["display_name"],
             "labels": [
-                {"key": each["key"], "valueType": each["value_type"], "description": each["description"]}
+                {
+                    "key": each["key"],
+                    "valueType": each["value_type"],
+                    "description": each["description"],
+                }
                 for each in descriptor["labels"]
             ],
         },
@@ -204,7 +221,9 @@ def _alert(v: Planned) -> tuple[str, str, Any]:
         "userLabels": v["user_labels"],
         "conditions": [_condition(each) for each in v["conditions"]],
         "documentation": {
-            "mimeType": text["mime_type"], "subject": text["subject"], "content": text["content"],
+            "mimeType": text["mime_type"],
+            "subject": text["subject"],
+            "content": text["content"],
         },
         "alertStrategy": {"autoClose": _one(v["alert_strategy"])["auto_close"]},
         "notificationChannels": sorted(v["notification_channels"] or []),

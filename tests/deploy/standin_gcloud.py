@@ -99,7 +99,9 @@ def service(flags: Flags) -> dict[str, Any]:
         "entry_point": flags.get("entry-point"),
         "build_account": flags.get("build-service-account"),
         "public": "no-allow-unauthenticated" not in flags,
-        "ingress": (flags.get("ingress-settings") or flags.get("ingress", "")).removesuffix("-only"),
+        "ingress": (flags.get("ingress-settings") or flags.get("ingress", "")).removesuffix(
+            "-only"
+        ),
         "timeout": int(flags["timeout"].rstrip("s")),
         "memory": flags["memory"],
         "cpu": flags["cpu"],
@@ -166,7 +168,9 @@ def command(*names: str) -> Callable[[Command], Command]:
     return keep
 
 
-def simple(prefix: str, kind: str, read: Callable[[Flags], dict[str, Any]], change: str = "update") -> None:
+def simple(
+    prefix: str, kind: str, read: Callable[[Flags], dict[str, Any]], change: str = "update"
+) -> None:
     """Add create, update, describe and delete of one kind."""
     short = kind_name = lambda name: name.split("@")[0] if kind == "account" else name  # noqa: E731
 
@@ -178,14 +182,20 @@ def simple(prefix: str, kind: str, read: Callable[[Flags], dict[str, Any]], chan
 
     COMMANDS[f"{prefix} create" if change == "update" else f"{prefix} create pubsub"] = create
     COMMANDS[f"{prefix} {change}"] = update
-    COMMANDS[f"{prefix} describe"] = lambda project, names, _: project.get(kind, kind_name(names[0]))
+    COMMANDS[f"{prefix} describe"] = lambda project, names, _: project.get(
+        kind, kind_name(names[0])
+    )
     COMMANDS[f"{prefix} delete"] = lambda project, names, _: project.drop(kind, short(names[0]))
 
 
 simple("pubsub topics", "topic", lambda _: {})
 simple("iam service-accounts", "account", lambda flags: {"title": flags["display-name"]})
 simple("scheduler jobs", "job", job, change="update pubsub")
-simple("logging metrics", "metric", lambda flags: json.loads(Path(flags["config-from-file"]).read_text()))
+simple(
+    "logging metrics",
+    "metric",
+    lambda flags: json.loads(Path(flags["config-from-file"]).read_text()),
+)
 simple("secrets", "secret", secret)
 simple("pubsub subscriptions", "subscription", subscription)
 
@@ -207,7 +217,9 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
     lines = project.of("secret").items()
     if "topics" in flags["format"]:
         of = f"projects/{os.environ['CLOUDSDK_CORE_PROJECT']}/topics/"
-        return "\n".join(f"{name}\t{','.join(of + topic for topic in each['topics'])}" for name, each in lines)
+        return "\n".join(
+            f"{name}\t{','.join(of + topic for topic in each['topics'])}" for name, each in lines
+        )
     return "\n".join(name for name, _ in lines)
 
 
@@ -242,7 +254,11 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 @command("iam roles create", "iam roles update")
 def _(project: Project, names: list[str], flags: Flags) -> None:
     permissions = sorted(flags["permissions"].split(","))
-    values = {"title": flags["title"], "description": flags["description"], "permissions": permissions}
+    values = {
+        "title": flags["title"],
+        "description": flags["description"],
+        "permissions": permissions,
+    }
     project.of("role")[names[0]] = values
 
 
@@ -265,7 +281,9 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 @command("functions deploy", "run deploy")
 def _(project: Project, names: list[str], flags: Flags) -> None:
     if "source" in flags:
-        files = {str(file.relative_to(flags["source"])) for file in Path(flags["source"]).rglob("*")}
+        files = {
+            str(file.relative_to(flags["source"])) for file in Path(flags["source"]).rglob("*")
+        }
         assert {"main.py", "requirements.txt", "rotation/app.py", ".gcloudignore"} <= files, files
     project.of("service")[names[0]] = service(flags)
 
@@ -319,7 +337,9 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 
 @command("monitoring dashboards list")
 def _(project: Project, names: list[str], flags: Flags) -> str:
-    return "\n".join(f"{name}\t{each['displayName']}" for name, each in project.of("dashboard").items())
+    return "\n".join(
+        f"{name}\t{each['displayName']}" for name, each in project.of("dashboard").items()
+    )
 
 
 BOUND = {

@@ -32,14 +32,25 @@ _FIELDS = {
     "DynamicValue": [("msgpack", 1, "bytes"), ("json", 2, "bytes")],
     "Diagnostic": [("severity", 1, "int64"), ("summary", 2, "string"), ("detail", 3, "string")],
     "Attribute": [
-        ("name", 1, "string"), ("type", 2, "bytes"), ("description", 3, "string"),
-        ("required", 4, "bool"), ("optional", 5, "bool"), ("computed", 6, "bool"),
+        ("name", 1, "string"),
+        ("type", 2, "bytes"),
+        ("description", 3, "string"),
+        ("required", 4, "bool"),
+        ("optional", 5, "bool"),
+        ("computed", 6, "bool"),
     ],
     "Nested": [
-        ("type_name", 1, "string"), ("block", 2, "Block"), ("nesting", 3, "int64"),
-        ("min_items", 4, "int64"), ("max_items", 5, "int64"),
+        ("type_name", 1, "string"),
+        ("block", 2, "Block"),
+        ("nesting", 3, "int64"),
+        ("min_items", 4, "int64"),
+        ("max_items", 5, "int64"),
     ],
-    "Block": [("version", 1, "int64"), ("attributes", 2, "*Attribute"), ("block_types", 3, "*Nested")],
+    "Block": [
+        ("version", 1, "int64"),
+        ("attributes", 2, "*Attribute"),
+        ("block_types", 3, "*Nested"),
+    ],
     "Schema": [("version", 1, "int64"), ("block", 2, "Block")],
     "Entry": [("key", 1, "string"), ("value", 2, "Schema")],
     "Raw": [("json", 1, "bytes")],
@@ -54,27 +65,42 @@ _FIELDS = {
     "State": [("state", 1, "DynamicValue"), ("diagnostics", 2, "*Diagnostic")],
     "Read": [("type_name", 1, "string"), ("state", 2, "DynamicValue"), ("private", 3, "bytes")],
     "Plan": [
-        ("type_name", 1, "string"), ("prior", 2, "DynamicValue"), ("proposed", 3, "DynamicValue"),
-        ("config", 4, "DynamicValue"), ("private", 5, "bytes"),
+        ("type_name", 1, "string"),
+        ("prior", 2, "DynamicValue"),
+        ("proposed", 3, "DynamicValue"),
+        ("config", 4, "DynamicValue"),
+        ("private", 5, "bytes"),
     ],
     "Planned": [
-        ("state", 1, "DynamicValue"), ("private", 3, "bytes"), ("diagnostics", 4, "*Diagnostic"),
+        ("state", 1, "DynamicValue"),
+        ("private", 3, "bytes"),
+        ("diagnostics", 4, "*Diagnostic"),
         ("legacy_type_system", 5, "bool"),
     ],
-    "Apply": [("type_name", 1, "string"), ("prior", 2, "DynamicValue"), ("planned", 3, "DynamicValue")],
+    "Apply": [
+        ("type_name", 1, "string"),
+        ("prior", 2, "DynamicValue"),
+        ("planned", 3, "DynamicValue"),
+    ],
     "Applied": [
-        ("state", 1, "DynamicValue"), ("private", 2, "bytes"), ("diagnostics", 3, "*Diagnostic"),
+        ("state", 1, "DynamicValue"),
+        ("private", 2, "bytes"),
+        ("diagnostics", 3, "*Diagnostic"),
         ("legacy_type_system", 4, "bool"),
     ],
 }
 
 
 def _messages() -> Callable[[str], Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="standin.proto", package="standin", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="standin.proto", package="standin", syntax="proto3"
+    )
     kinds = descriptor_pb2.FieldDescriptorProto
     plain = {
-        "bytes": kinds.TYPE_BYTES, "string": kinds.TYPE_STRING,
-        "int64": kinds.TYPE_INT64, "bool": kinds.TYPE_BOOL,
+        "bytes": kinds.TYPE_BYTES,
+        "string": kinds.TYPE_STRING,
+        "int64": kinds.TYPE_INT64,
+        "bool": kinds.TYPE_BOOL,
     }
     for name, fields in _FIELDS.items():
         message = file.message_type.add(name=name)
@@ -88,7 +114,9 @@ def _messages() -> Callable[[str], Any]:
                 added.type, added.type_name = kinds.TYPE_MESSAGE, f".standin.{inner}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"standin.{name}"))
+    return lambda name: message_factory.GetMessageClass(
+        pool.FindMessageTypeByName(f"standin.{name}")
+    )
 
 
 MESSAGE = _messages()
@@ -103,13 +131,19 @@ def _block(schema: dict[str, Any]) -> Any:
     for name, each in sorted(schema["attributes"].items()):
         given = each.get("given", True)
         block.attributes.add(
-            name=name, type=_type(each["type"]), required=each["required"],
-            optional=given and not each["required"], computed=each.get("computed", False),
+            name=name,
+            type=_type(each["type"]),
+            required=each["required"],
+            optional=given and not each["required"],
+            computed=each.get("computed", False),
         )
     for name, each in sorted(schema["blocks"].items()):
         block.block_types.add(
-            type_name=name, block=_block(each), nesting=2,
-            min_items=int(each["required"]), max_items=0 if each["many"] else 1,
+            type_name=name,
+            block=_block(each),
+            nesting=2,
+            min_items=int(each["required"]),
+            max_items=0 if each["many"] else 1,
         )
     return block
 
@@ -131,7 +165,9 @@ def computed(kind: str, values: dict[str, Any], project: str) -> dict[str, Any]:
         "google_project_iam_custom_role": {"id": role, "name": role},
         "google_project_service_identity": {"email": agent, "member": f"serviceAccount:{agent}"},
         "google_cloud_run_v2_service": {"uri": url},
-        "google_monitoring_alert_policy": {"name": f"projects/{project}/alertPolicies/{values.get('display_name')}"},
+        "google_monitoring_alert_policy": {
+            "name": f"projects/{project}/alertPolicies/{values.get('display_name')}"
+        },
         "archive_file": {"output_sha256": "0" * 64},
     }
     if kind == "google_cloudfunctions2_function":
@@ -149,9 +185,15 @@ class Provider:
     def schema(self, _: Any) -> Any:
         answer = MESSAGE("Schemas")()
         text = {"type": "string", "required": False}
-        answer.provider.block.CopyFrom(_block({"attributes": {"project": text, "region": text}, "blocks": {}}))
+        answer.provider.block.CopyFrom(
+            _block({"attributes": {"project": text, "region": text}, "blocks": {}})
+        )
         for kind, each in self._schemas.items():
-            entry = answer.data.add(key=kind) if kind == "archive_file" else answer.resources.add(key=kind)
+            entry = (
+                answer.data.add(key=kind)
+                if kind == "archive_file"
+                else answer.resources.add(key=kind)
+            )
             entry.value.block.CopyFrom(_block(each))
         return answer
 
@@ -191,7 +233,11 @@ class Provider:
 
 
 def _decode(value: Any) -> Any:
-    return msgspec.msgpack.decode(value.msgpack) if value.msgpack else json.loads(value.json or b"null")
+    return (
+        msgspec.msgpack.decode(value.msgpack)
+        if value.msgpack
+        else json.loads(value.json or b"null")
+    )
 
 
 _CALLS = {
@@ -230,9 +276,13 @@ def _certificate() -> tuple[bytes, bytes, bytes]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -240,7 +290,11 @@ def _certificate() -> tuple[bytes, bytes, bytes]:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return secret, made.public_bytes(serialization.Encoding.PEM), made.public_bytes(serialization.Encoding.DER)
+    return (
+        secret,
+        made.public_bytes(serialization.Encoding.PEM),
+        made.public_bytes(serialization.Encoding.DER),
+    )
 
 
 def main(provider: str) -> None:

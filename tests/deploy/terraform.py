@@ -57,8 +57,13 @@ class Terraform:
             TerraformError: It failed.
         """
         done = subprocess.run(
-            ["terraform", *words], cwd=self._root, env=self._environment,
-            capture_output=True, text=True, timeout=240, check=False,
+            ["terraform", *words],
+            cwd=self._root,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         if done.returncode:
             raise TerraformError(done.stdout + done.stderr)
@@ -74,6 +79,14 @@ class Terraform:
         return _resources(planned["planned_values"]["root_module"])
 
 
+def _platform() -> str:
+    asked = ["terraform", "version", "-json"]
+    environment = {"PATH": os.environ["PATH"], "CHECKPOINT_DISABLE": "1"}
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)
+    platform: str = json.loads(done.stdout)["platform"]
+    return platform
+
+
 def _copy(repository: Path) -> None:
     skipped = shutil.ignore_patterns("__pycache__", ".terraform*")
     for name in ("deploy/terraform", "deploy/monitoring", "deploy/generated", "rotation"):
@@ -83,7 +96,7 @@ def _copy(repository: Path) -> None:
 
 
 def _plugin(mirror: Path, name: str, version: str) -> None:
-    folder = mirror / "registry.terraform.io/hashicorp" / name / version / "linux_amd64"
+    folder = mirror / "registry.terraform.io/hashicorp" / name / version / _platform()
     folder.mkdir(parents=True)
     plugin = folder / f"terraform-provider-{name}_v{version}_x5"
     plugin.write_text(
