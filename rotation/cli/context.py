@@ -25,6 +25,7 @@ from rotation.model.secret import Secret
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
     from rotation.engine.policy import Kinds
+    from rotation.model.plugin import Spec
     from rotation.model.policy import Policy
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
@@ -119,6 +120,13 @@ class Context:
         from rotation import registry  # noqa: PLC0415 - rule 1
 
         return registry.gates()
+
+    @property
+    def specs(self) -> "list[tuple[str, Spec]]":
+        """What every plugin says of itself, with its kind."""
+        from rotation import registry  # noqa: PLC0415 - rule 1
+
+        return registry.specs(self.issuers, self.participants, self.gates)
 
     @property
     def kinds(self) -> "Kinds":

@@ -26,6 +26,7 @@ from rotation.issuers.postgresql.marker import SlotState
 from rotation.issuers.postgresql.preflight import examine
 from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.spec import SPEC
 from rotation.issuers.postgresql.verifier import ITERATIONS, scram_verifier, scrambled_verifier
 from rotation.model.errors import CredentialRefusedError, PermanentError, SlotInUseError
 from rotation.model.password import Password
@@ -37,20 +38,7 @@ from rotation.ports.issuer import IssuerEnvironment
 class PostgreSQL:
     """The issuer for one database; see `rotation.ports.issuer.Issuer` for the contract."""
 
-    spec: ClassVar[IssuerSpec] = IssuerSpec(
-        name="postgresql",
-        title="PostgreSQL 14 to 18, two slot roles under one owner role",
-        changes="Sets the password, LOGIN and comment of the idle slot role, in one transaction.",
-        settings=PostgreSQLSettings,
-        overlapping=True,
-        permissions=("secretmanager.versions.access on the admin secret",),
-        permissions_not_needed=(
-            "cloudsql.users.update: the Admin API cannot be fenced; SQL is used",
-            "secretmanager.versions.add on the admin secret",
-        ),
-        rights=rights.RIGHTS,
-        network=("TCP to host:port and to every replica, from where the function runs",),
-    )
+    spec: ClassVar[IssuerSpec] = SPEC
 
     def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
         self._settings = settings

@@ -49,6 +49,7 @@ class PostgreSQLSettings:
 
     #: Address of the primary, as the function reaches it.
     host: str
+    #: Database that the rotator connects to; always the same one of a cluster.
     database: str
     #: The two login roles a rotation alternates between.
     slots: tuple[str, str]
@@ -56,11 +57,13 @@ class PostgreSQLSettings:
     owner: str
     #: Secret that holds the rotator's username and password, or ``iam``.
     admin: str
+    #: Port of the primary.
     port: int = 5432
     #: Database user of the function's own identity; only with ``admin: iam``.
     admin_user: str = ""
     #: Every standby consumers read from, as ``host`` or ``host:port``.
     replicas: tuple[str, ...] = ()
+    #: How far TLS is verified.
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""

@@ -50,7 +50,7 @@ def test_a_module_exposes_one_gate_with_a_frozen_spec(name: str) -> None:
     gate = importlib.import_module(f"rotation.gates.{name}").GATE
     assert isinstance(gate.spec, GateSpec)
     assert gate.spec.name == name
-    assert all((gate.spec.title, gate.spec.looks_at, gate.spec.network))
+    assert all((gate.spec.title, gate.spec.does, gate.spec.network))
     assert is_dataclass(gate.spec.settings)
     assert gate.spec.permissions_not_needed
 
