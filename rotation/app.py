@@ -147,14 +147,19 @@ def make_clock(settings: Settings) -> Clock:
 def make_plugins(store: SecretStore, project: str) -> Plugins:
     """Return every plugin that is there."""
     issuers, participants = registry.issuers(), registry.participants()
-    gates, read = registry.gates(), _reader(store)
+    gates = registry.gates()
     return Plugins(
-        issuers=IssuerPool(issuers, IssuerEnvironment(read, access_token)),
+        issuers=IssuerPool(issuers, issuer_environment(store)),
         participants=participants,
         kinds=registry.kinds(issuers, participants, gates),
         gates=gates,
         around=surroundings(store, project),
     )
+
+
+def issuer_environment(store: SecretStore) -> IssuerEnvironment:
+    """Return what issuers may ask for."""
+    return IssuerEnvironment(_reader(store), access_token)
 
 
 def surroundings(store: SecretStore, project: str) -> Surroundings:

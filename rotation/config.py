@@ -51,6 +51,8 @@ class Settings:
     check_every: timedelta = timedelta(days=1)
     #: Reads, and as many writes, that Secret Manager allows the project in a minute; 0: any number.
     quota_per_minute: float = 600
+    #: Where commands keep what they need to go on after an interruption.
+    state_dir: Path = Path("~/.local/state/rotation")
     #: File with the offset of a clock that tests move; None: the system's clock.
     clock_file: Path | None = None
     #: ``POINT:kill`` or ``POINT:stop``, for tests of recovery; empty: never.
@@ -94,6 +96,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),
         check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
         quota_per_minute=read("ROTATION_QUOTA_PER_MINUTE", _count, _default_quota(env)),
+        state_dir=_state_dir(env),
         clock_file=read("ROTATION_CLOCK_FILE", Path, None),
         crash_at=env.get("ROTATION_CRASH_AT", ""),
         crash_marker=read("ROTATION_CRASH_MARKER", Path, base.crash_marker),
@@ -103,6 +106,12 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
 def _default_quota(env: Mapping[str, str]) -> float:
     """An embedded Secret Manager has no quotas unless they are switched on."""
     return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings.quota_per_minute
+
+
+def _state_dir(env: Mapping[str, str]) -> Path:
+    """Follow the XDG base directories; a relative one counts for nothing, as they say."""
+    base = Path(env.get("XDG_STATE_HOME", ""))
+    return (base / "rotation" if base.is_absolute() else Settings.state_dir).expanduser()
 
 
 def _count(text: str) -> float:

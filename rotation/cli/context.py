@@ -48,6 +48,7 @@ class Context:
     def __init__(self, project: str = "", *, as_json: bool = False) -> None:
         self._project = project
         self._closing = ExitStack()
+        self._publishers: dict[str, Publisher] = {}
         #: Answer with one JSON object.
         self.json = as_json
 
@@ -144,6 +145,14 @@ class Context:
         around = app.surroundings(self.store, self.settings.project)
         return Participants(policy, self.participants, self.gates, around, in_turn)
 
+    def issuer(self, policy: "Policy") -> "Issuer":
+        """Return the issuer of a policy, to be asked from here."""
+        from rotation import app  # noqa: PLC0415 - rule 1
+
+        return self.issuers[policy.issuer.kind](
+            policy.issuer.settings, app.issuer_environment(self.store)
+        )
+
     def secret_name(self, text: str) -> SecretName:
         """Read a secret's id, or its full name.
 
@@ -180,9 +189,11 @@ class Context:
         """Return the way to publish to a topic."""
         from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
 
-        publisher = PubSubPublisher(topic, timeout=10.0)
-        self._closing.callback(publisher.close)
-        return publisher
+        if topic not in self._publishers:
+            publisher = PubSubPublisher(topic, timeout=10.0)
+            self._closing.callback(publisher.close)
+            self._publishers[topic] = publisher
+        return self._publishers[topic]
 
     @property
     def is_terminal(self) -> bool:

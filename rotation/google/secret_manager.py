@@ -178,12 +178,12 @@ class SecretManager:
         """Destroy a version, or schedule it under ``version_destroy_ttl``; repeatable."""
         self._change(name, number, etag, "destroy", done={VersionState.DESTROYED})
 
-    def list(self) -> Iterator[Secret]:
-        """Walk all secrets of the project, a thousand to a call."""
+    def list(self, matching: str = "") -> Iterator[Secret]:
+        """Walk the secrets of the project that match a filter, a thousand to a call."""
         for location, parent in self._parents:
             token: str | None = ""
             while token is not None:
-                page = self._page(location, parent, token)
+                page = self._page(location, parent, token, matching)
                 token = page.next_page_token or None
                 yield from map(secret_of, page.secrets)
                 del page  # never two of them in memory
@@ -231,8 +231,12 @@ class SecretManager:
 
         return self._repeat("GetSecretVersion", name, attempt, self._reads, patience)
 
-    def _page(self, location: str | None, parent: str, token: str) -> types.ListSecretsResponse:
-        request = types.ListSecretsRequest(parent=parent, page_size=_PAGE_SIZE, page_token=token)
+    def _page(
+        self, location: str | None, parent: str, token: str, matching: str
+    ) -> types.ListSecretsResponse:
+        request = types.ListSecretsRequest(
+            parent=parent, page_size=_PAGE_SIZE, page_token=token, filter=matching
+        )
 
         def attempt(seconds: float) -> types.ListSecretsResponse:
             pager = self._clients.at(location).list_secrets(

@@ -7,7 +7,7 @@ One issuer object serves one secret: it is built from the settings in the secret
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from rotation.model.payload import Payload
 from rotation.model.plugin import (
@@ -101,3 +101,14 @@ class Issuer(Protocol):
 
     def close(self) -> None:
         """Close what is open.  May be called twice."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An issuer that can say where its credential lives; issuers need not be able to."""
+
+    def place(self) -> str:
+        """Name the server and what lies on it, such as ``10.0.0.5:5432/orders``; no I/O.
+
+        Secrets of one place share its connections: nobody asks for all of them at once.
+        """

@@ -49,6 +49,10 @@ class PostgreSQL:
         """Open the rotator's connection, or prove that the kept one still answers."""
         self._admin.connect()
 
+    def place(self) -> str:
+        """Name the primary and the database."""
+        return f"{self._settings.primary}/{self._settings.database}"
+
     def slots(self) -> tuple[str, str]:
         """Return the two slot roles."""
         return self._settings.slots

@@ -9,7 +9,7 @@ import base64
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -163,26 +163,36 @@ class Stack:
             body: Fields of the REST API's Secret, beside replication.
             payload: One JSON object.
         """
+        return self.create_secrets([(secret_id, body, payload)])[0]
+
+    def create_secrets(
+        self, made: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any] | None]]
+    ) -> list[str]:
+        """Create several secrets: the arguments of `create_secret` for each; return their names."""
         base = f"{self.services.secret_manager_rest}/v1"
-        parent = f"projects/{self.options.project}"
         with httpx.Client(base_url=base, trust_env=False) as client:
-            created = _checked(
-                client.post(
-                    f"{base}/{parent}/secrets",
-                    params={"secretId": secret_id},
-                    json={"replication": {"automatic": {}}, **body},
-                )
-            )
-            if payload is not None:
-                data = json.dumps(payload).encode()
-                self._add_version(client, str(created["name"]), data)
-        return str(created["name"])
+            return [self._create(client, *each) for each in made]
 
     def create_database(
         self, database: str, owner: str, slots: tuple[str, str], rotator: str = "rotator"
     ) -> dict[str, Any]:
         """Create a rotatable database; return the payload of the rotator's secret."""
         return create_rotatable_database(self.postgres, database, owner, slots, rotator)
+
+    def _create(
+        self,
+        client: httpx.Client,
+        secret_id: str,
+        body: Mapping[str, Any],
+        payload: Mapping[str, Any] | None,
+    ) -> str:
+        parent = f"{client.base_url}projects/{self.options.project}"
+        whole = {"replication": {"automatic": {}}, **body}
+        answer = client.post(f"{parent}/secrets", params={"secretId": secret_id}, json=whole)
+        created = _checked(answer)
+        if payload is not None:
+            self._add_version(client, str(created["name"]), json.dumps(payload).encode())
+        return str(created["name"])
 
     def _add_version(self, client: httpx.Client, secret: str, data: bytes) -> None:
         body = {"payload": {"data": base64.b64encode(data).decode()}}
