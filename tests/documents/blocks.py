@@ -28,6 +28,8 @@ SHELL = {
     "background",
     # Run by the test that `ELSEWHERE` names.
     "elsewhere",
+    # Stopped after a few seconds, as a reader would.
+    "until-ctrl-c",
 }
 #: Words of the other languages.  ``output``: lines that the block before must have printed.
 WORDS = {
@@ -38,6 +40,10 @@ WORDS = {
     "text": {"output", "picture"},
     "mermaid": set[str](),
     "python": set[str](),
+    "diff": set[str](),
+    "c": set[str](),
+    "toml": set[str](),
+    "hcl": set[str](),
 }
 _FENCE = re.compile(r"(?P<indent> *)(?P<marks>`{3,}|~{3,})(?P<info>[^`]*)")
 _EXIT = re.compile(r"exit=(\d+)")
