@@ -202,7 +202,9 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
     if not job.is_enabled:
         fix = Fix("resume-job", job.name)
         remedy = gcloud("scheduler", "jobs", "resume", *place)
-        yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix)
+        yield Finding(
+            "sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix
+        )
     if facts.topic and job.topic != facts.topic:
         remedy = gcloud(*update, f"--topic={facts.topic}")
         yield _bad("sweep-topic", f"the sweep goes to {job.topic or 'no topic'}", remedy)

@@ -55,7 +55,9 @@ def judge_installation(facts: Installation) -> tuple[Finding, ...]:
     return tuple(_run(check_installation.CHECKS, facts, INSTALLATION))
 
 
-def _run(checks: Sequence[Callable[[Any], Iterator[Finding]]], facts: Any, about: str) -> Iterator[Finding]:  # noqa: ANN401 - facts of one kind
+def _run(
+    checks: Sequence[Callable[[Any], Iterator[Finding]]], facts: Any, about: str
+) -> Iterator[Finding]:
     for check in checks:
         try:
             found = list(check(facts))

@@ -236,9 +236,7 @@ def _rights(
     if not shared.account:
         return
     wanted = [
-        each.name
-        for each in needs.NEEDS[needs.Part.FUNCTION]
-        if each.on is On.MANAGED_SECRET
+        each.name for each in needs.NEEDS[needs.Part.FUNCTION] if each.on is On.MANAGED_SECRET
     ]
     name = str(secret.name)
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
@@ -318,9 +316,7 @@ def _invokes(
     accounts = {each.push_account for each in _seen(subscriptions) if each.push_account}
     own = ground.deployment.service_policy(service.name) if accounts else ()
     return {
-        each: _may(
-            ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project
-        )
+        each: _may(ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
         for each in sorted(accounts)
     }
 

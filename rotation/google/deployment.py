@@ -128,7 +128,9 @@ class Deployment:
         """Return a job of Cloud Scheduler."""
         return _look(f"the scheduler job {name}", lambda: _job(self._scheduler.get(f"v1/{name}")))
 
-    def lacks(self, account: str, resource: str, wanted: Sequence[str]) -> "tuple[str, ...] | Unseen":
+    def lacks(
+        self, account: str, resource: str, wanted: Sequence[str]
+    ) -> "tuple[str, ...] | Unseen":
         """Return which permissions on a secret or a topic an account does not have.
 
         It is asked as the account: only that sees groups, inherited roles and conditions.
@@ -312,7 +314,9 @@ def _job(body: Mapping[str, Any]) -> Job:
         topic=target.get("topicName", ""),
         attributes=target.get("attributes", {}),
         last_attempt=datetime.fromisoformat(last).astimezone(UTC) if last else None,
-        failure=str(status.get("message") or f"status {status['code']}") if status.get("code") else "",
+        failure=str(status.get("message") or f"status {status['code']}")
+        if status.get("code")
+        else "",
     )
 
 

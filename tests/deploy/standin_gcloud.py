@@ -172,7 +172,7 @@ def simple(
     prefix: str, kind: str, read: Callable[[Flags], dict[str, Any]], change: str = "update"
 ) -> None:
     """Add create, update, describe and delete of one kind."""
-    short = kind_name = lambda name: name.split("@")[0] if kind == "account" else name  # noqa: E731
+    short = kind_name = lambda name: name.split("@")[0] if kind == "account" else name
 
     def create(project: Project, names: list[str], flags: Flags) -> None:
         project.make(kind, short(names[0]), read(flags))

@@ -82,8 +82,9 @@ def _state_lost(world: World, _clients: Clients) -> None:
     world.change("orders-18", "annotations", {"rotation.policy": policy, "team": "shop"})
     world.terminal.run("gcloud pubsub topics publish rotation --attribute=eventType=ROTATION_SWEEP")
     world.await_(
-        lambda: world.secret("orders-18").get("labels", {}).get("rotation_blocked")
-        == "state-invalid",
+        lambda: (
+            world.secret("orders-18").get("labels", {}).get("rotation_blocked") == "state-invalid"
+        ),
         "the lost record is found",
     )
 
