@@ -26,8 +26,8 @@ def status(ctx: click.Context, secrets: tuple[str, ...]) -> None:
     Exits with 1 when one of them needs a person: blocked, a faulty policy, unreadable state.
 
     With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
-    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults", "last",
-    "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults",
+    "last", "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """
     context = ctx.ensure_object(Context)
     found = [_named(context, text) for text in secrets] if secrets else _all(context)
