@@ -106,7 +106,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Application:
     journal = CloudJournal()
     clock = make_clock(settings)
     store = make_store(settings)
-    publisher = PubSubPublisher(settings.topic)
+    publisher = PubSubPublisher(
+        settings.topic, emulator=settings.pubsub_emulator, identity=settings.identity
+    )
     parts = Parts(
         tools=Tools(store, clock, _crash_point(settings), Threads()),
         plugins=make_plugins(store, settings.project),
@@ -125,6 +127,7 @@ def make_store(settings: Settings) -> SecretStore:
     return SecretManager(
         settings.project,
         endpoint=settings.secret_manager or None,
+        identity=settings.identity,
         quota_per_minute=settings.quota_per_minute,
     )
 
@@ -147,14 +150,19 @@ def make_clock(settings: Settings) -> Clock:
 def make_plugins(store: SecretStore, project: str) -> Plugins:
     """Return every plugin that is there."""
     issuers, participants = registry.issuers(), registry.participants()
-    gates, read = registry.gates(), _reader(store)
+    gates = registry.gates()
     return Plugins(
-        issuers=IssuerPool(issuers, IssuerEnvironment(read, access_token)),
+        issuers=IssuerPool(issuers, issuer_environment(store)),
         participants=participants,
         kinds=registry.kinds(issuers, participants, gates),
         gates=gates,
         around=surroundings(store, project),
     )
+
+
+def issuer_environment(store: SecretStore) -> IssuerEnvironment:
+    """Return what issuers may ask for."""
+    return IssuerEnvironment(_reader(store), access_token)
 
 
 def surroundings(store: SecretStore, project: str) -> Surroundings:

@@ -41,8 +41,22 @@ class Settings:
     secret_manager: str = ""
     #: Base URL of an embedded Secret Manager's REST API, as gcloud is told it; empty: Google's.
     secret_manager_rest: str = ""
+    #: Base URLs of further embedded REST APIs, as gcloud is told them; empty: Google's.
+    pubsub_rest: str = ""
+    run_rest: str = ""
+    scheduler_rest: str = ""
+    projects_rest: str = ""
+    iam_rest: str = ""
+    #: Region of the function and of the sweep's job; empty: told by the push endpoint.
+    region: str = ""
+    #: Cloud Run service of the function, by id.
+    service: str = "rotation"
+    #: Cloud Scheduler job of the sweep, by id.
+    sweep_job: str = "rotation-sweep"
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
+    #: E-mail address this process calls embedded services as; empty: their owner.  Never Google's.
+    identity: str = ""
     #: Where an embedded stack's function listens; set only by that stack's own variables.
     function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
@@ -51,6 +65,8 @@ class Settings:
     check_every: timedelta = timedelta(days=1)
     #: Reads, and as many writes, that Secret Manager allows the project in a minute; 0: any number.
     quota_per_minute: float = 600
+    #: Where commands keep what they need to go on after an interruption.
+    state_dir: Path = Path("~/.local/state/rotation")
     #: File with the offset of a clock that tests move; None: the system's clock.
     clock_file: Path | None = None
     #: ``POINT:kill`` or ``POINT:stop``, for tests of recovery; empty: never.
@@ -87,13 +103,23 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         topic=env.get("ROTATION_TOPIC", ""),
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
+        pubsub_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB", ""),
+        run_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", ""),
+        scheduler_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER", ""),
+        projects_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", ""),
+        iam_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", ""),
+        region=env.get("ROTATION_REGION", ""),
+        service=env.get("ROTATION_SERVICE", "") or base.service,
+        sweep_job=env.get("ROTATION_SWEEP_JOB", "") or base.sweep_job,
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        identity=env.get("ROTATION_EMBEDDED_IDENTITY", ""),
         function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),
         check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
         quota_per_minute=read("ROTATION_QUOTA_PER_MINUTE", _count, _default_quota(env)),
+        state_dir=_state_dir(env),
         clock_file=read("ROTATION_CLOCK_FILE", Path, None),
         crash_at=env.get("ROTATION_CRASH_AT", ""),
         crash_marker=read("ROTATION_CRASH_MARKER", Path, base.crash_marker),
@@ -103,6 +129,12 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
 def _default_quota(env: Mapping[str, str]) -> float:
     """An embedded Secret Manager has no quotas unless they are switched on."""
     return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings.quota_per_minute
+
+
+def _state_dir(env: Mapping[str, str]) -> Path:
+    """Follow the XDG base directories; a relative one counts for nothing, as they say."""
+    base = Path(env.get("XDG_STATE_HOME", ""))
+    return (base / "rotation" if base.is_absolute() else Settings.state_dir).expanduser()
 
 
 def _count(text: str) -> float:

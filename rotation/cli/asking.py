@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -21,10 +22,13 @@ from rotation.cli.failures import NO, OK, UNREACHABLE
 from rotation.cli.standing import Standing, read_standing
 from rotation.machine.wakeups import MAX_TEXT
 from rotation.model.errors import TemporaryError
+from rotation.model.names import SecretName
 from rotation.model.wakeup import Ask, WakeUpKind
 
 #: Seconds between two looks.
 _LOOK_EVERY: Final = 0.3
+#: Seconds to follow one request.
+_TIMEOUT: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Verdict:
     code: int = OK
     #: From the request to the revoked credential, by the times on record.
     seconds: float | None = None
+    revoked_at: datetime | None = None
 
 
 #: Says what became of a request; None: nothing yet.
@@ -60,7 +65,8 @@ class Manner:
     reason: str
     requested_by: str
     wait: bool
-    timeout: float
+    #: Seconds; None: nobody said.
+    timeout: float | None
 
 
 def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Judge) -> int:
@@ -70,7 +76,8 @@ def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Ju
     if not manner.wait:
         verdict = Verdict("requested", f"follow it with: rotation status {before.short}")
     else:
-        verdict = _follow(context, asked, judge, manner.timeout)
+        timeout = _TIMEOUT if manner.timeout is None else manner.timeout
+        verdict = _follow(context, asked, judge, timeout)
     context.answer(_body(asked, verdict), f"{before.short}: {printable(verdict.sentence)}")
     return verdict.code
 
@@ -93,9 +100,8 @@ def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--timeout",
             type=click.FloatRange(min=0),
-            default=120.0,
-            show_default=True,
-            help="Seconds to follow it.",
+            default=None,
+            help="Seconds to follow it; 120, and for many secrets 900 each.",
         ),
     )
     for option in reversed(options):
@@ -103,7 +109,7 @@ def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def manner(reason: str, requested_by: str, timeout: float, *, wait: bool) -> Manner:
+def manner(reason: str, requested_by: str, timeout: float | None, *, wait: bool) -> Manner:
     """Check the options.
 
     Raises:
@@ -115,18 +121,23 @@ def manner(reason: str, requested_by: str, timeout: float, *, wait: bool) -> Man
     return Manner(reason, requested_by or _login_name(), wait, timeout)
 
 
-def _publish(context: Context, before: Standing, what: Ask, manner: Manner) -> Asked:
-    asked = Asked(str(uuid.uuid4()), what, before)
+def message(secret: SecretName, what: Ask, request_id: str, manner: Manner) -> Mapping[str, str]:
+    """Return the attributes of one request."""
     attributes = {
         "eventType": WakeUpKind.REQUEST.value,
-        "secretId": str(before.secret.name),
+        "secretId": str(secret),
         "mode": what.value,
         "reason": manner.reason,
         "requested_by": manner.requested_by,
-        "request_id": asked.id,
+        "request_id": request_id,
     }
+    return {key: value for key, value in attributes.items() if value}
+
+
+def _publish(context: Context, before: Standing, what: Ask, manner: Manner) -> Asked:
+    asked = Asked(str(uuid.uuid4()), what, before)
     publisher = context.publisher(context.topic(before.secret))
-    publisher.publish([{key: value for key, value in attributes.items() if value}])
+    publisher.publish([message(before.secret.name, what, asked.id, manner)])
     return asked
 
 

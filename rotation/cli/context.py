@@ -25,6 +25,7 @@ from rotation.model.secret import Secret
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
     from rotation.engine.policy import Kinds
+    from rotation.model.plugin import Spec
     from rotation.model.policy import Policy
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
@@ -47,6 +48,7 @@ class Context:
     def __init__(self, project: str = "", *, as_json: bool = False) -> None:
         self._project = project
         self._closing = ExitStack()
+        self._publishers: dict[str, Publisher] = {}
         #: Answer with one JSON object.
         self.json = as_json
 
@@ -83,6 +85,7 @@ class Context:
         store = SecretManager(
             settings.project or _NO_PROJECT,
             endpoint=settings.secret_manager or None,
+            identity=settings.identity,
             quota_patience=_QUOTA_PATIENCE,
         )
         self._closing.callback(store.close)
@@ -121,6 +124,13 @@ class Context:
         return registry.gates()
 
     @property
+    def specs(self) -> "list[tuple[str, Spec]]":
+        """What every plugin says of itself, with its kind."""
+        from rotation import registry  # noqa: PLC0415 - rule 1
+
+        return registry.specs(self.issuers, self.participants, self.gates)
+
+    @property
     def kinds(self) -> "Kinds":
         """Settings record of each plugin."""
         from rotation import registry  # noqa: PLC0415 - rule 1
@@ -135,6 +145,14 @@ class Context:
 
         around = app.surroundings(self.store, self.settings.project)
         return Participants(policy, self.participants, self.gates, around, in_turn)
+
+    def issuer(self, policy: "Policy") -> "Issuer":
+        """Return the issuer of a policy, to be asked from here."""
+        from rotation import app  # noqa: PLC0415 - rule 1
+
+        return self.issuers[policy.issuer.kind](
+            policy.issuer.settings, app.issuer_environment(self.store)
+        )
 
     def secret_name(self, text: str) -> SecretName:
         """Read a secret's id, or its full name.
@@ -172,9 +190,14 @@ class Context:
         """Return the way to publish to a topic."""
         from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
 
-        publisher = PubSubPublisher(topic, timeout=10.0)
-        self._closing.callback(publisher.close)
-        return publisher
+        if topic not in self._publishers:
+            settings = self.settings
+            publisher = PubSubPublisher(
+                topic, timeout=10.0, emulator=settings.pubsub_emulator, identity=settings.identity
+            )
+            self._closing.callback(publisher.close)
+            self._publishers[topic] = publisher
+        return self._publishers[topic]
 
     @property
     def is_terminal(self) -> bool:

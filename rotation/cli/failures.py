@@ -12,6 +12,7 @@ import click
 from rotation.config import ConfigError
 from rotation.model.errors import (
     AccessDeniedError,
+    BadFilterError,
     BadNameError,
     NotFoundError,
     PolicyError,
@@ -66,7 +67,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def _code(error: RotationError) -> int:
     match error:
-        case ConfigError() | BadNameError():
+        case ConfigError() | BadNameError() | BadFilterError():
             return USAGE
         case TemporaryError() | AccessDeniedError() | NotFoundError():
             return UNREACHABLE

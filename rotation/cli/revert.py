@@ -4,11 +4,16 @@
 2. It ends when the rotation has settled: *next* is forgotten then.
 """
 
+from typing import Any, Final
+
 import click
 
 from rotation.cli.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.campaign.command import campaign_options, choices, is_campaign, run
+from rotation.cli.campaign.kind import Kind
 from rotation.cli.context import Context, json_option
 from rotation.cli.failures import NO
+from rotation.cli.selecting import filter_option
 from rotation.cli.standing import Standing, find_managed
 from rotation.machine import transitions
 from rotation.model.errors import PermanentError
@@ -20,17 +25,34 @@ _GOING_BACK = frozenset({Phase.REVERTING, Phase.ABORTING})
 
 
 @click.command()
-@click.argument("secret")
+@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@campaign_options
 @asking_options
 @json_option
 @click.pass_context
 def revert(
-    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    matching: str,
+    reason: str,
+    requested_by: str,
+    timeout: float | None,
+    *,
+    wait: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
-    """Send consumers of SECRET back to the previous version, while it still works."""
+    """Send consumers of each SECRET back to the previous version, while it still works.
+
+    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
+    """
     context = ctx.ensure_object(Context)
+    chosen = choices(matching, options)
     how = manner(reason, requested_by, timeout, wait=wait)
-    before = find_managed(context, secret)
+    if is_campaign(secrets, chosen):
+        ctx.exit(run(context, KIND, secrets, chosen, how))
+    before = find_managed(context, secrets[0])
     _refuse_too_late(before)
     ctx.exit(ask(context, before, Ask.REVERT, how, _judge))
 
@@ -82,3 +104,12 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
 def _too_late(current: int | None) -> Verdict:
     told = f"too late: the previous credential is revoked, and version {current} is in force"
     return Verdict("too-late", told, NO)
+
+
+KIND: Final = Kind(
+    ask=Ask.REVERT,
+    judge=_judge,
+    writes=6,
+    does="send consumers back to the previous version of",
+    refuse=_refuse_too_late,
+)

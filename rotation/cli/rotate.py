@@ -6,11 +6,16 @@
 3. A blocked secret is not asked: the worker would wait for a person.
 """
 
+from typing import Any, Final
+
 import click
 
 from rotation.cli.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.campaign.command import campaign_options, choices, is_campaign, run
+from rotation.cli.campaign.kind import Kind
 from rotation.cli.context import Context, json_option
 from rotation.cli.failures import NO
+from rotation.cli.selecting import filter_option
 from rotation.cli.standing import Standing, find_managed
 from rotation.cli.wording import next_step
 from rotation.model.errors import PermanentError, PolicyError
@@ -20,17 +25,34 @@ from rotation.model.wakeup import Ask
 
 
 @click.command()
-@click.argument("secret")
+@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@campaign_options
 @asking_options
 @json_option
 @click.pass_context
 def rotate(
-    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    matching: str,
+    reason: str,
+    requested_by: str,
+    timeout: float | None,
+    *,
+    wait: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
-    """Ask for a rotation of SECRET, and follow it until consumers get the next version."""
+    """Ask for a rotation of each SECRET, and follow it until consumers get the next version.
+
+    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
+    """
     context = ctx.ensure_object(Context)
+    chosen = choices(matching, options)
     how = manner(reason, requested_by, timeout, wait=wait)
-    before = find_managed(context, secret)
+    if is_campaign(secrets, chosen):
+        ctx.exit(run(context, KIND, secrets, chosen, how))
+    before = find_managed(context, secrets[0])
     _refuse_blocked(before)
     ctx.exit(ask(context, before, Ask.ROUTINE, how, _judge))
 
@@ -74,3 +96,12 @@ def _judge_flight(asked: Asked, phase: Phase, record: Record) -> Verdict | None:
         which = "the request" if ours else "an earlier request"
         return Verdict("queued", f"{which} is served when rotation {record.id} has settled")
     return None
+
+
+KIND: Final = Kind(
+    ask=Ask.ROUTINE,
+    judge=_judge,
+    writes=3,
+    does="rotate the credential of",
+    refuse=_refuse_blocked,
+)

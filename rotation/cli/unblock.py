@@ -19,7 +19,13 @@ from rotation.model.wakeup import Ask
 @json_option
 @click.pass_context
 def unblock(
-    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+    ctx: click.Context,
+    secret: str,
+    reason: str,
+    requested_by: str,
+    timeout: float | None,
+    *,
+    wait: bool,
 ) -> None:
     """Let SECRET go on, after the cause of the block was mended."""
     context = ctx.ensure_object(Context)

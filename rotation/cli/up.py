@@ -9,7 +9,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +44,12 @@ _BUDGET_SHARE: Final = 0.75
     help="Write the variables here, mode 0600, for a shell: . FILE",
 )
 @click.option("--sample", is_flag=True, help="Create a database and a secret, both called orders.")
+@click.option(
+    "--secrets",
+    "count",
+    type=click.IntRange(1, 5000),
+    help="With --sample: so many secrets, orders-01 and so on, labelled db=orders.",
+)
 @click.option("--project", metavar="ID", default="demo-project", show_default=True)
 @click.option(
     "--lease",
@@ -62,6 +68,7 @@ def up(
     env_file: Path | None,
     *,
     sample: bool,
+    count: int | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
     r"""Run Secret Manager, Pub/Sub, a scheduler, PostgreSQL and the function until interrupted.
@@ -75,10 +82,13 @@ def up(
       rotation clock advance 10m
     """
     context = ctx.ensure_object(Context)
+    if count is not None and not sample:
+        raise click.UsageError("--secrets says how large the sample is: give --sample, too", ctx)
+    create = (lambda stack: _create_sample(stack, count)) if sample else None
     file = EnvFile(env_file) if env_file else None
     with _until_asked() as end:
         try:
-            _serve(context, _options(**options), file, end, sample=sample)
+            _serve(context, _options(**options), file, end, create)
         except RotationError:
             # An interrupted terminal interrupts what was being started as well.
             if not end.is_set():
@@ -90,15 +100,14 @@ def _serve(
     options: "StackOptions",
     file: EnvFile | None,
     end: threading.Event,
-    *,
-    sample: bool,
+    create: "Callable[[Stack], None] | None",
 ) -> None:
     from rotation.local.stack import Stack  # noqa: PLC0415 - the extra [local]
 
     try:
         with Stack(options, emulator=_emulator(context)) as stack:
-            if sample and not end.is_set():
-                _create_sample(stack)
+            if create and not end.is_set():
+                create(stack)
             if file and not end.is_set():
                 file.write(stack.environment())
             if not end.is_set():
@@ -130,13 +139,17 @@ def _options(data_dir: Path | None, project: str, lease: int, **more: Any) -> "S
     )
 
 
-def _create_sample(stack: "Stack") -> None:
-    from rotation.cli.sample import create_sample  # noqa: PLC0415 - the extra [local]
+def _create_sample(stack: "Stack", count: int | None) -> None:
+    from rotation.cli.sample import create_sample, create_samples  # noqa: PLC0415 - the extra [local]
     from rotation.google.secret_manager import SecretManager  # noqa: PLC0415
 
     store = SecretManager(stack.options.project, endpoint=stack.services.secret_manager_grpc)
     try:
-        create_sample(stack, frozenset(each.name.secret_id for each in store.list()))
+        existing = frozenset(each.name.secret_id for each in store.list())
+        if count is None:
+            create_sample(stack, existing)
+        else:
+            create_samples(stack, existing, count)
     finally:
         store.close()
 

@@ -17,6 +17,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from rotation.model.errors import (
     AccessDeniedError,
+    BadFilterError,
     EtagMismatchError,
     NotFoundError,
     PermanentError,
@@ -97,6 +98,9 @@ def translate(
             return NotFoundError(said, remedy="check the name and the project")
         case grpc.StatusCode.FAILED_PRECONDITION:
             return _refused(message, said)
+        case grpc.StatusCode.INVALID_ARGUMENT if call == "ListSecrets":
+            # Of what a list is asked with, only the filter is not ours.
+            return BadFilterError(said, remedy="write it like labels.db=orders")
         case grpc.StatusCode.ABORTED:
             # Google's general guidance for a stale ETag; Secret Manager does not follow it today.
             return EtagMismatchError(said)

@@ -60,6 +60,7 @@ class SecretManager:
         project: str,
         *,
         endpoint: str | None = None,
+        identity: str = "",
         timeout: float = 10.0,
         locations: Sequence[str] = (),
         quota_per_minute: float = 0,
@@ -71,6 +72,7 @@ class SecretManager:
             project: Id or number of the project that `list` walks.
             endpoint: ``host:port`` of an embedded service, reached without TLS or credentials;
                 None is Google's.
+            identity: E-mail address to call an embedded service as; empty: its owner.
             timeout: Seconds one call of this class may take, repeats included.
             locations: Regions whose secrets `list` walks as well.
             quota_per_minute: Reads, and as many writes, the service allows the project in a
@@ -80,7 +82,7 @@ class SecretManager:
         self._parents: list[tuple[str | None, str]] = [(None, f"projects/{project}")]
         self._parents += [(place, f"projects/{project}/locations/{place}") for place in locations]
         self._timeout = timeout
-        self._clients = Clients(endpoint)
+        self._clients = Clients(endpoint, identity)
         self._reads = Quota(quota_per_minute, patience=quota_patience)
         self._writes = Quota(quota_per_minute, patience=quota_patience)
         self._accesses = Quota(patience=quota_patience)
@@ -178,12 +180,12 @@ class SecretManager:
         """Destroy a version, or schedule it under ``version_destroy_ttl``; repeatable."""
         self._change(name, number, etag, "destroy", done={VersionState.DESTROYED})
 
-    def list(self) -> Iterator[Secret]:
-        """Walk all secrets of the project, a thousand to a call."""
+    def list(self, matching: str = "") -> Iterator[Secret]:
+        """Walk the secrets of the project that match a filter, a thousand to a call."""
         for location, parent in self._parents:
             token: str | None = ""
             while token is not None:
-                page = self._page(location, parent, token)
+                page = self._page(location, parent, token, matching)
                 token = page.next_page_token or None
                 yield from map(secret_of, page.secrets)
                 del page  # never two of them in memory
@@ -231,8 +233,12 @@ class SecretManager:
 
         return self._repeat("GetSecretVersion", name, attempt, self._reads, patience)
 
-    def _page(self, location: str | None, parent: str, token: str) -> types.ListSecretsResponse:
-        request = types.ListSecretsRequest(parent=parent, page_size=_PAGE_SIZE, page_token=token)
+    def _page(
+        self, location: str | None, parent: str, token: str, matching: str
+    ) -> types.ListSecretsResponse:
+        request = types.ListSecretsRequest(
+            parent=parent, page_size=_PAGE_SIZE, page_token=token, filter=matching
+        )
 
         def attempt(seconds: float) -> types.ListSecretsResponse:
             pager = self._clients.at(location).list_secrets(

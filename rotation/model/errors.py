@@ -73,6 +73,12 @@ class BadWakeUpError(PermanentError):
     reason = "bad-message"
 
 
+class BadFilterError(PermanentError):
+    """A filter of secrets that Secret Manager cannot read.  A person writes another one."""
+
+    reason = "bad-filter"
+
+
 class NotFoundError(PermanentError):
     """The secret or version does not exist."""
 

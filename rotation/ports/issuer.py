@@ -7,7 +7,7 @@ One issuer object serves one secret: it is built from the settings in the secret
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from rotation.model.payload import Payload
 from rotation.model.plugin import (
@@ -96,8 +96,23 @@ class Issuer(Protocol):
         proves the observer can see.
         """
 
-    def preflight(self, current: Payload | None) -> tuple[Finding, ...]:
-        """Check everything a rotation needs; change nothing that lasts."""
+    def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
+        """Check everything a rotation needs; change nothing that lasts.
+
+        ``token`` is the newest one of the secret; a target that has seen a newer one was restored
+        or is shared.
+        """
 
     def close(self) -> None:
         """Close what is open.  May be called twice."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An issuer that can say where its credential lives; issuers need not be able to."""
+
+    def place(self) -> str:
+        """Name the server and what lies on it, such as ``10.0.0.5:5432/orders``; no I/O.
+
+        Secrets of one place share its connections: nobody asks for all of them at once.
+        """

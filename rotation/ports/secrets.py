@@ -65,5 +65,13 @@ class SecretStore(Protocol):
     def destroy(self, name: SecretName, number: int, etag: str) -> None:
         """Destroy a version, or schedule it under ``version_destroy_ttl``; repeatable."""
 
-    def list(self) -> Iterator[Secret]:
-        """Walk all secrets of the project, a thousand to a call, in no promised order."""
+    def list(self, matching: str = "") -> Iterator[Secret]:
+        """Walk the secrets of the project, a thousand to a call, in no promised order.
+
+        Args:
+            matching: Filter in Secret Manager's own language, such as ``labels.db=orders``;
+                empty: all.
+
+        Raises:
+            BadFilterError: Secret Manager cannot read the filter.
+        """

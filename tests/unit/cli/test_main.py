@@ -96,7 +96,7 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
         (["stauts"], "there is no command 'stauts'; did you mean status?; see: rotation --help"),
         (["xyzzy"], "there is no command 'xyzzy'; see: rotation --help"),
         (["status", "--jsn"], "'--json'"),
-        (["rotate"], "Missing argument 'SECRET'"),
+        (["rotate"], "give a SECRET, a --filter, or --resume"),
         (["rotate", "a", "--timeout", "soon"], "'soon' is not a valid float"),
         (["rotate", "a", "--reason", "x" * 201], "201 characters; at most 200 are kept"),
         (["rotate", "a"], "no project is set; give --project ID"),
@@ -106,6 +106,9 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
         (["status", "projects/p/secret/a"], "is not the name of a secret"),
         (["emergency", "a"], "an emergency needs a --reason TEXT"),
         (["emergency", "a", "--reason", " "], "an emergency needs a --reason TEXT"),
+        (["revert", "a", "--filter", "labels.b=c"], "no project is set"),
+        (["rotate", "a", "--resume", "f"], "--resume goes on with the same secrets: name none"),
+        (["up", "--secrets", "3"], "give --sample, too"),
         (["clock", "advance"], "Missing argument 'DURATION'"),
         (["clock", "advance", "--", "-5m"], "expected a duration such as"),
         (["clock", "advance", "1h"], "this shell is not pointed at an embedded stack"),
@@ -155,14 +158,15 @@ def test_plugins_come_from_their_specs(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["plugins"]) == 0
     shown = capsys.readouterr().out
     assert "issuer postgresql: " in shown
-    assert "  IAM permissions: secretmanager.secrets.update\n" in shown
+    assert "  needs secretmanager.secrets.update on managed-secret: store the aliases" in shown
     assert main(["plugins", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["plugins"]
     assert {(each["kind"], each["name"]) for each in found} >= {
         ("issuer", "postgresql"),
         ("participant", "alias"),
     }
-    assert {"name": "port", "required": False} in found[0]["settings"]
+    port = next(each for each in found[0]["settings"] if each["name"] == "port")
+    assert (port["required"], port["default"]) == (False, "5432")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""What one kind of campaign asks, and how its answers are told apart; plain data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rotation.cli.asking import Judge
+from rotation.cli.standing import Standing
+from rotation.model.wakeup import Ask
+
+
+def _nothing(_standing: Standing) -> str | None:
+    return None
+
+
+def _anything(_standing: Standing) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of request."""
+
+    ask: Ask
+    judge: Judge
+    #: Writes of Secret Manager until it is answered.
+    writes: int
+    #: Words for what is done to a secret, such as "replace and revoke the credential of".
+    does: str
+    #: Raises `PermanentError` for a secret that is not to be asked.
+    refuse: Callable[[Standing], None] = _anything
+    #: Names a request under way that serves this one, too; then it is followed instead.
+    serving: Callable[[Standing], str | None] = _nothing

@@ -1,0 +1,80 @@
+"""Decides which of the secrets found take part in a campaign, and tells the others apart.
+
+1. Everybody who matched is accounted for: asked, followed, or left out with the reason.
+2. It reads what the worker reads, and changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Never
+
+from rotation.cli.campaign.kind import Kind
+from rotation.cli.campaign.logbook import Target
+from rotation.cli.context import Context
+from rotation.cli.standing import Standing, is_managed, read_standing
+from rotation.model.errors import PermanentError
+from rotation.model.secret import Secret
+from rotation.ports.issuer import IssuerEnvironment, Placed
+
+#: Why a secret takes no part although nothing is wrong with it.
+NOT_MANAGED: Final = "not managed: it has no policy"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Who takes part."""
+
+    standings: tuple[Standing, ...]
+    targets: tuple[Target, ...]
+    #: Those of the above that something under way serves already: followed, not asked.
+    followed: tuple[str, ...]
+    #: Those of the above that are blocked, and tried all the same.
+    blocked: tuple[str, ...]
+    #: Why others take no part, by name.
+    left_out: Mapping[str, str]
+
+
+def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection:
+    """Tell the secrets apart."""
+    left_out: dict[str, str] = {}
+    taken: list[tuple[Standing, Target]] = []
+    for secret in secrets:
+        if not is_managed(secret):
+            left_out[str(secret.name)] = NOT_MANAGED
+            continue
+        standing = read_standing(context, secret)
+        try:
+            if standing.faults:
+                raise standing.faults[0]
+            kind.refuse(standing)
+            target = Target(secret, context.topic(secret), place(context, standing))
+        except PermanentError as error:
+            left_out[str(secret.name)] = str(error)
+        else:
+            taken.append((standing, target))
+    standings = tuple(each for each, _ in taken)
+    return Selection(
+        standings,
+        tuple(target for _, target in taken),
+        tuple(each.short for each in standings if kind.serving(each)),
+        tuple(each.short for each in standings if each.block),
+        left_out,
+    )
+
+
+def place(context: Context, standing: Standing) -> str:
+    """Return what a secret shares connections with; its own name where the issuer cannot tell."""
+    policy = standing.policy
+    if policy is None:
+        return str(standing.secret.name)
+    issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
+    said = issuer.place() if isinstance(issuer, Placed) else ""
+    return said or str(standing.secret.name)
+
+
+def _refuse(*_: str) -> Never:
+    raise PermanentError("an issuer asked for a payload only to say where it is")
+
+
+#: Surroundings of an issuer that is not going to be connected.
+_NOWHERE: Final = IssuerEnvironment(_refuse, _refuse)
