@@ -3,24 +3,38 @@
 Rules of this module:
   1. A plugin is found by being there: one module in its package, exposing one class under the
      name of its kind.  There is no list to edit; deleting the module removes the plugin.
-  2. Whatever is wrong with a plugin fails the start of the process, naming the modules.
+  2. Whatever is wrong with a plugin fails the start of the process, naming the files and what to
+     add to them.
+  3. A plugin that needs no permission says so: it names what is not needed, and why.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import rotation.gates
 import rotation.issuers
 import rotation.participants
 from rotation.engine.policy import Kinds
-from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec
+from rotation.model.permission import Permission
+from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
 from rotation.ports.gate import Gate
 from rotation.ports.issuer import Issuer
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
+
+#: What a spec must say, and how.
+_SAYS: Final = {
+    "name": "the kind that policies use",
+    "title": "one line",
+    "does": "what it changes or looks at, one sentence",
+    "permissions_not_needed": "what it does without, and why: NotNeeded(WHAT, WHY)",
+    "network": "what it must reach, or that it reaches nothing",
+    "setbacks": "what may go wrong, and what happens then: Setback(SEEN, THEN)",
+}
 
 
 class BadPluginError(Exception):
@@ -28,7 +42,11 @@ class BadPluginError(Exception):
 
 
 def issuers(package: ModuleType = rotation.issuers) -> Mapping[str, type[Issuer]]:
-    """Return the issuers by the name policies use."""
+    """Return the issuers by the name policies use.
+
+    Raises:
+        BadPluginError: A plugin breaks a rule.
+    """
     return _scan(package, "ISSUER", IssuerSpec)
 
 
@@ -42,6 +60,20 @@ def participants(
 def gates(package: ModuleType = rotation.gates) -> Mapping[str, type[Gate]]:
     """Return the gates by the name policies use."""
     return _scan(package, "GATE", GateSpec)
+
+
+def specs(
+    issuers: Mapping[str, type[Issuer]],
+    participants: Mapping[str, type[RidingParticipant | OutsideParticipant]],
+    gates: Mapping[str, type[Gate]],
+) -> list[tuple[str, Spec]]:
+    """Return what every plugin says of itself, with its kind."""
+    groups: list[tuple[str, Mapping[str, Any]]] = [
+        ("issuer", issuers),
+        ("participant", participants),
+        ("gate", gates),
+    ]
+    return [(kind, each.spec) for kind, group in groups for _, each in sorted(group.items())]
 
 
 def kinds(
@@ -58,17 +90,21 @@ def kinds(
     )
 
 
-def _scan(package: ModuleType, attribute: str, spec_type: type) -> dict[str, Any]:
+def _scan(package: ModuleType, attribute: str, spec_type: type[Spec]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    origin: dict[str, str] = {}
+    origin: dict[str, Path] = {}
     for module in _modules(package):
+        file = Path(str(module.__file__))
         plugin = getattr(module, attribute, None)
         if plugin is None:
-            raise BadPluginError(f"{module.__file__}: exposes no {attribute}")
-        name = _checked_name(module, plugin, spec_type)
+            raise BadPluginError(
+                f"{file}: exposes no {attribute}; add: {attribute} = the plugin's class"
+                " (a module of helpers begins with an underscore)"
+            )
+        name = _checked_name(file, plugin, spec_type)
         if name in found:
-            raise BadPluginError(f"{origin[name]} and {module.__file__}: both are named {name!r}")
-        found[name], origin[name] = plugin, str(module.__file__)
+            raise BadPluginError(f"{origin[name]} and {file}: both are named {name!r}; rename one")
+        found[name], origin[name] = plugin, file
     return found
 
 
@@ -78,14 +114,27 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
             yield importlib.import_module(f"{package.__name__}.{info.name}")
 
 
-def _checked_name(module: ModuleType, plugin: Any, spec_type: type) -> str:  # noqa: ANN401
+def _checked_name(file: Path, plugin: Any, spec_type: type[Spec]) -> str:  # noqa: ANN401
     spec = getattr(plugin, "spec", None)
     if not isinstance(spec, spec_type):
-        raise BadPluginError(f"{module.__file__}: its spec is not a {spec_type.__name__}")
-    says = "looks_at" if spec_type is GateSpec else "changes"
-    missing = [key for key in ("name", "title", says) if not getattr(spec, key)]
+        raise BadPluginError(
+            f"{file}: its spec is not a {spec_type.__name__}; add to the class: "
+            f"spec: ClassVar[{spec_type.__name__}] = {spec_type.__name__}(...)"
+        )
+    missing = [key for key in _SAYS if not getattr(spec, key)]
     if missing:
-        raise BadPluginError(f"{module.__file__}: its spec says nothing for {', '.join(missing)}")
-    if not is_dataclass(spec.settings):  # type: ignore[attr-defined]
-        raise BadPluginError(f"{module.__file__}: its settings are not a dataclass")
-    return str(spec.name)  # type: ignore[attr-defined]
+        raise BadPluginError(
+            f"{file}: its spec says nothing for {', '.join(missing)}; add "
+            + "; ".join(f"{key}= ({_SAYS[key]})" for key in missing)
+        )
+    if not is_dataclass(spec.settings):
+        raise BadPluginError(
+            f"{file}: its settings are not a dataclass; put @dataclass(frozen=True) above them"
+        )
+    for permission in spec.permissions:
+        if not isinstance(permission, Permission) or not permission.why:
+            raise BadPluginError(
+                f"{file}: a permission of its spec does not say what it is for; "
+                "write Permission(NAME, On.PLACE, WHY)"
+            )
+    return spec.name

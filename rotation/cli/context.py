@@ -25,6 +25,7 @@ from rotation.model.secret import Secret
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
     from rotation.engine.policy import Kinds
+    from rotation.model.plugin import Spec
     from rotation.model.policy import Policy
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
@@ -84,6 +85,7 @@ class Context:
         store = SecretManager(
             settings.project or _NO_PROJECT,
             endpoint=settings.secret_manager or None,
+            identity=settings.identity,
             quota_patience=_QUOTA_PATIENCE,
         )
         self._closing.callback(store.close)
@@ -120,6 +122,13 @@ class Context:
         from rotation import registry  # noqa: PLC0415 - rule 1
 
         return registry.gates()
+
+    @property
+    def specs(self) -> "list[tuple[str, Spec]]":
+        """What every plugin says of itself, with its kind."""
+        from rotation import registry  # noqa: PLC0415 - rule 1
+
+        return registry.specs(self.issuers, self.participants, self.gates)
 
     @property
     def kinds(self) -> "Kinds":
@@ -182,7 +191,10 @@ class Context:
         from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
 
         if topic not in self._publishers:
-            publisher = PubSubPublisher(topic, timeout=10.0)
+            settings = self.settings
+            publisher = PubSubPublisher(
+                topic, timeout=10.0, emulator=settings.pubsub_emulator, identity=settings.identity
+            )
             self._closing.callback(publisher.close)
             self._publishers[topic] = publisher
         return self._publishers[topic]

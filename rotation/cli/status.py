@@ -41,7 +41,7 @@ def status(
     policy, unreadable state.
 
     With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
-    "waits_until", "lease_until", "rotation", "pending", "blocked", "faults", "last",
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults", "last",
     "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """
     context = ctx.ensure_object(Context)

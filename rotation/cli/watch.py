@@ -90,6 +90,7 @@ def _steady(standing: Standing) -> Iterator[str]:
     """Yield what is worth a new line when it changes: no distances in time."""
     state = standing.state
     until = f" until {state.wake_at:%Y-%m-%d %H:%M:%SZ}" if state and state.wake_at else ""
+    until = ", paused" if standing.paused else until
     yield f"{standing.short}: {wording.phase(standing)}{until}; {wording.in_force(standing)}"
     yield from wording.flight(standing)
 

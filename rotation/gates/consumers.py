@@ -24,6 +24,7 @@ from rotation.gates._wording import listed, reason_of
 from rotation.model.consumer import Held, Usage
 from rotation.model.errors import BadNameError, PolicyError, RotationError
 from rotation.model.names import SecretName
+from rotation.model.permission import NotNeeded, On, Permission, Setback
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -81,15 +82,46 @@ class ConsumersGate:
     spec: ClassVar[GateSpec] = GateSpec(
         name="consumers",
         title="Versions that consumers report",
-        looks_at="which version each declared consumer says it uses, and whether it could use "
+        does="asks which version each declared consumer says it uses, and whether it could use "
         "the next one (contract rotation.consumer/1)",
         settings=ConsumersSettings,
         permissions=(
-            "secretmanager.versions.access on the secret of header, where there is one",
-            "run.routes.invoke on the services, where identity is used for Cloud Run",
+            Permission(
+                "secretmanager.versions.access",
+                On.READ_SECRET,
+                "read the header's text",
+                when="header",
+                which="the secret of header",
+            ),
+            Permission(
+                "run.routes.invoke",
+                On.SERVICE,
+                "call a service that wants an identity",
+                when="identity",
+                which="the consumers' Cloud Run services",
+            ),
+            Permission(
+                "secretmanager.secrets.list",
+                On.PROJECT,
+                "learn the project's number, since reports may name a secret by id or by number",
+                which="the function's own project",
+            ),
         ),
-        permissions_not_needed=("secretmanager.versions.access on the rotated secret",),
+        permissions_not_needed=(
+            NotNeeded(
+                "secretmanager.versions.access on the secret that is rotated",
+                "consumers say which version they use, never its payload",
+            ),
+        ),
         network=("every consumer's host, from where the function runs",),
+        setbacks=(
+            Setback("a consumer does not answer, or its report is old", "it waits, and names it"),
+            Setback(
+                "a consumer reports that it could not use the next version",
+                "it fails: every participant goes back",
+            ),
+        ),
+        guide="gates.md#consumers",
     )
 
     def __init__(self, settings: ConsumersSettings, environment: GateEnvironment) -> None:

@@ -23,6 +23,7 @@ from rotation.gates._location import Location
 from rotation.gates._reach import Reach
 from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.model.errors import PolicyError, RotationError
+from rotation.model.permission import NotNeeded, On, Permission, Setback
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Look, Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -40,6 +41,7 @@ Scalar = str | int | float | bool | None
 class HttpSettings(Reach):
     """An ``http`` gate, without ``kind``."""
 
+    #: What is asked, with GET.
     url: str
     #: Statuses that are well.
     expect: tuple[int, ...] = (200,)
@@ -78,15 +80,41 @@ class HttpGate:
     spec: ClassVar[GateSpec] = GateSpec(
         name="http",
         title="Health or error rate of a URL",
-        looks_at="what a URL answers: its status, places in its JSON body, and the share of "
+        does="looks at what a URL answers: its status, places in its JSON body, and the share of "
         "errors over several probes",
         settings=HttpSettings,
         permissions=(
-            "secretmanager.versions.access on the secret of header, where there is one",
-            "run.routes.invoke on the service, where identity is used for Cloud Run",
+            Permission(
+                "secretmanager.versions.access",
+                On.READ_SECRET,
+                "read the header's text",
+                when="header",
+                which="the secret of header",
+            ),
+            Permission(
+                "run.routes.invoke",
+                On.SERVICE,
+                "call a service that wants an identity",
+                when="identity",
+                which="the Cloud Run service of url",
+            ),
         ),
-        permissions_not_needed=("secretmanager.versions.access on the rotated secret",),
+        permissions_not_needed=(
+            NotNeeded(
+                "secretmanager.versions.access on the secret that is rotated",
+                "a URL is asked; the credential plays no part",
+            ),
+        ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
+        setbacks=(
+            Setback(
+                "refused, redirected, or an answer that makes no sense",
+                "it waits: that says nothing about health",
+            ),
+            Setback("no answer", "it waits, or fails with `unreachable: fail`"),
+            Setback("more errors than `max_error_rate`", "it fails: every participant goes back"),
+        ),
+        guide="gates.md#http",
     )
 
     def __init__(self, settings: HttpSettings, environment: GateEnvironment) -> None:

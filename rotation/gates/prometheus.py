@@ -24,6 +24,7 @@ from rotation.gates._reach import AUTHORIZATION, Reach, bearer
 from rotation.gates._wording import reason_of
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.password import Password
+from rotation.model.permission import NotNeeded, On, Permission, Setback
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -39,6 +40,7 @@ class PrometheusSettings(Reach):
 
     #: The server, with or without ``/api/v1/query`` at the end.
     url: str
+    #: An instant query, in PromQL; each series of its result is judged.
     query: str
     #: No series may be above.
     max: float | None = None
@@ -110,18 +112,45 @@ class PrometheusGate:
     spec: ClassVar[GateSpec] = GateSpec(
         name="prometheus",
         title="A PromQL query against a threshold",
-        looks_at="the result of an instant query, each series against max and min, after a "
+        does="looks at the result of an instant query, each series against max and min, after a "
         "control query has proved that there is data",
         settings=PrometheusSettings,
         permissions=(
-            "monitoring.timeSeries.list on the scoping project, with access_token",
-            "secretmanager.versions.access on the secret of header, where there is one",
+            Permission(
+                "monitoring.timeSeries.list",
+                On.PROJECT,
+                "run queries on Cloud Monitoring",
+                when="access_token: true",
+                which="the scoping project of the metrics",
+            ),
+            Permission(
+                "secretmanager.versions.access",
+                On.READ_SECRET,
+                "read the header's text",
+                when="header",
+                which="the secret of header",
+            ),
+            Permission(
+                "run.routes.invoke",
+                On.SERVICE,
+                "call a service that wants an identity",
+                when="identity",
+                which="the Cloud Run service of url",
+            ),
         ),
         permissions_not_needed=(
-            "monitoring.timeSeries.create",
-            "secretmanager.versions.access on the rotated secret",
+            NotNeeded("monitoring.timeSeries.create", "nothing is written"),
+            NotNeeded(
+                "secretmanager.versions.access on the secret that is rotated",
+                "metrics are asked; the credential plays no part",
+            ),
         ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
+        setbacks=(
+            Setback("no answer, a refusal, no series, old samples", "it waits, and says which"),
+            Setback("a series is outside its bounds", "it fails: every participant goes back"),
+        ),
+        guide="gates.md#prometheus",
     )
 
     def __init__(self, settings: PrometheusSettings, environment: GateEnvironment) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.model.errors import PolicyError, RotationError
+from rotation.model.permission import NotNeeded, Setback
 from rotation.model.plugin import GateSpec, Observation, Session
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -42,11 +43,21 @@ class SessionsGate:
     spec: ClassVar[GateSpec] = GateSpec(
         name="sessions",
         title="Sessions on the two slots",
-        looks_at="who has a session with the next credential, and who still has one with the "
+        does="looks who has a session with the next credential, and who still has one with the "
         "previous, on every node the issuer knows",
         settings=SessionsSettings,
-        permissions_not_needed=("anything beyond what the issuer has",),
-        network=("none of its own: the issuer looks",),
+        permissions_not_needed=(
+            NotNeeded("any permission or right of its own", "the issuer looks, with what it has"),
+        ),
+        network=("nothing of its own: the issuer looks",),
+        setbacks=(
+            Setback(
+                "a node does not answer, or the planted session is not seen",
+                "it waits: an empty list proves nothing then",
+            ),
+            Setback("consumers are late", "it waits; it never fails"),
+        ),
+        guide="gates.md#sessions",
     )
 
     def __init__(

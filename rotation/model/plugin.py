@@ -5,9 +5,12 @@ Rules of this module:
   2. Reports never hold a secret value.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from rotation.model.permission import NotNeeded, Permission, Setback
 
 
 class Severity(Enum):
@@ -32,57 +35,52 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class IssuerSpec:
-    """An issuer's description of itself."""
+class Spec:
+    """What every plugin says of itself."""
 
-    #: Value of ``issuer.kind`` in a policy.
+    #: The name policies use: value of ``kind``.
     name: str
+    #: One line.
     title: str
-    #: What a rotation changes in the external system, one sentence.
-    changes: str
-    #: Frozen dataclass that the policy's ``issuer`` object is decoded into (without ``kind``).
+    #: What it changes in the outside world, or looks at; one sentence.
+    does: str
+    #: Frozen dataclass that the policy's object is decoded into (without ``kind``).
     settings: type
-    #: True: two slots, old and new both work.  False: one identity, there is a window.
-    overlapping: bool
-    permissions: tuple[str, ...] = ()
-    permissions_not_needed: tuple[str, ...] = ()
-    #: Rights the rotator's own login needs in the external system.
+    permissions: tuple[Permission, ...] = ()
+    permissions_not_needed: tuple[NotNeeded, ...] = ()
+    #: Rights it needs in the system outside, beyond IAM.
     rights: tuple[str, ...] = ()
     #: What it must reach over the network.
     network: tuple[str, ...] = ()
+    #: What may go wrong, and what happens then.
+    setbacks: tuple[Setback, ...] = ()
+    #: Text for its page that fits nowhere else; Markdown.
+    notes: str = ""
+    #: A guide beside the page, a file in ``deploy/docs``; empty: there is none.
+    guide: str = ""
 
 
 @dataclass(frozen=True)
-class ParticipantSpec:
+class IssuerSpec(Spec):
+    """An issuer's description of itself."""
+
+    #: True: two slots, old and new both work.  False: one identity, there is a window.
+    overlapping: bool = True
+    #: What a person runs once so that the rotator has its rights: texts by file name.
+    grants: Callable[[], Mapping[str, str]] = dict
+
+
+@dataclass(frozen=True)
+class ParticipantSpec(Spec):
     """A participant's description of itself."""
 
-    #: Value of ``kind`` in a rollout stage.
-    name: str
-    title: str
-    changes: str
-    settings: type
     #: True: the change is part of the secret itself and rides in the worker's compare-and-set.
     rides_in_write: bool = False
-    permissions: tuple[str, ...] = ()
-    permissions_not_needed: tuple[str, ...] = ()
-    #: What it must reach over the network.
-    network: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class GateSpec:
+class GateSpec(Spec):
     """A gate's description of itself."""
-
-    #: Value of ``kind`` in a stage's ``gates``.
-    name: str
-    title: str
-    #: What it looks at, one sentence.
-    looks_at: str
-    settings: type
-    permissions: tuple[str, ...] = ()
-    permissions_not_needed: tuple[str, ...] = ()
-    #: What it must reach over the network.
-    network: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

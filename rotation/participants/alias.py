@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rotation.model.permission import NotNeeded, On, Permission, Setback
 from rotation.model.plugin import Change, ParticipantSpec
 
 #: The version in force.
@@ -29,11 +30,31 @@ class AliasParticipant:
     spec: ClassVar[ParticipantSpec] = ParticipantSpec(
         name="alias",
         title="Secret Manager aliases",
-        changes="moves the aliases current and previous of the secret, in one guarded write",
+        does="moves the aliases current and previous of the secret, in one guarded write",
         settings=AliasSettings,
         rides_in_write=True,
-        permissions=("secretmanager.secrets.get", "secretmanager.secrets.update"),
-        permissions_not_needed=("secretmanager.versions.access",),
+        permissions=(
+            Permission(
+                "secretmanager.secrets.update",
+                On.MANAGED_SECRET,
+                "store the aliases, in the same write as the phase",
+            ),
+        ),
+        permissions_not_needed=(
+            NotNeeded(
+                "secretmanager.versions.access",
+                "an alias is a version's number; the payload is not read",
+            ),
+        ),
+        network=("nothing of its own: it rides in the write to Secret Manager",),
+        setbacks=(
+            Setback(
+                "somebody else changed the secret",
+                "the ETag refuses the write; it is read and decided again",
+            ),
+            Setback("the worker is killed", "aliases and phase are one write: both or neither"),
+            Setback("a gate fails", "`current` points back, in one write"),
+        ),
     )
 
     def __init__(self, settings: AliasSettings) -> None:

@@ -9,6 +9,7 @@ from rotation.registry import BadPluginError
 
 PLUGIN = """
 from dataclasses import dataclass
+from rotation.model.permission import NotNeeded, On, Permission, Setback
 from rotation.model.plugin import ParticipantSpec
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class Plugin:
 
 PARTICIPANT = Plugin
 """
-GOOD = 'name="{name}", title="A title", changes="something"'
+GOOD = (
+    'name="{name}", title="A title", does="something", network=("nowhere",), '
+    'permissions_not_needed=(NotNeeded("all", "why"),), setbacks=(Setback("seen", "then"),)'
+)
 
 
 @pytest.fixture
@@ -58,22 +62,38 @@ def test_two_plugins_of_one_name_are_refused_with_both_files(package: ModuleType
         registry.participants(package)
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("", "exposes no PARTICIPANT"),
-        ("PARTICIPANT = object", "spec is not a ParticipantSpec"),
-        (PLUGIN.format(spec='name="x", title="", changes=""'), "says nothing for title, changes"),
-        (
-            PLUGIN.format(spec=GOOD.format(name="x")).replace("settings=Settings", "settings=int"),
-            "settings are not a dataclass",
-        ),
-    ],
-    ids=["empty", "no spec", "undocumented", "settings"],
-)
-def test_a_bad_plugin_fails_the_start_and_names_its_file(
-    package: ModuleType, text: str, fault: str
+GOOD_X = PLUGIN.format(spec=GOOD.format(name="x"))
+BAD = {
+    "empty": ("", "exposes no PARTICIPANT; add: PARTICIPANT ="),
+    "no spec": ("PARTICIPANT = object", "its spec is not a ParticipantSpec; add to the class"),
+    "undocumented": (
+        PLUGIN.format(spec='name="x", title="", does=""'),
+        r"says nothing for title, does, .*; add title= \(one line\); does= \(what it changes",
+    ),
+    "says nothing of permissions": (
+        GOOD_X.replace('permissions_not_needed=(NotNeeded("all", "why"),), ', ""),
+        r"says nothing for permissions_not_needed; add .*: NotNeeded\(WHAT, WHY\)",
+    ),
+    "a permission as prose": (
+        GOOD_X.replace("title=", 'permissions=("versions.access on the token",), title='),
+        r"does not say what it is for; write Permission\(NAME, On.PLACE, WHY\)",
+    ),
+    "a permission without a reason": (
+        GOOD_X.replace("title=", 'permissions=(Permission("a.b.c", On.PROJECT, ""),), title='),
+        r"does not say what it is for; write Permission\(NAME, On.PLACE, WHY\)",
+    ),
+    "settings": (
+        GOOD_X.replace("settings=Settings", "settings=int"),
+        r"settings are not a dataclass; put @dataclass\(frozen=True\) above them",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_plugin_fails_the_start_naming_its_file_and_what_to_add(
+    package: ModuleType, kind: str
 ) -> None:
+    text, fault = BAD[kind]
     add(package, "bad", text)
     with pytest.raises(BadPluginError, match=rf"bad\.py: .*{fault}"):
         registry.participants(package)

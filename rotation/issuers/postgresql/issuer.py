@@ -17,6 +17,7 @@ from psycopg import sql
 
 from rotation.issuers.postgresql import fence, rights, verify
 from rotation.issuers.postgresql.admin import Admin
+from rotation.issuers.postgresql.adopt import PostgreSQLAdopter
 from rotation.issuers.postgresql.create import twin_statements
 from rotation.issuers.postgresql.credential import compose, login_of
 from rotation.issuers.postgresql.fence import Role, Standing
@@ -26,36 +27,31 @@ from rotation.issuers.postgresql.marker import SlotState
 from rotation.issuers.postgresql.preflight import examine
 from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.spec import SPEC
 from rotation.issuers.postgresql.verifier import ITERATIONS, scram_verifier, scrambled_verifier
+from rotation.model.adoption import AdoptionRequest
 from rotation.model.errors import CredentialRefusedError, PermanentError, SlotInUseError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Observation, Verification
+from rotation.ports.adoption import Adopter
 from rotation.ports.issuer import IssuerEnvironment
 
 
 class PostgreSQL:
     """The issuer for one database; see `rotation.ports.issuer.Issuer` for the contract."""
 
-    spec: ClassVar[IssuerSpec] = IssuerSpec(
-        name="postgresql",
-        title="PostgreSQL 14 to 18, two slot roles under one owner role",
-        changes="Sets the password, LOGIN and comment of the idle slot role, in one transaction.",
-        settings=PostgreSQLSettings,
-        overlapping=True,
-        permissions=("secretmanager.versions.access on the admin secret",),
-        permissions_not_needed=(
-            "cloudsql.users.update: the Admin API cannot be fenced; SQL is used",
-            "secretmanager.versions.add on the admin secret",
-        ),
-        rights=rights.RIGHTS,
-        network=("TCP to host:port and to every replica, from where the function runs",),
-    )
+    spec: ClassVar[IssuerSpec] = SPEC
 
     def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
         self._settings = settings
         self._admin = Admin(settings, environment)
         self._observer = Observer(settings, self._admin)
+
+    @classmethod
+    def adopting(cls, request: AdoptionRequest) -> Adopter:
+        """Bring a database with one login role under rotation."""
+        return PostgreSQLAdopter(request)
 
     def connect(self) -> None:
         """Open the rotator's connection, or prove that the kept one still answers."""

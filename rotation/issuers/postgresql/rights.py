@@ -3,6 +3,11 @@
 Statements are for a person to read and run: names are quoted, no password is ever in one.
 """
 
+import re
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, Final
+
 from psycopg import sql
 
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
@@ -18,6 +23,21 @@ RIGHTS = (
     "GRANT pg_signal_backend TO <rotator>, to end sessions of a revoked slot",
     "only to create a missing slot, from 16 on: the same GRANT for the owner role",
 )
+
+#: Versions with a script of their own, and for which they are.
+_MAJORS: Final = {14: "PostgreSQL 14", 15: "PostgreSQL 15", 16: "PostgreSQL 16 and later"}
+_HEADER: Final = """\
+-- Rights of the rotator's own role on {title}.
+-- Run it as an administrator, with the names of your policy; it may be run again:
+--   psql -v rotator=rotator -v owner=orders_owner -v slot_a=orders_a -v slot_b=orders_b \\
+--     -f postgresql-{major}.sql
+-- Then give it a password that no log sees: \\password rotator
+SELECT format('CREATE ROLE %I', :'rotator')
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'rotator') \\gexec
+ALTER ROLE :"rotator" LOGIN;"""
+_OPTIONAL: Final = """\
+-- Only where the rotator shall create a missing slot: add -v create_slots=on
+\\if :{?create_slots}"""
 
 
 def quoted(name: str) -> str:
@@ -63,6 +83,26 @@ def see_sessions(rotator: str) -> str:
 def end_sessions(rotator: str) -> str:
     """Return what lets the rotator end sessions."""
     return f"GRANT pg_signal_backend TO {quoted(rotator)}"
+
+
+def grants() -> Mapping[str, str]:
+    """Return the scripts for psql that give the rotator's role its rights, by file name."""
+    return {f"postgresql-{major}.sql": _script(major, title) for major, title in _MAJORS.items()}
+
+
+def _script(major: int, title: str) -> str:
+    named: Any = SimpleNamespace(slots=("slot_a", "slot_b"), owner="owner")
+    version = major * 10_000
+    parts = [
+        _HEADER.format(title=title, major=major),
+        change_slots(named, "rotator", version).replace("; ", ";\n") + ";",
+        see_sessions("rotator") + ";",
+        end_sessions("rotator") + ";",
+    ]
+    if version >= ADMIN_OPTION_SINCE:
+        parts += ["", _OPTIONAL, _admin_of(quoted("owner"), "rotator") + ";", "\\endif"]
+    # What is quoted is a variable of psql.
+    return re.sub(r'(?<!:)"(\w+)"', r':"\1"', "\n".join(parts)).rstrip() + "\n"
 
 
 def _admin_of(roles: str, rotator: str) -> str:

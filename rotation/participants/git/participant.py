@@ -28,28 +28,14 @@ from rotation.participants.git.host import Readiness, RequestState
 from rotation.participants.git.hosts import open_host
 from rotation.participants.git.repository import Repository
 from rotation.participants.git.settings import GitSettings
+from rotation.participants.git.spec import SPEC
 from rotation.ports.participant import ParticipantEnvironment
 
 
 class GitParticipant:
     """Consumers get the version that a file in a repository names."""
 
-    spec: ClassVar[ParticipantSpec] = ParticipantSpec(
-        name="git",
-        title="Version pin in Git",
-        changes="moves the version number in the named files, by a pull request that is merged",
-        settings=GitSettings,
-        permissions=(
-            "secretmanager.versions.access on the secret with the token or key, and on no other",
-            "GitHub App: contents write, pull requests write, checks read, commit statuses read",
-            "GitHub App: workflows write, only where a pin is in .github/workflows",
-        ),
-        permissions_not_needed=(
-            "GitHub App: administration, actions, members, bypass of any rule",
-            "secretmanager.versions.access on the secret that is rotated",
-        ),
-        network=("the host of the repository, HTTPS or SSH",),
-    )
+    spec: ClassVar[ParticipantSpec] = SPEC
 
     def __init__(self, settings: GitSettings, environment: ParticipantEnvironment) -> None:
         self._settings = settings

@@ -47,7 +47,9 @@ class PinnedFile:
 class AppAuth:
     """A GitHub App."""
 
+    #: Number of the App.
     app_id: int
+    #: Number of its installation in the organisation.
     installation_id: int
     #: Name of the secret version with the App's private key.
     private_key: str
@@ -60,6 +62,7 @@ class AppAuth:
 class Auth:
     """What opens the repository: one of the three; nothing for a repository open to all."""
 
+    #: A GitHub App.
     app: AppAuth | None = None
     #: Name of the secret version with the token.
     token: str = ""
@@ -84,6 +87,7 @@ class Auth:
 class GitSettings:
     """One repository, one branch, and the files whose pins move together."""
 
+    #: What kind of host the repository is on; `git` is any other.
     host: HostKind
     #: ``https://HOST/OWNER/NAME``, ``ssh://git@HOST/PATH`` or ``git@HOST:PATH``.
     url: str
@@ -91,20 +95,29 @@ class GitSettings:
     base: str = "main"
     #: The file, where it is one; ``files`` where there are several.
     path: str = ""
+    #: How the version is found in ``path``: a marker comment, a declared place, a resource name.
     locate: Locate = "marker"
+    #: The declared place, for ``locate: path``.
     pointer: str = ""
+    #: The files, where there are several.
     files: tuple[PinnedFile, ...] = ()
+    #: What opens the repository.
     auth: Auth = Auth()
     #: Address of the API where it does not follow from the URL.
     api: str = ""
+    #: How a request is merged.
     merge_method: MergeMethod = "any"
     #: Open the request as a draft; it is taken out of draft when its stage's turn comes.
     draft: bool = True
     #: Let the host merge by itself as soon as its rules allow.
     auto_merge: bool = False
+    #: Which checks must have passed before a request is merged.
     checks: Checks = "required"
+    #: Author of the commits.
     author_name: str = "rotation"
+    #: Mail address of that author.
     author_email: str = "rotation@localhost"
+    #: How long one call may take.
     answer_within: timedelta = timedelta(seconds=20)
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ def test_the_spec_describes_the_issuer(subject: Subject) -> None:
     assert isinstance(spec, IssuerSpec)
     assert spec.name
     assert spec.title
-    assert spec.changes
+    assert spec.does
     assert spec.rights
     assert spec.network
 

@@ -158,14 +158,15 @@ def test_plugins_come_from_their_specs(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["plugins"]) == 0
     shown = capsys.readouterr().out
     assert "issuer postgresql: " in shown
-    assert "  IAM permissions: secretmanager.secrets.update\n" in shown
+    assert "  needs secretmanager.secrets.update on managed-secret: store the aliases" in shown
     assert main(["plugins", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["plugins"]
     assert {(each["kind"], each["name"]) for each in found} >= {
         ("issuer", "postgresql"),
         ("participant", "alias"),
     }
-    assert {"name": "port", "required": False} in found[0]["settings"]
+    port = next(each for each in found[0]["settings"] if each["name"] == "port")
+    assert (port["required"], port["default"]) == (False, "5432")
 
 
 @pytest.mark.parametrize(

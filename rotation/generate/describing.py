@@ -1,0 +1,43 @@
+"""Turns a plugin's spec into plain data, for ``plugins.json`` and ``rotation plugins --json``."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rotation.generate.fields import describe
+from rotation.model.permission import Permission
+from rotation.model.plugin import IssuerSpec, ParticipantSpec, Spec
+
+
+def described(kind: str, spec: Spec) -> Mapping[str, Any]:
+    """Return everything a spec says."""
+    return {
+        "kind": kind,
+        "name": spec.name,
+        "title": spec.title,
+        "does": spec.does,
+        **capabilities(spec),
+        "settings": [asdict(each) for each in describe(spec.settings)],
+        "permissions": [permission(each) for each in spec.permissions],
+        "permissions_not_needed": [asdict(each) for each in spec.permissions_not_needed],
+        "rights": list(spec.rights),
+        "network": list(spec.network),
+        "setbacks": [asdict(each) for each in spec.setbacks],
+        "guide": spec.guide,
+    }
+
+
+def capabilities(spec: Spec) -> dict[str, bool]:
+    """Return what a spec of its kind says beyond the others."""
+    match spec:
+        case IssuerSpec():
+            return {"overlapping": spec.overlapping}
+        case ParticipantSpec():
+            return {"rides_in_write": spec.rides_in_write}
+        case _:
+            return {}
+
+
+def permission(need: Permission) -> dict[str, str]:
+    """Return one permission as data."""
+    return {**asdict(need), "on": need.on.value}

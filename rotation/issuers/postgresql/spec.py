@@ -1,0 +1,59 @@
+"""What the issuer for PostgreSQL says of itself; it does nothing."""
+
+from typing import Final
+
+from rotation.issuers.postgresql import rights
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.plugin import IssuerSpec
+
+SPEC: Final = IssuerSpec(
+    name="postgresql",
+    title="PostgreSQL 14 to 18, two slot roles under one owner role",
+    does="sets the password, LOGIN and comment of the idle slot role, in one transaction",
+    settings=PostgreSQLSettings,
+    overlapping=True,
+    permissions=(
+        Permission(
+            "secretmanager.versions.access",
+            On.READ_SECRET,
+            "read the rotator's own login",
+            when="admin: projects/P/secrets/S",
+            which="the secret of admin",
+        ),
+        Permission(
+            "cloudsql.instances.login",
+            On.PROJECT,
+            "log in to Cloud SQL as the function's own identity",
+            when="admin: iam",
+            which="the project of the instance",
+        ),
+    ),
+    permissions_not_needed=(
+        NotNeeded("cloudsql.users.update", "the Admin API cannot be fenced; SQL is used"),
+        NotNeeded(
+            "secretmanager.versions.add on the admin secret",
+            "the rotator's own login is rotated like any other secret, if at all",
+        ),
+    ),
+    rights=rights.RIGHTS,
+    network=("TCP to host:port and to every replica, from where the function runs",),
+    setbacks=(
+        Setback("the server does not answer", "the delivery comes again, with a longer wait"),
+        Setback(
+            "the connection is lost while committing",
+            "unknown counts as neither: the marker on the role, or a login, tells",
+        ),
+        Setback(
+            "two workers run at once",
+            "the older token is refused in the transaction itself, and changes nothing",
+        ),
+        Setback("a session is on the idle slot", "nothing is changed; the secret is blocked"),
+        Setback(
+            "the server refuses the password by its rules",
+            "another candidate is made; after three the secret is blocked",
+        ),
+        Setback("a right is missing", "the secret is blocked, with the GRANT that mends it"),
+    ),
+    grants=rights.grants,
+)

@@ -1,0 +1,53 @@
+"""What the pages' blocks are, without running them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rotation.cli.main import main
+from tests.documents.blocks import Block, blocks, pages, parse
+
+EVERY = [block for path in pages() for block in blocks(path)]
+
+
+def of(language: str, word: str = "") -> list[object]:
+    """Return the blocks of a language, with their place as the test's name."""
+    found = [each for each in EVERY if each.language == language]
+    return [pytest.param(each, id=each.place) for each in found if not word or word in each.words]
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert len(EVERY) > 50
+    assert [fault for block in EVERY for fault in block.faults()] == []
+
+
+def test_a_block_that_says_nothing_would_be_seen() -> None:
+    text = "# Page\n\n```\nls\n```\n\n```sh clout\nls\n```\n\n```sh exit=3\nls\n```\n"
+    bare, misspelt, sound = parse(Path(__file__), text)
+    assert [len(list(each.faults())) for each in (bare, misspelt, sound)] == [1, 1, 0]
+    assert (sound.exit_code, sound.heading, sound.text) == (3, "page", "ls\n")
+
+
+@pytest.mark.parametrize("block", of("yaml", "policy"))
+def test_a_policy_on_a_page_is_sound(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(block.text)
+    assert main(["policy", "validate", str(file)]) == 0
+
+
+@pytest.mark.parametrize("block", of("yaml"))
+def test_yaml_on_a_page_can_be_read(block: Block) -> None:
+    if "fragment" not in block.words:
+        assert yaml.safe_load(block.text)
+
+
+@pytest.mark.parametrize("block", of("json"))
+def test_json_on_a_page_can_be_read(block: Block) -> None:
+    assert json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", of("python"))
+def test_python_on_a_page_can_be_compiled(block: Block) -> None:
+    compile(block.text, block.place, "exec")
