@@ -37,6 +37,8 @@ PAUSES: Final = (0.1, 0.6)
 _PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
 _DEADLOCK: Final = "40P01"
+#: The application has dropped it meanwhile: the next look leaves it out.
+_GONE: Final = frozenset({"42P01", "3F000", "42883", "42704", "42703"})
 
 
 class PostgreSQLAdopter:
@@ -298,6 +300,8 @@ def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> Non
                 for statement in statements:
                     connection.execute(statement.encode())
         except psycopg.Error as error:
+            if error.sqlstate in _GONE and not connection.closed:
+                return
             failure = translate(error, doing, remedy="grant that right to the administrator")
             again = failure.reason in _RETRIED or error.sqlstate == _DEADLOCK
             if not again or connection.closed or attempt == ATTEMPTS:
