@@ -176,7 +176,7 @@ class Load:
                 session = self.legacy.log_in()
             table = sql.Identifier(f"t_{'new' if self.renews else 'old'}_{number % 3}")
             for statement in (
-                'INSERT INTO "Odd table" (t) VALUES (\'x\')',
+                "INSERT INTO \"Odd table\" (t) VALUES ('x')",
                 sql.SQL("INSERT INTO public.item (n) SELECT max(id) FROM {}").format(odd),
                 "SELECT count(*) FROM public.second",
                 "SELECT public.trusted(), public.answer()",

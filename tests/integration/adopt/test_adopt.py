@@ -116,11 +116,11 @@ def test_a_table_somebody_holds_is_waited_for_and_the_application_is_not_cancell
 ) -> None:
     legacy = Legacy(server, "app")
     with closing(legacy.log_in(autocommit=False)) as holder:
-        holder.execute('SELECT nextval(\'"Odd table_id_seq"\')')
+        holder.execute("SELECT nextval('\"Odd table_id_seq\"')")
         with closing(legacy.adopter()) as adopter:
             for step in adopter.plan().steps[:6]:
                 adopter.apply(step)
-            holder.execute('INSERT INTO "Odd table" (t) VALUES (\'held\')')
+            holder.execute("INSERT INTO \"Odd table\" (t) VALUES ('held')")
             holder.commit()
     assert owed(legacy.adopt().steps) == []
 
