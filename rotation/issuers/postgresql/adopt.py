@@ -55,7 +55,7 @@ class PostgreSQLAdopter:
         """Prove the login, look, and plan."""
         connection = self._connection()
         path, role = self._prove(connection)
-        names = self._names = self._name(connection, role)
+        names = self._names = self._name(role)
         try:
             facts = read_facts(connection, names, path)
         except psycopg.Error as error:
@@ -125,22 +125,22 @@ class PostgreSQLAdopter:
         # Here, so that it has no context: the frames of psycopg hold the password.
         raise failure
 
-    def _name(self, connection: Connection, becomes: str) -> Names:
-        chosen = self._request.settings
-        login = self._found.user
-        slots = chosen.get("slots")
-        second = next((slot for slot in slots if slot != login), "") if slots else ""
-        if slots and login not in slots:
-            raise PermanentError(
-                f"the payload's login {login} is none of the slots {', '.join(slots)}",
-                remedy="correct the slots",
-            )
+    def _name(self, becomes: str) -> Names:
+        chosen, login = self._request.settings, self._found.user
         rotator = self._request.rotator_user
         if self._request.rotator is not None:
             rotator = login_in(self._request.rotator, PayloadShape())[0]
-        del connection
         owner = str(chosen.get("owner") or (becomes if becomes != login else f"{login}_owner"))
-        return Names(login, owner, second or str(chosen.get("second") or f"{login}_b"), rotator)
+        slots = chosen.get("slots")
+        if not slots:
+            return Names(login, owner, str(chosen.get("second") or f"{login}_b"), rotator)
+        if login not in slots:
+            raise PermanentError(
+                f"the payload's login {login} is none of the slots {', '.join(slots)}",
+                remedy="correct slots in the policy",
+            )
+        # Whichever slot is in force by now: the first one is what was adopted.
+        return Names(str(slots[0]), owner, str(slots[1]), rotator)
 
     def _rotator_verifier(self) -> str:
         if self._request.rotator is None:
@@ -285,7 +285,7 @@ def _login_error(error: psycopg.Error, who: str) -> RotationError:
         return PermanentError(
             f"the server refuses the login of {who}",
             remedy="correct its user and password",
-            reason="login-refused",
+            reason="credential-refused",
         )
     if slug in ("unreachable", "busy"):
         return TemporaryError(f"{who} cannot log in: {slug}", remedy="is the address right?")

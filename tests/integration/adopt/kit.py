@@ -4,7 +4,8 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -95,7 +96,7 @@ class Legacy:
         with closing(self.log_in()) as session:
             composed = {key: sql.Identifier(value) for key, value in names.items()}
             session.execute(sql.SQL(OBJECTS).format(**composed))
-        url = f"postgresql://{_quoted(self.login)}:{PASSWORD}@127.0.0.1:{self.server.port}"
+        url = f"postgresql://{quote(self.login, safe='')}:{PASSWORD}@127.0.0.1:{self.server.port}"
         self.payload = Payload(f"{url}/{self.database}".encode())
 
     def run(self, database: str, statements: list[str], names: dict[str, str]) -> None:
@@ -141,12 +142,6 @@ class Legacy:
         return PostgreSQL(PostgreSQLSettings(**settings), environment)
 
 
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
-
-
 class Load:
     """An application that reads, writes and changes its schema; it keeps what failed."""
 
@@ -157,7 +152,7 @@ class Load:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -202,12 +197,16 @@ class Load:
 def state(legacy: Legacy) -> list[Any]:
     """Everything an adoption changes, as the catalogues show it."""
     questions = (
-        "SELECT relname, relowner::regrole, relacl::text FROM pg_class"
-        " WHERE relnamespace >= 2200 AND relkind <> 'i' AND relname !~ '^pg_' ORDER BY 1",
+        (
+            "SELECT relname, relowner::regrole, relacl::text FROM pg_class"
+            " WHERE relnamespace >= 2200 AND relkind <> 'i' AND relname !~ '^pg_' ORDER BY 1"
+        ),
         "SELECT proname, proowner::regrole FROM pg_proc WHERE oid > 16384 ORDER BY 1",
         "SELECT nspname, nspowner::regrole FROM pg_namespace WHERE oid > 16384 ORDER BY 1",
-        "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl::text"
-        " FROM pg_default_acl ORDER BY 1, 2, 3",
+        (
+            "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl::text"
+            " FROM pg_default_acl ORDER BY 1, 2, 3"
+        ),
         "SELECT setrole::regrole, setconfig FROM pg_db_role_setting ORDER BY 1",
         "SELECT polname, polroles::regrole[]::text FROM pg_policy",
         "SELECT roleid::regrole, member::regrole, admin_option FROM pg_auth_members ORDER BY 1, 2",

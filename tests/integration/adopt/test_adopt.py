@@ -22,7 +22,7 @@ class KilledError(Exception):
 @pytest.mark.parametrize("superuser", [True, False], ids=["superuser", "no-superuser"])
 @pytest.mark.parametrize("login", ["app", 'Odd "App" '])
 def test_after_an_adoption_preflight_is_content_and_a_credential_can_be_minted(
-    server: PostgresServer, superuser: bool, login: str
+    server: PostgresServer, *, superuser: bool, login: str
 ) -> None:
     legacy = Legacy(server, login, superuser)
     plan = legacy.adopt()
@@ -35,11 +35,16 @@ def test_after_an_adoption_preflight_is_content_and_a_credential_can_be_minted(
         issuer.mint(second, candidate, 1, 2)
         assert issuer.verify(candidate).identity == f"{legacy.login}_owner"
         assert candidate.rotation_id() == "20261125t150000-abc-1"
+    again = {"tls": "disable", "slots": plan.settings["slots"]}
+    with closing(legacy.adopter(payload=candidate, settings=again)) as adopter:
+        rotated = adopter.plan()
+    assert owed(rotated.steps) == []
+    assert rotated.settings == plan.settings
 
 
 @pytest.mark.parametrize("superuser", [True, False], ids=["superuser", "no-superuser"])
 def test_no_statement_of_a_running_application_fails(
-    server: PostgresServer, superuser: bool
+    server: PostgresServer, *, superuser: bool
 ) -> None:
     legacy = Legacy(server, "app", superuser)
     with Load(legacy, renews=False) as kept, Load(legacy, renews=True) as renewed:
@@ -72,7 +77,7 @@ def test_what_old_sessions_create_after_the_change_is_handed_over_by_the_next_ru
 
 @pytest.mark.parametrize("superuser", [True, False], ids=["superuser", "no-superuser"])
 def test_killed_before_each_statement_it_goes_on_and_ends_the_same(
-    server: PostgresServer, superuser: bool, monkeypatch: pytest.MonkeyPatch
+    server: PostgresServer, *, superuser: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     legacy = Legacy(server, "app", superuser)
     real = adopt_module._run
@@ -159,9 +164,9 @@ def test_a_password_that_does_not_work_is_refused_without_being_shown(
 ) -> None:
     legacy = Legacy(server, "app")
     wrong = Payload(legacy.payload.reveal().replace(PASSWORD.encode(), b"wrong-wrong"))
-    with closing(legacy.adopter(payload=wrong)) as adopter:
-        with pytest.raises(RotationError, match="refuses the login") as refused:
-            adopter.plan()
+    refusal = pytest.raises(RotationError, match="refuses the login")
+    with closing(legacy.adopter(payload=wrong)) as adopter, refusal as refused:
+        adopter.plan()
     assert "wrong-wrong" not in str(refused.value)
 
 
