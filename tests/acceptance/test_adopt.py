@@ -69,7 +69,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    times = {"lease": timedelta(seconds=10), "budget": timedelta(seconds=8)}
+    times: dict[str, Any] = {"lease": timedelta(seconds=10), "budget": timedelta(seconds=8)}
     with Stack(StackOptions(**times, ack_deadline=timedelta(seconds=10))) as stack:
         made = Bench(stack)
         yield made

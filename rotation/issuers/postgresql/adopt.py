@@ -30,13 +30,16 @@ from rotation.model.errors import PermanentError, PolicyError, RotationError, Te
 from rotation.model.payload import Payload, PayloadError
 from rotation.model.plugin import Finding, Severity
 
-#: Milliseconds to wait for a lock, times a statement is tried, seconds between two tries.
-LOCK_WAIT: Final = 500
+#: Milliseconds to wait for a lock; for one statement, which may hold several; and for one that
+#: proves to take longer without waiting for anybody.
+LOCK_WAIT, PATIENCE, LAST_PATIENCE = 500, 900, 30_000
+#: Times a transaction is tried, seconds between two tries.
 ATTEMPTS: Final = 60
 PAUSES: Final = (0.1, 0.6)
 _PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
-_DEADLOCK: Final = "40P01"
+#: A deadlock; a relation that was dropped while REASSIGN OWNED was on its way to it.
+_PASSING: Final = frozenset({"40P01", "XX000"})
 #: The application has dropped it meanwhile: the next look leaves it out.
 _GONE: Final = frozenset({"42P01", "3F000", "42883", "42704", "42703"})
 
@@ -297,13 +300,15 @@ def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> Non
         try:
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}ms'")
+                patience = PATIENCE if attempt <= ATTEMPTS // 2 else LAST_PATIENCE
+                connection.execute(f"SET LOCAL statement_timeout = '{patience}ms'")
                 for statement in statements:
                     connection.execute(statement.encode())
         except psycopg.Error as error:
             if error.sqlstate in _GONE and not connection.closed:
                 return
             failure = translate(error, doing, remedy="grant that right to the administrator")
-            again = failure.reason in _RETRIED or error.sqlstate == _DEADLOCK
+            again = failure.reason in _RETRIED or error.sqlstate in _PASSING
             if not again or connection.closed or attempt == ATTEMPTS:
                 raise failure from None
             # Between two tries the application gets through what queued behind ours.

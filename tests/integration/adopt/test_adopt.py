@@ -179,3 +179,15 @@ def test_the_rendered_files_hold_the_same_statements(server: PostgresServer) -> 
         for transaction in step.transactions:
             for statement in transaction:
                 assert f"{statement};" in rendered
+
+
+def test_a_view_moves_after_what_it_reads(server: PostgresServer) -> None:
+    legacy = Legacy(server, "app")
+    with closing(legacy.adopter()) as adopter:
+        steps = {step.name: step for step in adopter.plan().steps}
+    moves = [transaction[0] for transaction in steps["tables"].transactions]
+    behind, early = (
+        moves.index(f'ALTER VIEW IF EXISTS public.{name} OWNER TO "{legacy.login}_owner"')
+        for name in ("behind", "early")
+    )
+    assert behind < early

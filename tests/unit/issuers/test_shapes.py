@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from rotation.issuers.postgresql.credential import compose, login_of
@@ -19,7 +21,7 @@ SHAPES = {
 }
 
 
-def settings(**payload: str) -> PostgreSQLSettings:
+def settings(**payload: Any) -> PostgreSQLSettings:
     return PostgreSQLSettings(
         host="10.0.0.5",
         database="orders",
