@@ -207,8 +207,8 @@ def state(legacy: Legacy) -> list[Any]:
         "SELECT proname, proowner::regrole FROM pg_proc WHERE oid > 16384 ORDER BY 1",
         "SELECT nspname, nspowner::regrole FROM pg_namespace WHERE oid > 16384 ORDER BY 1",
         (
-            "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype, defaclacl::text"
-            " FROM pg_default_acl ORDER BY 1, 2, 3"
+            "SELECT defaclrole::regrole, defaclnamespace::regnamespace, defaclobjtype,"
+            " defaclacl::text FROM pg_default_acl ORDER BY 1, 2, 3"
         ),
         "SELECT setrole::regrole, setconfig FROM pg_db_role_setting ORDER BY 1",
         "SELECT polname, polroles::regrole[]::text FROM pg_policy",
