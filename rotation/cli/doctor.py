@@ -58,12 +58,10 @@ def doctor(
     ctx: click.Context,
     secrets: tuple[str, ...],
     *,
-    wanted: str,
-    region: str,
-    tree: Path | None,
     fail_on: str,
     fix: bool,
     yes: bool,
+    **where: Any,  # noqa: ANN401 - the options of `_look`
 ) -> None:
     """Find what is set up wrongly, for each SECRET or for all, and say what mends it.
 
@@ -77,7 +75,7 @@ def doctor(
     "why", "remedy", "fixable"}], "fixed": [TEXT]}.
     """
     context = ctx.ensure_object(Context)
-    look = _look(context, secrets, wanted, region, tree)
+    look = _look(context, secrets, **where)
     count, found = look()
     fixed: list[str] = []
     if fix:

@@ -58,6 +58,8 @@ def create_sample(stack: Stack, existing: frozenset[str]) -> None:
     stack.create_secret(SECRET, _scheduled(stack, first, _policy(stack)))
     stack.let_function(ROTATOR, "rotationReader")
     stack.let_function(SECRET, "rotationFunction")
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", [SECRET])
 
 
 def _scheduled(stack: Stack, first: datetime, policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +107,8 @@ def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _L
     stack.let_function(ROTATOR, "rotationReader")
     for each in ids:
         stack.let_function(each, "rotationFunction")
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", ids)
 
 
 def _create_slots(stack: Stack, ids: Sequence[str]) -> dict[str, Password]:

@@ -46,6 +46,7 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
     if wanted is None or ttl is None or ttl <= max(wanted.retire.destroy_after, timedelta(days=1)):
         return
     length = format_duration(wanted.retire.destroy_after)
+    seconds = max(86400, int(wanted.retire.destroy_after.total_seconds()))
     yield _warn(
         facts,
         "destroy-ttl",
@@ -55,6 +56,7 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
             facts,
             f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s",
         ),
+        _update(facts, f"--version-destroy-ttl={seconds}s"),
     )
 
 

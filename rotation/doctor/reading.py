@@ -8,7 +8,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
 from rotation.doctor.findings import short
@@ -29,8 +28,6 @@ from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
 from rotation.ports.issuer import Issuer, IssuerEnvironment
 from rotation.ports.secrets import SecretStore
-
-_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
