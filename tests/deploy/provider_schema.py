@@ -88,6 +88,7 @@ def _resource(source: str) -> dict[str, Any]:
         name: body
         for name, body in re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL)
     }
+    bodies = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL))
     classes = dict(re.findall(r"\nexport class (\w+) [^\n]*\{\n(.*?)\n\}\n", source, re.DOTALL))
     config = next(
         name
