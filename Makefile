@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# For every Python from 3.11 on and every platform; keeps what is pinned unless UPGRADE is set.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+  pyproject.toml
 SEEDS ?= 20
 ROTATIONS ?= 200
 EMERGENCIES ?= 50
@@ -11,7 +15,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill fuzz \
-  bench lint check generate clean
+  bench lint check generate lock sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,12 +60,23 @@ lint: $(VENV)/.dev ## Check style, types and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m rotation.generate --check
+	$(BIN)/python -m rotation generate --check
 
 check: lint test ## What to run before a commit
 
 generate: $(VENV)/.dev ## Write the generated parts of the documents
-	$(BIN)/python -m rotation.generate
+	$(BIN)/python -m rotation generate
+
+lock: $(VENV)/.dev ## Pin the function's libraries with hashes; UPGRADE=1 takes the newest
+	@$(PIP) uv
+	$(LOCK) --extra publish --output-file requirements.txt
+	$(LOCK) --extra publish --extra git --output-file requirements-git.txt
+
+sbom: $(VENV)/.dev ## Write dist/rotation.cdx.json, the function's bill of materials (CycloneDX)
+	@$(PIP) cyclonedx-bom
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/rotation.cdx.json requirements.txt
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

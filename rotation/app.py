@@ -106,7 +106,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Application:
     journal = CloudJournal()
     clock = make_clock(settings)
     store = make_store(settings)
-    publisher = PubSubPublisher(settings.topic)
+    publisher = PubSubPublisher(
+        settings.topic, emulator=settings.pubsub_emulator, identity=settings.identity
+    )
     parts = Parts(
         tools=Tools(store, clock, _crash_point(settings), Threads()),
         plugins=make_plugins(store, settings.project),
@@ -125,6 +127,7 @@ def make_store(settings: Settings) -> SecretStore:
     return SecretManager(
         settings.project,
         endpoint=settings.secret_manager or None,
+        identity=settings.identity,
         quota_per_minute=settings.quota_per_minute,
     )
 

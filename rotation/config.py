@@ -41,8 +41,22 @@ class Settings:
     secret_manager: str = ""
     #: Base URL of an embedded Secret Manager's REST API, as gcloud is told it; empty: Google's.
     secret_manager_rest: str = ""
+    #: Base URLs of further embedded REST APIs, as gcloud is told them; empty: Google's.
+    pubsub_rest: str = ""
+    run_rest: str = ""
+    scheduler_rest: str = ""
+    projects_rest: str = ""
+    iam_rest: str = ""
+    #: Region of the function and of the sweep's job; empty: told by the push endpoint.
+    region: str = ""
+    #: Cloud Run service of the function, by id.
+    service: str = "rotation"
+    #: Cloud Scheduler job of the sweep, by id.
+    sweep_job: str = "rotation-sweep"
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
+    #: E-mail address this process calls embedded services as; empty: their owner.  Never Google's.
+    identity: str = ""
     #: Where an embedded stack's function listens; set only by that stack's own variables.
     function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
@@ -89,7 +103,16 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         topic=env.get("ROTATION_TOPIC", ""),
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
+        pubsub_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB", ""),
+        run_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", ""),
+        scheduler_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER", ""),
+        projects_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", ""),
+        iam_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM", ""),
+        region=env.get("ROTATION_REGION", ""),
+        service=env.get("ROTATION_SERVICE", "") or base.service,
+        sweep_job=env.get("ROTATION_SWEEP_JOB", "") or base.sweep_job,
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
+        identity=env.get("ROTATION_EMBEDDED_IDENTITY", ""),
         function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),

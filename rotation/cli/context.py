@@ -85,6 +85,7 @@ class Context:
         store = SecretManager(
             settings.project or _NO_PROJECT,
             endpoint=settings.secret_manager or None,
+            identity=settings.identity,
             quota_patience=_QUOTA_PATIENCE,
         )
         self._closing.callback(store.close)
@@ -190,7 +191,10 @@ class Context:
         from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
 
         if topic not in self._publishers:
-            publisher = PubSubPublisher(topic, timeout=10.0)
+            settings = self.settings
+            publisher = PubSubPublisher(
+                topic, timeout=10.0, emulator=settings.pubsub_emulator, identity=settings.identity
+            )
             self._closing.callback(publisher.close)
             self._publishers[topic] = publisher
         return self._publishers[topic]

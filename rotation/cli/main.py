@@ -17,6 +17,7 @@ from rotation.cli.lazy import LazyGroup
 #: Every command and its line in the help; `LazyGroup` finds the module by the name.
 COMMANDS: Final = {
     "demo": "See a rotation, a crash and an emergency happen on this machine.",
+    "drill": "Practise an incident on a copy of the stack.",
     "up": "Run the embedded stack until interrupted.",
     "status": "Show where every managed secret stands.",
     "watch": "The same, live.",
@@ -24,11 +25,19 @@ COMMANDS: Final = {
     "rotate": "Ask for a rotation, and follow it.",
     "emergency": "Replace a leaked credential and revoke it at once.",
     "revert": "Send consumers back to the previous version.",
+    "retire": "Retire the previous credential now, if nobody is seen to use it.",
+    "pause": "Hold the rotations of a secret, for example during an incident.",
+    "resume": "Let them go on.",
+    "history": "Show what rotations did, and check that their receipts are whole.",
+    "doctor": "Find what is set up wrongly, and say what mends it.",
     "unblock": "Let a blocked secret go on after it was mended.",
     "scan": "List every use of a secret in a folder, pinned or not.",
     "pin": "Pin the uses of a secret in a file to one version.",
+    "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
     "plugins": "List issuers, participants and gates, and what they need.",
+    "generate": "Render documents and IAM roles from the plugins.",
+    "new": "Lay down a new issuer, participant or gate.",
     "clock": "Move the clock of an embedded stack.",
 }
 

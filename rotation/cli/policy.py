@@ -38,7 +38,7 @@ _ATTEMPTS: Final = 5
 _WAIT: Final = 0.2
 #: Bytes of annotations that the record and the receipt of a rotation may need.
 _RESERVED: Final = 6 * 1024
-_OURS: Final = (codec.RECORD, codec.RECEIPT, codec.BLOCK)
+_OURS: Final = codec.ANNOTATIONS
 
 
 class _Context(Protocol):

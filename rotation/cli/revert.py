@@ -109,7 +109,7 @@ def _too_late(current: int | None) -> Verdict:
 KIND: Final = Kind(
     ask=Ask.REVERT,
     judge=_judge,
-    writes=5,
+    writes=6,
     does="send consumers back to the previous version of",
     refuse=_refuse_too_late,
 )

@@ -67,6 +67,12 @@ def _scheduled(stack: Stack, first: datetime, policy: Mapping[str, Any]) -> dict
         },
         "annotations": {"rotation.policy": json.dumps(policy)},
     }
+<<<<<<< HEAD
+=======
+    stack.create_secret(SECRET, body)
+    stack.let_function(ROTATOR, "rotationReader")
+    stack.let_function(SECRET, "rotationFunction")
+>>>>>>> doctor
 
 
 def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:

@@ -18,7 +18,7 @@ from rotation.machine import due
 from rotation.model.errors import PermanentError, PolicyError, StateError
 from rotation.model.phase import Phase
 from rotation.model.policy import Policy
-from rotation.model.rotation import Block, Record, State
+from rotation.model.rotation import Block, Pause, Record, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
@@ -53,9 +53,19 @@ class Standing:
         return codec.read_block(self.secret)
 
     @property
+    def pause(self) -> Pause | None:
+        """The last word about a pause."""
+        return codec.read_pause(self.secret)
+
+    @property
     def needs_a_person(self) -> bool:
         """Whether nothing goes on by itself."""
         return bool(self.faults) or codec.BLOCKED in self.secret.labels
+
+    @property
+    def paused(self) -> bool:
+        """Whether routine rotations are held."""
+        return codec.PAUSED in self.secret.labels
 
     @property
     def overdue_since(self) -> datetime | None:
@@ -117,6 +127,18 @@ def find_managed(context: Context, text: str) -> Standing:
     return standing
 
 
+def find_paused(context: Context, text: str) -> Standing:
+    """Read a secret that a person named; it can be paused and resumed whatever is wrong with it.
+
+    Raises:
+        PermanentError: It is not managed.
+    """
+    secret = context.store.get(context.secret_name(text))
+    if not is_managed(secret):
+        raise not_managed(secret)
+    return read_standing(context, secret)
+
+
 def not_managed(secret: Secret) -> PermanentError:
     """Return the error that says that rotation has nothing to do with a secret."""
     return PermanentError(
@@ -140,6 +162,8 @@ def describe(standing: Standing) -> Mapping[str, Any]:
         "rotation": _fields(record, _FLIGHT),
         "pending": _fields(record.again if record else None, _REQUEST),
         "blocked": _fields(standing.block, ("reason", "message", "since")),
+        "paused": _fields(standing.pause if standing.paused else None, _PAUSE),
+        "kept": _fields(standing.pause.again if standing.pause else None, _REQUEST),
         "faults": [str(fault) for fault in standing.faults],
         "last": _fields(state.receipt if state else None, _RECEIPT),
         "next_rotation": schedule.next_time if schedule else None,
@@ -148,6 +172,7 @@ def describe(standing: Standing) -> Mapping[str, Any]:
     }
 
 
+_PAUSE: Final = ("since", "reason", "requested_by")
 _REQUEST: Final = ("mode", "reason", "requested_by", "at", "id")
 _FLIGHT: Final = (
     *("id", "mode", "previous", "next", "slot", "note", "reason", "requested_by", "request_id"),

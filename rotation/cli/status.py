@@ -2,7 +2,8 @@
 
 1. Managed is who has the annotation ``rotation.policy``.
 2. It reads what the worker reads, and changes nothing.
-3. It exits with 1 when a secret shown needs a person: blocked, a faulty policy, unreadable state.
+3. Those that need a person come first, then those in flight, then the rest; each by name.
+4. It exits with 1 when a secret shown needs a person: blocked, a faulty policy, unreadable state.
 """
 
 from collections.abc import Sequence
@@ -10,28 +11,47 @@ from collections.abc import Sequence
 import click
 
 from rotation.cli import wording
-from rotation.cli.context import Context, json_option, printable
+from rotation.cli.context import Context, json_option
 from rotation.cli.failures import NO, OK
+from rotation.cli.selecting import filter_option, find
 from rotation.cli.standing import Standing, describe, is_managed, not_managed, read_standing
+from rotation.cli.table import print_table
 from rotation.model.secret import Secret
 
 
 @click.command()
 @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@click.option("--blocked", is_flag=True, help="Only those that need a person.")
+@click.option("--in-flight", is_flag=True, help="Only those with a rotation in flight.")
 @json_option
 @click.pass_context
-def status(ctx: click.Context, secrets: tuple[str, ...]) -> None:
+def status(
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    matching: str,
+    *,
+    blocked: bool,
+    in_flight: bool,
+) -> None:
     """Show where every managed secret stands, or each SECRET (an id or a full name).
 
-    Exits with 1 when one of them needs a person: blocked, a faulty policy, unreadable state.
+    Those that need a person come first. Exits with 1 when one of them is shown: blocked, a faulty
+    policy, unreadable state.
 
     With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
-    "waits_until", "lease_until", "rotation", "pending", "blocked", "faults", "last",
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults", "last",
     "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """
     context = ctx.ensure_object(Context)
-    found = [_named(context, text) for text in secrets] if secrets else _all(context)
-    standings = [read_standing(context, each) for each in found]
+    found = managed(context, secrets, matching)
+    standings = ordered([read_standing(context, each) for each in found])
+    if blocked or in_flight:
+        wanted = [
+            (blocked and each.needs_a_person) or (in_flight and flies(each)) for each in standings
+        ]
+        standings = [each for each, is_in in zip(standings, wanted, strict=True) if is_in]
     stuck = [each for each in standings if each.needs_a_person]
     body = {
         "now": context.clock.now(),
@@ -39,43 +59,46 @@ def status(ctx: click.Context, secrets: tuple[str, ...]) -> None:
         "secrets": [describe(each) for each in standings],
     }
     if context.is_terminal and len(standings) > 1:
-        _print_table(standings)
+        print_table(standings)
     else:
-        context.answer(body, _text(standings))
+        context.answer(body, _text(standings, narrowed=bool(matching or blocked or in_flight)))
     ctx.exit(NO if stuck else OK)
 
 
-def _named(context: Context, text: str) -> Secret:
-    secret = context.store.get(context.secret_name(text))
-    if not is_managed(secret):
-        raise not_managed(secret)
-    return secret
+def managed(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
+    """Return the managed secrets that were named, or that match a filter.
+
+    Raises:
+        PermanentError: One that was named is not managed.
+    """
+    found = find(context, names, matching)
+    if names and (strangers := [each for each in found if not is_managed(each)]):
+        raise not_managed(strangers[0])
+    return [each for each in found if is_managed(each)]
 
 
-def _all(context: Context) -> list[Secret]:
-    _ = context.project  # a missing project is told before anything is asked of Google
-    return sorted(filter(is_managed, context.store.list()), key=lambda each: str(each.name))
+def ordered(standings: Sequence[Standing]) -> list[Standing]:
+    """Put first what a person should see first."""
+    return sorted(standings, key=lambda each: (rank(each), str(each.secret.name)))
 
 
-def _text(standings: Sequence[Standing]) -> str:
+def rank(standing: Standing) -> int:
+    """Say how soon a person should see it: 0 is first."""
+    if standing.needs_a_person:
+        return 0
+    if standing.overdue_since is not None:
+        return 1
+    return 2 if flies(standing) else 3
+
+
+def flies(standing: Standing) -> bool:
+    """Whether a rotation is in flight."""
+    return standing.state is not None and standing.state.record is not None
+
+
+def _text(standings: Sequence[Standing], *, narrowed: bool) -> str:
+    if not standings and narrowed:
+        return "no secret with a policy is like that"
     if not standings:
         return "no secret of this project has a policy; see: rotation policy apply --help"
     return "\n".join(line for each in standings for line in wording.details(each))
-
-
-def _print_table(standings: Sequence[Standing]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table("SECRET", "STANDS", "IN FORCE", "LAST", "NEXT", box=None, pad_edge=False)
-    for each in standings:
-        style = "red" if each.needs_a_person else ""
-        words = (wording.stands, wording.in_force, wording.last, wording.following)
-        cells = [printable(each.short), *(word(each) for word in words)]
-        table.add_row(*(Text(cell, style=style) for cell in cells))
-    console = Console(highlight=False)
-    console.print(table)
-    for each in standings:
-        if each.needs_a_person:
-            console.print(Text(f"{each.short}: {wording.attention(each)}", style="red"))

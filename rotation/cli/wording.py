@@ -19,6 +19,8 @@ def stands(standing: Standing) -> str:
     state, name = standing.state, phase(standing)
     if state is None:
         return name
+    if standing.paused:
+        return f"{name}, paused"
     if state.wake_at:
         return f"{name} until {moment(state.wake_at, standing.now)}"
     if state.phase is not Phase.SETTLED and state.lease_until is None:
@@ -80,11 +82,24 @@ def next_step(block: Block, standing: Standing) -> str:
     return f"when that is mended: rotation unblock {standing.short}"
 
 
+def pause(standing: Standing) -> str:
+    """Say who has paused, since when and why; empty when nobody has."""
+    word = standing.pause
+    if word is None or not word.paused:
+        return ""
+    since = f" since {moment(word.since, standing.now)}" if word.since else ""
+    why = f": {printable(word.reason)}" if word.reason else ""
+    kept = "; a request is kept" if word.again else ""
+    return f"paused by {_who(word.requested_by)}{since}{why}{kept}"
+
+
 def details(standing: Standing) -> Iterator[str]:
     """Yield everything about one secret, a line each."""
     yield f"{standing.short}: {stands(standing)}; {in_force(standing)}"
     if todo := attention(standing):
         yield f"  blocked {todo}" if standing.block and not standing.faults else f"  faulty: {todo}"
+    if held := pause(standing):
+        yield f"  {held}"
     yield from flight(standing)
     yield f"  last: {last(standing)}"
     yield f"  next: {following(standing)}"

@@ -8,11 +8,15 @@ Rules of this module:
   4. Nothing that exceeds Secret Manager's limits is sent: `StateError` names the limit.
   5. What is read keeps the promises of `rotation.model.rotation`, whoever wrote it: times in UTC,
      counts from zero, a record exactly while a rotation is in flight.
+  6. The label is what counts: without ``rotation_blocked`` or ``rotation_paused`` a secret is
+     neither, and with the latter it is paused, so that people can do it by hand.
+  7. The short forms of old receipts are good to have and never in the way: unreadable ones are
+     none, and the oldest go first where room is short.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -20,7 +24,7 @@ import msgspec
 
 from rotation.model.errors import StateError
 from rotation.model.phase import RETIRING, Phase
-from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.rotation import Block, Brief, Pause, Receipt, Record, State
 from rotation.model.secret import Secret
 
 PHASE = "rotation_phase"
@@ -31,12 +35,17 @@ LEASE = "rotation_lease_until"
 WAKE = "rotation_wake_at"
 BLOCKED = "rotation_blocked"
 STAGE = "rotation_stage"
-LABELS = (PHASE, ID, NEXT, TOKEN, LEASE, WAKE, BLOCKED, STAGE)
+PAUSED = "rotation_paused"
+LABELS = (PHASE, ID, NEXT, TOKEN, LEASE, WAKE, BLOCKED, STAGE, PAUSED)
 
 POLICY = "rotation.policy"
 RECORD = "rotation.record"
 RECEIPT = "rotation.receipt"
+HISTORY = "rotation.history"
 BLOCK = "rotation.blocked"
+PAUSE = "rotation.paused"
+#: All of ours but the policy.
+ANNOTATIONS = (RECORD, RECEIPT, HISTORY, BLOCK, PAUSE)
 
 MAX_LABELS = 64
 MAX_ALIASES = 50
@@ -48,6 +57,9 @@ _PUBLISHED = frozenset(
 )
 #: What each value that we put into a label looks like.
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{1,63}")
+#: Who paused a secret whose label was set without us, and when.
+_BY_HAND = "hand"
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 #: Far more than any token, version or time; a machine's integer on every side.
 _LARGEST = 10**18
 
@@ -102,9 +114,39 @@ def decode(secret: Secret, pointed: int | None = None) -> State:
         block=_load(secret, BLOCK, Block) if BLOCKED in labels else None,
         record=record,
         receipt=receipt,
+        history=_history(secret),
+        pause=_pause(secret),
         current=current,
         aliases=dict(secret.aliases),
     )
+
+
+def _pause(secret: Secret) -> Pause | None:
+    """Read the last word about a pause; the label may have been set or removed by hand."""
+    stored, labelled = _load(secret, PAUSE, Pause), PAUSED in secret.labels
+    if stored is None:
+        return Pause(paused=True, at=_LONG_AGO, requested_by=_BY_HAND) if labelled else None
+    if stored.paused is labelled:
+        return stored
+    return replace(
+        stored, paused=labelled, since=None, reason="", requested_by=_BY_HAND if labelled else ""
+    )
+
+
+def receipts_of(secret: Secret) -> tuple[Receipt | None, tuple[Brief, ...]]:
+    """Return the last receipt and the short forms of those before, whatever else is wrong.
+
+    Raises:
+        StateError: The receipt cannot be read.
+    """
+    return _load(secret, RECEIPT, Receipt), _history(secret)
+
+
+def _history(secret: Secret) -> tuple[Brief, ...]:
+    try:
+        return _load(secret, HISTORY, tuple[Brief, ...]) or ()
+    except StateError:
+        return ()
 
 
 def encode(state: State, secret: Secret) -> Maps:
@@ -131,11 +173,25 @@ def encode(state: State, secret: Secret) -> Maps:
         labels[WAKE] = _unix(state.wake_at)
     if state.block is not None:
         labels[BLOCKED] = state.block.reason
+    if state.paused:
+        labels[PAUSED] = "yes"
     stored = None if record is None else _StoredRecord(state.phase, record)
-    for key, value in ((RECORD, stored), (RECEIPT, state.receipt), (BLOCK, state.block)):
+    kept = ((RECORD, stored), (RECEIPT, state.receipt), (BLOCK, state.block), (PAUSE, state.pause))
+    for key, value in kept:
         _store(annotations, key, value)
+    _store_history(annotations, state.history)
     _check_values(labels, LABELS)
     return _within_limits(Maps(labels, annotations, state.aliases))
+
+
+def _store_history(annotations: dict[str, str], history: tuple[Brief, ...]) -> None:
+    """Store as many short forms as there is room for."""
+    while history:
+        _store(annotations, HISTORY, history)
+        if _size(annotations) <= MAX_ANNOTATION_BYTES:
+            return
+        history = history[:-1]
+    annotations.pop(HISTORY, None)
 
 
 def encode_block(block: Block, secret: Secret) -> Maps:
@@ -156,6 +212,14 @@ def read_block(secret: Secret) -> Block | None:
     """Return why a secret is blocked, even where the rest of its state cannot be read."""
     try:
         return _load(secret, BLOCK, Block) if BLOCKED in secret.labels else None
+    except StateError:
+        return None
+
+
+def read_pause(secret: Secret) -> Pause | None:
+    """Return the last word about a pause, even where the rest of its state cannot be read."""
+    try:
+        return _pause(secret)
     except StateError:
         return None
 
@@ -197,6 +261,8 @@ def _store(annotations: dict[str, str], key: str, value: object) -> None:
 
 def _compact(value: Any) -> Any:  # noqa: ANN401 - any record
     """Leave out fields that have their default, so that annotations stay small."""
+    if isinstance(value, tuple):
+        return [_compact(each) for each in value]
     if not is_dataclass(value):
         return value
     pairs = ((each, getattr(value, each.name)) for each in fields(value))
@@ -262,6 +328,10 @@ def _check_values(labels: Mapping[str, str], keys: Iterable[str]) -> None:
             raise _bad_label(key, "no label takes the value that the annotations ask for")
 
 
+def _size(annotations: Mapping[str, str]) -> int:
+    return sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+
+
 def _within_limits(maps: Maps) -> Maps:
     if len(maps.labels) > MAX_LABELS:
         raise StateError(
@@ -276,7 +346,7 @@ def _within_limits(maps: Maps) -> Maps:
             remedy=f"remove at least {len(maps.aliases) - MAX_ALIASES} aliases of your own",
             reason="no-room",
         )
-    size = sum(len(k.encode()) + len(v.encode()) for k, v in maps.annotations.items())
+    size = _size(maps.annotations)
     if size > MAX_ANNOTATION_BYTES:
         raise StateError(
             f"the annotations would take {size} bytes; Secret Manager takes {MAX_ANNOTATION_BYTES}",

@@ -4,11 +4,14 @@ Rules of this module:
   1. Nothing here decides; answers go to `rotation.machine.rollout`.
   2. One participant's trouble never hides another's answer: every one is asked, every answer kept.
   3. Trouble that may pass is an answer ("not yet"): the sweep asks again, no message is held up.
+  4. Who lives outside, and each gate, is built when it is asked for the first time: most ticks
+     find nothing to do, and clients of other systems are slow to import.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from rotation.engine.gather import Gather
@@ -86,18 +89,35 @@ class Participants:
         around: Surroundings,
         gather: Gather,
     ) -> None:
+        self._policy = policy
+        self._kinds = kinds
+        self._gate_kinds = gates
+        self._around = around
         self._gather = gather
+        self._chosen = [
+            each
+            for each in _named(policy, lambda stage: stage.participants)
+            if not kinds[each[2].kind].spec.rides_in_write
+        ]
         self.riding = riding_of(policy, kinds)
-        self.outside: Sequence[Outside] = [
-            Outside(stage, name, choice, kinds[choice.kind](choice.settings, around.participants))
-            for stage, name, choice in _named(policy, lambda stage: stage.participants)
-            if not kinds[choice.kind].spec.rides_in_write
+        self.staged = rollout.is_staged(policy, outside=bool(self._chosen))
+
+    @cached_property
+    def outside(self) -> Sequence[Outside]:
+        """Those that live elsewhere."""
+        make, around = self._kinds, self._around.participants
+        return [
+            Outside(stage, name, choice, make[choice.kind](choice.settings, around))
+            for stage, name, choice in self._chosen
         ]
-        self._gates = [
-            Gated(stage, name, gates[choice.kind](choice.settings, around.gates))
-            for stage, name, choice in _named(policy, lambda stage: stage.gates)
+
+    @cached_property
+    def _gates(self) -> Sequence[Gated]:
+        make, around = self._gate_kinds, self._around.gates
+        return [
+            Gated(stage, name, make[choice.kind](choice.settings, around))
+            for stage, name, choice in _named(self._policy, lambda stage: stage.gates)
         ]
-        self.staged = rollout.is_staged(policy, outside=bool(self.outside))
 
     def pointed(self, aliases: Mapping[str, int]) -> int | None:
         """Return the version consumers of aliases get, where a participant knows."""

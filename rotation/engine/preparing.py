@@ -26,7 +26,7 @@ from rotation.model.errors import (
 )
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Mode
-from rotation.model.plugin import Minted
+from rotation.model.plugin import Minted, Verification
 
 #: Candidates proposed, and tries to get one verified, before giving up for now.
 CANDIDATES = 3
@@ -40,7 +40,7 @@ def prepare(run: Run) -> Outcome:
         run.check_pointer()
         facts = _adopt(run, slot)
     if facts is None:
-        facts = _publish(run, slot, _mint_verified(run, slot))
+        facts = _publish(run, slot, *_mint_verified(run, slot))
     run.reach(CrashPoint.ADDED)
     record = run.state.in_flight
     if run.participants.staged:
@@ -52,8 +52,8 @@ def prepare(run: Run) -> Outcome:
     return Outcome(Event.PUBLISHED, facts)
 
 
-def _mint_verified(run: Run, slot: str) -> Payload:
-    """Set a candidate on the slot and log in with it."""
+def _mint_verified(run: Run, slot: str) -> tuple[Payload, Verification]:
+    """Set a candidate on the slot and log in with it; return what the login proved, too."""
     record = run.state.in_flight
     refused: CandidateRejectedError | CredentialRefusedError | None = None
     for _ in range(CANDIDATES):
@@ -61,13 +61,13 @@ def _mint_verified(run: Run, slot: str) -> Payload:
         try:
             minted = _mint(run, slot, candidate)
             run.reach(CrashPoint.MINTED)
-            run.issuer.verify(candidate, minted)
+            verified = run.issuer.verify(candidate, minted)
         except (CandidateRejectedError, CredentialRefusedError) as error:
             refused = error
             run.reload()  # a newer worker may have minted over ours
             continue
         run.reach(CrashPoint.VERIFIED)
-        return candidate
+        return candidate, verified
     if isinstance(refused, CandidateRejectedError):
         raise PermanentError(
             f"{CANDIDATES} candidates were refused: {refused}",
@@ -85,7 +85,7 @@ def _mint(run: Run, slot: str, candidate: Payload) -> Minted | None:
         return None  # the verifying login that follows tells
 
 
-def _publish(run: Run, slot: str, candidate: Payload) -> dict[str, Any]:
+def _publish(run: Run, slot: str, candidate: Payload, verified: Verification) -> dict[str, Any]:
     record = run.state.in_flight
     run.check_hold()
     run.reach(CrashPoint.ADDING)
@@ -93,7 +93,7 @@ def _publish(run: Run, slot: str, candidate: Payload) -> dict[str, Any]:
     run.added = number
     copies = () if number == record.base + 1 else _put_away(run, number)
     run.payload = candidate
-    facts = _facts(run, slot, number, number, candidate)
+    facts = _facts(run, slot, number, number, candidate, verified)
     return {**facts, "previous_copies": (*record.previous_copies, *copies)}
 
 
@@ -122,8 +122,8 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
     record, name = run.state.in_flight, run.secret.name
     found = list(versions.beyond(run.store, name, record.base, record.id, run.payload))
     for each in reversed(found):
-        if each.kind is Kind.OURS and each.payload is not None and _works(run, each.payload):
-            return _adopted(run, slot, each.number, each.payload, found)
+        if each.kind is Kind.OURS and each.payload and (proof := _works(run, each.payload)):
+            return _adopted(run, slot, each.number, each.payload, found, proof)
     for each in found:
         if each.kind in (Kind.OURS, Kind.STALE):
             run.disable(each.number)
@@ -131,38 +131,46 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
 
 
 def _adopted(
-    run: Run, slot: str, number: int, payload: Payload, found: list[Found]
+    run: Run,
+    slot: str,
+    number: int,
+    payload: Payload,
+    found: list[Found],
+    verified: Verification,
 ) -> dict[str, Any]:
     """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
     record, previous, run.payload = run.state.in_flight, run.payload, payload
     again = [versions.judge(each.number, each.payload, record.id, payload) for each in found]
     tidied = versions.put_away(run, record.base, record.id, again, previous)
     return {
-        **_facts(run, slot, number, tidied.seen, payload),
+        **_facts(run, slot, number, tidied.seen, payload, verified),
         "copies": tuple(each for each in tidied.copies if each != number),
         "previous_copies": (*record.previous_copies, *tidied.spared),
     }
 
 
-def _works(run: Run, payload: Payload) -> bool:
-    """Whether its login works, and will: a change of the slot may still be under way.
+def _works(run: Run, payload: Payload) -> Verification | None:
+    """Log in, and make sure that it will go on to work: a change of the slot may be under way.
 
     The fence waits for such a change and refuses later ones, so the login is tried again behind it.
     """
     try:
         run.issuer.verify(payload)
         run.issuer.restore(run.issuer.slot_of(payload), run.token)
-        run.issuer.verify(payload)
+        return run.issuer.verify(payload)
     except CredentialRefusedError:
-        return False
-    return True
+        return None
 
 
-def _facts(run: Run, slot: str, number: int, seen: int, payload: Payload) -> dict[str, Any]:
+def _facts(
+    run: Run, slot: str, number: int, seen: int, payload: Payload, verified: Verification
+) -> dict[str, Any]:
     return {
         "next": number,
         "slot": slot,
         "seen": seen,
         "digest": payload.digest(),
         "published_at": run.now,
+        "verified": verified,
+        "policy_digest": run.policy_digest,
     }

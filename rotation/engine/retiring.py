@@ -6,6 +6,8 @@ Rules of this module:
   2. Before the previous credential is suspended, the one in force must log in.
   3. Only `revoke` is final.
   4. Every effect may be repeated.
+  5. Who asks to retire without waiting skips time, never a look: the first one that finds an
+     obstacle brings the waits back.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,6 @@ from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
-from rotation.model.payload import Payload
 from rotation.model.phase import Event
 from rotation.model.plugin import Observation
 
@@ -30,10 +31,10 @@ def suspend(run: Run) -> Outcome | Waiting:
     """Stop logins of the previous credential once nobody uses it."""
     run.check_pointer()
     try:
-        run.issuer.verify(_payload(run))
+        run.issuer.verify(run.working)
     except CredentialRefusedError as error:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
-    seen = run.issuer.observe(run.idle_slot, _payload(run))
+    seen = run.issuer.observe(run.idle_slot, run.working)
     obstacle = _obstacle(seen) or unmoved(run)
     if obstacle:
         # A worker that was interrupted, or comes late, may have suspended it already.
@@ -51,7 +52,7 @@ def suspend(run: Run) -> Outcome | Waiting:
 def watch(run: Run) -> Outcome | Waiting:
     """Look for stragglers while the previous credential is suspended."""
     run.check_pointer()
-    seen = run.issuer.observe(run.idle_slot, _payload(run))
+    seen = run.issuer.observe(run.idle_slot, run.working)
     run.reach(CrashPoint.OBSERVED)
     if seen.sessions:
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", seen)})
@@ -59,7 +60,7 @@ def watch(run: Run) -> Outcome | Waiting:
         return _look_again(run, _obstacle(seen))
     evidence = _evidence(run, "watching", seen)
     since = run.state.in_flight.suspended_at or run.now
-    end = since + run.policy.retire.observe
+    end = since if run.state.in_flight.hastened else since + run.policy.retire.observe
     if unmoved_now := unmoved(run):
         said = _kept(run, f"{_minute(run)} watching: {unmoved_now}")
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": said})
@@ -130,12 +131,6 @@ def abort(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
-
-
-def _payload(run: Run) -> Payload:
-    if run.payload is None:
-        raise PermanentError("the version in force has no payload", reason="payload-unreadable")
-    return run.payload
 
 
 def _for_previous(run: Run, effect: Callable[[int], None]) -> None:

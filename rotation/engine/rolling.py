@@ -23,7 +23,6 @@ from rotation.engine.run import Run
 from rotation.machine import rollout
 from rotation.machine.rollout import Answered, Course, Judgement
 from rotation.model.errors import CredentialRefusedError, PermanentError
-from rotation.model.payload import Payload
 from rotation.model.phase import Event, Mode
 from rotation.model.plugin import Change, Observation
 from rotation.model.rollout import Answer, Move, Progress, Vote, Watch
@@ -73,7 +72,9 @@ def roll_out(run: Run) -> Outcome | Waiting:
     )
     run.reach(CrashPoint.HANDED)
     if judged.course is Course.GO:
-        facts["handed_at"] = since = run.state.in_flight.handed_at or run.now
+        record = run.state.in_flight
+        facts["handed_at"] = since = record.handed_at or run.now
+        facts["first_moved_at"] = record.first_moved_at or since
         judged = _watch(run, names, since, stages[-1].soak)
         run.reach(CrashPoint.WATCHED)
     match judged:
@@ -272,11 +273,11 @@ def _watch_of(run: Run, stage: str, since: Any) -> Watch:  # noqa: ANN401
 
 
 def _use_of_previous(run: Run) -> Observation:
-    return run.issuer.observe(run.idle_slot, _payload(run))
+    return run.issuer.observe(run.idle_slot, run.working)
 
 
 def _use_of_next(run: Run) -> Observation:
-    payload, previous = _payload(run), run.state.in_flight.previous
+    payload, previous = run.working, run.state.in_flight.previous
     slot = run.issuer.slot_of(payload)
     if previous is None:
         return run.issuer.observe(slot, payload)
@@ -286,7 +287,7 @@ def _use_of_next(run: Run) -> Observation:
 def _refused(run: Run) -> str:
     """Say why *next* does not log in; empty when it does."""
     try:
-        run.issuer.verify(_payload(run))
+        run.issuer.verify(run.working)
     except CredentialRefusedError as error:
         return f"version {run.state.in_flight.next} does not log in any more: {error}"
     return ""
@@ -340,12 +341,6 @@ def _change(run: Run) -> Change:
     if record.next is None:
         raise PermanentError("nothing was added yet", reason="state-invalid")
     return Change(record.previous, record.next)
-
-
-def _payload(run: Run) -> Payload:
-    if run.payload is None:
-        raise PermanentError("the version in force has no payload", reason="payload-unreadable")
-    return run.payload
 
 
 def _evidence(run: Run, said: str) -> tuple[str, ...]:

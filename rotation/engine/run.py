@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from rotation.engine import codec
 from rotation.engine.crashpoints import CrashPoint, Reach
 from rotation.engine.gather import Gather, in_turn
 from rotation.engine.participants import Outside, Participants
-from rotation.machine import rollout, transitions
+from rotation.machine import pausing, rollout, transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import (
     EtagMismatchError,
@@ -117,6 +118,22 @@ class Run:
         return record.previous if self.state.phase in _FROM_PREVIOUS else record.next
 
     @property
+    def policy_digest(self) -> str:
+        """SHA-256 of the policy's text."""
+        return sha256(self.secret.annotations.get(codec.POLICY, "").encode()).hexdigest()
+
+    @property
+    def working(self) -> Payload:
+        """The payload in force.
+
+        Raises:
+            PermanentError: There is none.
+        """
+        if self.payload is None:
+            raise PermanentError("the version in force has no payload", reason="payload-unreadable")
+        return self.payload
+
+    @property
     def idle_slot(self) -> str:
         """The slot that the version in force does not use."""
         first, second = self.issuer.slots()
@@ -192,9 +209,11 @@ class Run:
             again = state.in_flight.again
             # What blocks a routine rotation does not hold up an emergency.
             free = moved.block is None or (again and again.mode is Ask.EMERGENCY)
-            if moved.phase is Phase.SETTLED and again is not None and free:
-                return transitions.start(moved, claim, again, str(self.secret.name))
-            return moved
+            if moved.phase is not Phase.SETTLED or again is None or not free:
+                return moved
+            if moved.paused and again.mode is Ask.ROUTINE:
+                return pausing.keep(moved, again) or moved
+            return transitions.start(moved, claim, again, str(self.secret.name))
 
         self.rewrite(follow)
         self.fresh = self.state.phase is Phase.PREPARING
@@ -296,6 +315,8 @@ class Run:
     def _with_aliases(self, state: State, event: Event, facts: Mapping[str, Any]) -> State:
         """Return the state with the aliases of the stages that ``event`` moves."""
         record = state.in_flight
+        if pausing.holds_back(state, event):
+            return state
         before, after = record.stage, facts.get("stage", record.stage)
         change = Change(record.previous, facts.get("next", record.next) or 0)
         if event in transitions.HANDED:

@@ -5,14 +5,19 @@ Rules of this module:
   2. A temporary error gives the lease back, so that the redelivered message need not wait for it.
   3. A permanent error is stored as ``rotation_blocked`` and acknowledged: nothing loops.
   4. Who has lost the hold stops at once, and puts away the version nobody knows of.
+  5. What a person says of pausing is stored first, whatever else is wrong with the secret; then
+     what is owed is decided from what is stored, as always.
+  6. A receipt is told after it is stored.  A delivery that finds the receipt which its own message
+     has written tells it again: the worker before may have died in between.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from rotation.engine import codec
+from rotation.engine import codec, events
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.effects import EFFECTS
 from rotation.engine.gather import Call
@@ -22,7 +27,7 @@ from rotation.engine.participants import Participants, Surroundings
 from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Run, SupersededError, Tools
-from rotation.machine import transitions
+from rotation.machine import pausing, transitions
 from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
 from rotation.machine.transitions import Claim
 from rotation.machine.wakeups import encode_wake_up
@@ -38,9 +43,9 @@ from rotation.model.errors import (
 from rotation.model.payload import Payload
 from rotation.model.phase import Phase
 from rotation.model.policy import Policy
-from rotation.model.rotation import Block, State
+from rotation.model.rotation import Block, Receipt, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import WakeUp, WakeUpKind
+from rotation.model.wakeup import Request, WakeUp, WakeUpKind
 from rotation.ports.gate import Gate
 from rotation.ports.journal import Journal
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
@@ -109,7 +114,10 @@ class Tick:
         text = self._secret.annotations.get(codec.POLICY)
         if text is None and not codec.is_managed(self._secret):
             return self.note("INFO", f"no annotation {codec.POLICY}: not managed by rotation")
+        request = self._wake_up.request
         try:
+            if request is not None and request.mode in pausing.WORDS:
+                self._hear(request)
             if text is None:
                 raise _policy_is_gone()
             self._decide(text)
@@ -127,7 +135,7 @@ class Tick:
         self.note("WARNING", f"version {added} was added after the hold was lost", version=added)
         self._parts.publisher.publish([encode_wake_up(self._secret.name, CHECK)])
 
-    def note(self, severity: str, message: str, **more: str | float | None) -> None:
+    def note(self, severity: str, message: str, **more: Any) -> None:  # noqa: ANN401
         """Say something about this secret."""
         state = self._run.state if self._run else self._state
         record = state.record if state else None
@@ -141,9 +149,38 @@ class Tick:
             **more,
         )
 
+    def _hear(self, request: Request) -> None:
+        """Store what a person says of pausing, unless it is an older word or a repeat."""
+        state = codec.decode(self._secret)
+        heard = pausing.hear(state, request)
+        if heard is None:
+            self.note("INFO", f"{request.mode.value} request {request.id} came late, or again")
+            return
+        self._secret = self._stored(codec.encode(heard, self._secret))
+        if heard.pause and (heard.paused or state.paused):
+            message = pausing.told(heard) if heard.paused else "resumed"
+            self._tell_event(events.word(heard.pause, message, self._parts.tools.clock.now()))
+
+    def _stored(self, maps: codec.Maps) -> Secret:
+        return self._store.update(
+            self._secret,
+            labels=maps.labels,
+            annotations=maps.annotations,
+            aliases=maps.aliases,
+        )
+
+    def _tell_event(self, line: events.Line) -> None:
+        severity, message, fields = line
+        self.note(severity, message, **fields)
+
+    def _tell_receipt(self, receipt: Receipt) -> None:
+        self._tell_event(events.receipt(receipt, str(self._secret.name)))
+
     def _decide(self, text: str) -> None:
         participants, policy = self._read_policy(text)
         state = self._read_state(participants)
+        if state.receipt and state.receipt.message_id == self._wake_up.message_id:
+            self._tell_receipt(state.receipt)
         decision = decide(Situation(state, self._secret, policy, self._wake_up, self._claim()))
         match decision:
             case Done(why):
@@ -207,8 +244,10 @@ class Tick:
 
     def _act(self, run: Run, claimed: State) -> None:
         """Claim, then carry out phase after phase until one waits."""
-        run.state = claimed
+        before, run.state = run.state.record, claimed
         self._gathered(run, lambda: self._keep(run))
+        if claimed.in_flight.hurried and not (before and before.hurried):
+            self._tell_event(events.emergency_started(claimed.in_flight))
         self.note("NOTICE", f"{claimed.phase.value}: claimed", reason=self._why(claimed))
         run.reach(CrashPoint.CLAIMED)
         heals = 0
@@ -240,8 +279,11 @@ class Tick:
         if isinstance(outcome, Waiting):
             run.rewrite(lambda state: self._waiting(state, outcome))
             return True
-        before, version = run.state.phase, run.in_force
+        before, version, last = run.state.phase, run.in_force, run.state.receipt
         run.commit(outcome.event, self._claim(), **outcome.facts)
+        receipt = run.state.receipt
+        if receipt and (last is None or receipt.id != last.id):
+            self._tell_receipt(receipt)
         run.added = None
         if before is Phase.PREPARING and run.state.phase is not Phase.SETTLED:
             run.reach(CrashPoint.PUBLISHED)
@@ -269,7 +311,7 @@ class Tick:
     def _waiting(self, state: State, outcome: Waiting) -> State:
         rested = transitions.rest(state, outcome.until, outcome.note)
         record = replace(with_evidence(rested.in_flight, outcome.evidence), **outcome.facts)
-        return replace(rested, record=record)
+        return replace(rested, record=replace(record, hastened=False, failures=0))
 
     def _heal(self, run: Run, stale: StaleTokenError) -> None:
         """The target has seen a higher token than the secret's: go above it, if still ours."""
@@ -293,12 +335,17 @@ class Tick:
 
     def _give_back(self, error: TemporaryError) -> None:
         """Drop the lease after a clean failure, best effort: a lost lease ends by itself."""
-        self.note("WARNING", str(error), error=error.reason)
         run = self._run
+        record = run.state.record if run else None
+        failures = record.failures + 1 if record else 1
+        if isinstance(error, LeaseHeldError):
+            self.note("INFO", str(error), error=error.reason)
+        else:
+            self._tell_event(events.failing(error.reason, str(error), failures))
         if run is None or run.state.lease_until is None:
             return
         try:
-            run.rewrite(lambda state: transitions.rest(state, state.wake_at, str(error)))
+            run.rewrite(lambda state: _given_back(state, str(error)))
         except SupersededError as lost:
             self.note("NOTICE", f"another worker has taken over: {lost}")
             self.put_stray_away()
@@ -313,14 +360,8 @@ class Tick:
         if run is not None:
             run.rewrite(lambda state: replace(transitions.rest(state, state.wake_at), block=block))
         elif stored is None or stored.message != block.message:
-            maps = codec.encode_block(block, self._secret)
-            self._store.update(
-                self._secret,
-                labels=maps.labels,
-                annotations=maps.annotations,
-                aliases=maps.aliases,
-            )
-        self.note("ERROR", f"blocked: {error}", error=error.reason)
+            self._stored(codec.encode_block(block, self._secret))
+        self._tell_event(events.blocked(error.reason, str(error)))
 
     def _claim(self) -> Claim:
         now = self._parts.tools.clock.now()
@@ -338,6 +379,12 @@ class Tick:
             f"{phase.value} -> {run.state.phase.value}{until}{note}",
             duration_ms=round(seconds * 1000, 1),
         )
+
+
+def _given_back(state: State, why: str) -> State:
+    rested = transitions.rest(state, state.wake_at, why)
+    record = rested.record
+    return replace(rested, record=record and replace(record, failures=record.failures + 1))
 
 
 def _policy_is_gone() -> PolicyError:

@@ -142,8 +142,8 @@ def _carries(found: Found, payload: Payload | None) -> bool:
 
 def _marked(payload: Payload, rotation_id: str) -> Payload:
     """Return the payload with a rotation id: its own, or else one that says who copied it."""
-    if payload.rotation_id() is not None:
-        return payload
+    if payload.rotation_id() is not None or not payload.is_object:
+        return payload  # a person's text has no place for an id; such a copy is known by its bytes
     return Payload.of({**payload.fields(), ROTATION_ID: rotation_id or "copy"})
 
 
@@ -151,5 +151,7 @@ def _is_copy(payload: Payload, other: Payload) -> bool:
     if payload == other:
         return True
     if payload.rotation_id() is None or other.rotation_id() is not None:
+        return False
+    if not (payload.is_object and other.is_object):
         return False
     return {**payload.fields(), ROTATION_ID: None} == {**other.fields(), ROTATION_ID: None}

@@ -4,16 +4,18 @@ Rules of this module:
   1. First attempt, retry and recovery are one path; the message says only which secret.
   2. A lost race is read again and decided again, a bounded number of times.
   3. A sweep wakes no more than can be served before the next one: a backlog would only grow.
+  4. A sweep says again what is still wrong: blocked, overdue, too old; and, once an hour, paused.
 """
 
 from datetime import datetime, timedelta
 
-from rotation.engine import codec
+from rotation.engine import codec, events
 from rotation.engine.run import PAUSE, TRIES, SupersededError
 from rotation.engine.tick import Parts, Tick
-from rotation.machine import sweep
+from rotation.machine import pausing, sweep
 from rotation.machine.wakeups import encode_wake_up
 from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
+from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp
 
@@ -67,12 +69,13 @@ class Worker:
         """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""
         now = self._parts.tools.clock.now()
         owed: list[sweep.Woken] = []
-        seen = blocked = 0
+        seen = blocked = paused = 0
         for secret in self._parts.tools.store.list():
             if not codec.is_managed(secret):
                 continue
             seen += 1
-            blocked += self._report_blocked(secret)
+            blocked += self._report_blocked(secret, now)
+            paused += codec.PAUSED in secret.labels
             reason = self._reason(secret, now)
             if reason is not None:
                 owed.append((secret.name, reason))
@@ -84,24 +87,44 @@ class Worker:
         later = f", {left} left to the next sweep: the quota" if left else ""
         self._parts.journal.note(
             "WARNING" if blocked else "INFO",
-            f"sweep: {seen} secrets with a policy, {len(woken)} woken{later}, {blocked} blocked",
+            f"sweep: {seen} secrets with a policy, {len(woken)} woken{later}, {blocked} blocked"
+            f"{f', {paused} paused' if paused else ''}",
             secrets=seen,
             woken=len(woken),
             left=left,
             blocked=blocked,
+            paused=paused,
         )
 
-    def _report_blocked(self, secret: Secret) -> bool:
+    def _report_blocked(self, secret: Secret, now: datetime) -> bool:
         if codec.BLOCKED not in secret.labels:
             return False
         block = codec.read_block(secret)
-        why = block.message if block else secret.labels[codec.BLOCKED]
-        self._parts.journal.note("WARNING", f"blocked: {why}", secret=str(secret.name))
+        reason = secret.labels[codec.BLOCKED]
+        why, since = (block.message, block.since) if block else (reason, None)
+        self._tell(secret, events.still_blocked(reason, why, since, now))
         return True
+
+    def _tell(self, secret: Secret, line: events.Line) -> None:
+        severity, message, fields = line
+        self._parts.journal.note(severity, message, secret=str(secret.name), **fields)
+
+    def _report(self, secret: Secret, state: State, now: datetime) -> None:
+        """Say what is still wrong."""
+        since = sweep.overdue_since(secret, state, now)
+        if since is not None and now >= since + sweep.OVERDUE_AFTER:
+            because = "blocked" if state.block else "paused" if state.paused else "not-started"
+            self._tell(secret, events.overdue(because, since, now))
+        born, oldest = sweep.born(secret, state), sweep.oldest(secret)
+        if born is not None and oldest is not None and now > born + oldest:
+            self._tell(secret, events.too_old(born, int(oldest.total_seconds()), now))
+        if state.paused and state.pause and sweep.turn_to_tell(secret, now, self._every):
+            self._tell(secret, events.word(state.pause, pausing.told(state), now))
 
     def _reason(self, secret: Secret, now: datetime) -> str | None:
         try:
             state = codec.decode(secret)
         except StateError:
             return None if codec.BLOCKED in secret.labels else "unreadable"
+        self._report(secret, state, now)
         return sweep.wake_reason(secret, state, now, self._every, self._check_every)

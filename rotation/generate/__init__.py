@@ -1,5 +1,5 @@
-"""Renders documents from the code: what is drawn is what runs.
+"""Renders documents and deployment files from the code: what is drawn is what runs.
 
-``python -m rotation.generate`` writes the marked parts of the documents; ``--check`` only compares
-and fails on drift.
+``rotation generate`` writes whole files below ``deploy/`` and the marked parts of hand-written
+documents; ``--check`` only compares.
 """

@@ -27,15 +27,6 @@ def render(text: str) -> str:
     return _MARKED.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}\n{match[3]}", text)
 
 
-def stale(root: Path) -> list[Path]:
-    """Return the documents that differ from what would be rendered."""
-    paths = [root / name for name in DOCUMENTS]
-    return [path for path in paths if render(path.read_text()) != path.read_text()]
-
-
-def write(root: Path) -> list[Path]:
-    """Write the documents that differ; return them."""
-    changed = stale(root)
-    for path in changed:
-        path.write_text(render(path.read_text()))
-    return changed
+def rendered(root: Path) -> dict[str, str]:
+    """Return the documents as they should be, by path below ``root``."""
+    return {name: render((root / name).read_text(encoding="utf-8")) for name in DOCUMENTS}

@@ -7,7 +7,7 @@ Rules of this module:
   3. Comparing changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -42,8 +42,13 @@ def drift(root: Path, wanted: Mapping[str, str]) -> list[Drift]:
     return [*found, *(Drift(path, "left over") for path in _left_over(root, wanted))]
 
 
-def write(root: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Make the files what is wanted; return what was done, a line each.
+def write(root: Path, wanted: Mapping[str, str], also: Container[str] = ()) -> None:
+    """Make the files what is wanted.
+
+    Args:
+        root: The checkout.
+        wanted: Texts by path.
+        also: Files that are written by hand, with generated parts.
 
     Raises:
         NotOursError: A file that was not generated is in the way; nothing was changed.
@@ -51,11 +56,12 @@ def write(root: Path, wanted: Mapping[str, str]) -> list[str]:
     changes = drift(root, wanted)
     for change in changes:
         path = root / change.path
-        if change.how == "differs" and not is_generated(path):
+        if change.how == "differs" and change.path not in also and not is_generated(path):
             raise NotOursError(
                 f"{path} was not generated, and would be overwritten", remedy="move it elsewhere"
             )
-    return [_settle(root, change, wanted) for change in changes]
+    for change in changes:
+        _settle(root, change, wanted)
 
 
 def is_generated(path: Path) -> bool:
@@ -66,16 +72,15 @@ def is_generated(path: Path) -> bool:
         return False
 
 
-def _settle(root: Path, change: Drift, wanted: Mapping[str, str]) -> str:
+def _settle(root: Path, change: Drift, wanted: Mapping[str, str]) -> None:
     path = root / change.path
     if change.how == "left over":
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
-        return f"removed {change.path}"
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(wanted[change.path], encoding="utf-8")
-    return f"wrote {change.path}"
 
 
 def _how(path: Path, text: str) -> str:

@@ -3,13 +3,15 @@
 1. A client is built when it is first needed, once, whichever thread asks first.
 2. The client library can log whole requests and answers, payloads included, at level DEBUG.  Its
    logger is pinned above that, whatever the environment or a parent logger says.
-3. A list of a thousand secrets with their annotations is larger than gRPC's default limit of
+3. Embedded services believe who a caller says it is; Google's are never told.
+4. A list of a thousand secrets with their annotations is larger than gRPC's default limit of
    4 MiB: the limit is lifted, as the library does for its own channels.
 """
 
 import logging
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import grpc
 from google.auth.exceptions import DefaultCredentialsError
@@ -30,8 +32,9 @@ _PAYLOAD_LOGGERS: Final = tuple(
 class Clients:
     """The clients of one process.  Safe to use from several threads."""
 
-    def __init__(self, endpoint: str | None) -> None:
+    def __init__(self, endpoint: str | None, identity: str = "") -> None:
         self._endpoint = endpoint
+        self._identity = identity
         self._lock = threading.Lock()
         self._by_location: dict[str | None, SecretManagerServiceClient] = {}
 
@@ -59,7 +62,7 @@ class Clients:
         for name in _PAYLOAD_LOGGERS:
             logging.getLogger(name).setLevel(logging.INFO)
         if self._endpoint:
-            channel = grpc.insecure_channel(self._endpoint, options=_UNLIMITED)
+            channel = embedded_channel(self._endpoint, self._identity)
             return SecretManagerServiceClient(
                 transport=SecretManagerServiceGrpcTransport(channel=channel)
             )
@@ -73,3 +76,25 @@ class Clients:
                 "no Google credentials were found",
                 remedy="run: gcloud auth application-default login",
             ) from None
+
+
+def embedded_channel(endpoint: str, identity: str) -> grpc.Channel:
+    """Return a channel to an embedded service, on which every call says who it is from."""
+    channel = grpc.insecure_channel(endpoint, options=_UNLIMITED)
+    return grpc.intercept_channel(channel, _Identified(identity)) if identity else channel
+
+
+class _Identified(grpc.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+    """Adds a bearer token that is the e-mail address itself."""
+
+    def __init__(self, identity: str) -> None:
+        self._header = ("authorization", f"Bearer {identity}")
+
+    def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.ClientCallDetails, Any], Any],
+        client_call_details: Any,  # noqa: ANN401 - a named tuple that has no name
+        request: Any,  # noqa: ANN401 - whatever is sent
+    ) -> Any:  # noqa: ANN401 - whatever is answered
+        metadata = [*(client_call_details.metadata or ()), self._header]
+        return continuation(client_call_details._replace(metadata=metadata), request)

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 _TRACE: Final = "logging.googleapis.com/trace"
 #: Cloud Logging refuses entries above 256 KiB; a character may take four bytes.
@@ -31,7 +31,7 @@ _SEVERITIES: Final = {
     logging.ERROR: "ERROR",
     logging.CRITICAL: "CRITICAL",
 }
-_Field = str | int | float | None
+_Field = Any
 
 
 class CloudJournal:
@@ -100,7 +100,11 @@ def _line(severity: str, message: str, fields: Mapping[str, _Field]) -> str:
     return json.dumps(entry) + "\n"
 
 
-def _plain(value: object) -> str | int | float:
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float):

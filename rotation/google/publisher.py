@@ -9,7 +9,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from rotation.model.errors import (
     AccessDeniedError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from google.cloud.pubsub_v1 import PublisherClient
+    from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
 _LONGEST_QUOTE: Final = 500
 
@@ -36,7 +37,13 @@ class PubSubPublisher:
     """The rotation topic.  Safe to use from several threads."""
 
     def __init__(
-        self, topic: str, *, per_second: float | None = None, timeout: float = 30.0
+        self,
+        topic: str,
+        *,
+        per_second: float | None = None,
+        timeout: float = 30.0,
+        emulator: str = "",
+        identity: str = "",
     ) -> None:
         """Set up; nothing is imported or sent before the first publication.
 
@@ -44,10 +51,14 @@ class PubSubPublisher:
             topic: ``projects/P/topics/T``.
             per_second: At most so many messages a second; None does not pace.
             timeout: Seconds to wait for the last message to be accepted.
+            emulator: What ``PUBSUB_EMULATOR_HOST`` says; used only with an identity.
+            identity: E-mail address to call an embedded Pub/Sub as; empty: its owner.
         """
         self._topic = topic
         self._interval = 1 / per_second if per_second else 0.0
         self._timeout = timeout
+        self._emulator = emulator if identity else ""
+        self._identity = identity
         self._lock = threading.Lock()
         self._client: _Client | None = None
 
@@ -80,8 +91,20 @@ class PubSubPublisher:
     def _connected(self) -> _Client:
         with self._lock:
             if self._client is None:
-                self._client = cast("_Client", _new_client(self._timeout))
+                self._client = cast("_Client", self._new_client())
             return self._client
+
+    def _new_client(self) -> "PublisherClient":
+        if not self._emulator:
+            return _new_client(self._timeout, None)
+        from google.pubsub_v1.services.publisher.transports import (  # noqa: PLC0415 - rule 1
+            PublisherGrpcTransport,
+        )
+
+        from rotation.google.clients import embedded_channel  # noqa: PLC0415 - only embedded
+
+        channel = embedded_channel(self._emulator, self._identity)
+        return _new_client(self._timeout, PublisherGrpcTransport(channel=channel))
 
     def _send(self, client: _Client, attributes: Mapping[str, str]) -> "Future[str]":
         try:
@@ -99,7 +122,7 @@ class PubSubPublisher:
                 raise _translate(error, self._topic) from None
 
 
-def _new_client(timeout: float) -> "PublisherClient":
+def _new_client(timeout: float, transport: "PublisherGrpcTransport | None") -> "PublisherClient":
     from google.api_core.retry import Retry  # noqa: PLC0415 - rule 1
     from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415
     from google.cloud import pubsub_v1  # noqa: PLC0415
@@ -111,8 +134,9 @@ def _new_client(timeout: float) -> "PublisherClient":
         ),
         timeout=timeout,
     )
+    chosen: dict[str, Any] = {"transport": transport} if transport else {}
     try:
-        return pubsub_v1.PublisherClient(publisher_options=options)
+        return pubsub_v1.PublisherClient(publisher_options=options, **chosen)
     except DefaultCredentialsError:
         raise AccessDeniedError(
             "no Google credentials were found",

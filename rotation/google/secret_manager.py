@@ -60,6 +60,7 @@ class SecretManager:
         project: str,
         *,
         endpoint: str | None = None,
+        identity: str = "",
         timeout: float = 10.0,
         locations: Sequence[str] = (),
         quota_per_minute: float = 0,
@@ -71,6 +72,7 @@ class SecretManager:
             project: Id or number of the project that `list` walks.
             endpoint: ``host:port`` of an embedded service, reached without TLS or credentials;
                 None is Google's.
+            identity: E-mail address to call an embedded service as; empty: its owner.
             timeout: Seconds one call of this class may take, repeats included.
             locations: Regions whose secrets `list` walks as well.
             quota_per_minute: Reads, and as many writes, the service allows the project in a
@@ -80,7 +82,7 @@ class SecretManager:
         self._parents: list[tuple[str | None, str]] = [(None, f"projects/{project}")]
         self._parents += [(place, f"projects/{project}/locations/{place}") for place in locations]
         self._timeout = timeout
-        self._clients = Clients(endpoint)
+        self._clients = Clients(endpoint, identity)
         self._reads = Quota(quota_per_minute, patience=quota_patience)
         self._writes = Quota(quota_per_minute, patience=quota_patience)
         self._accesses = Quota(patience=quota_patience)

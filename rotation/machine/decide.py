@@ -8,20 +8,22 @@ Rules of this module:
      lease, is what makes that safe.
   4. A blocked secret waits for a person.  Only a request that repairs or an emergency moves it;
      a block for a faulty policy is over as soon as the policy is not faulty any more.
+  5. A paused secret starts no routine rotation and goes on from no wait; what is asked of it
+     meanwhile is kept (`rotation.machine.pausing`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotation.machine import due, transitions
+from rotation.machine import due, pausing, transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import PolicyError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Record, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import Ask, Request, WakeUp
+from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 
 #: How many requests a rotation notes that it serves beside its own.
 KEPT_REQUESTS = 8
@@ -34,6 +36,9 @@ _TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWIN
 
 #: Phases that an emergency hurries through: what has begun is finished at once, then it starts.
 _HURRIED = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
+
+#: Phases in which nothing but time keeps the previous credential from being retired.
+RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
 
 #: Phases in which no consumer was handed *next*.
 _NOT_HANDED = frozenset({Phase.PREPARING, Phase.VOTING})
@@ -123,6 +128,8 @@ def _proceed(s: Situation) -> Decision:
         return Inspect()
     if state.phase is Phase.SETTLED:
         return _rest_or_start(s)
+    if state.wake_at and pausing.holds(state):
+        return _held(s)
     if state.wake_at and state.wake_at > s.now:
         return Done(f"{state.phase.value} until {state.wake_at:%Y-%m-%d %H:%M:%SZ}", state.wake_at)
     return Act(transitions.claim(state, s.claim))
@@ -130,11 +137,32 @@ def _proceed(s: Situation) -> Decision:
 
 def _rest_or_start(s: Situation) -> Decision:
     found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up))
+    if s.state.paused:
+        fired = found and s.wake_up.kind is WakeUpKind.ROTATE  # else the schedule remembers
+        return _keep(s, _due_request(s, found)) if found and fired else Done(pausing.told(s.state))
+    if s.state.pause and s.state.pause.again:
+        return _start(s, s.state.pause.again)
     if found is None:
         return Done("settled: no rotation is due")
-    return _start(
-        s, Request(Ask.ROUTINE, at=found.since, id=s.wake_up.message_id, reason=found.reason)
-    )
+    return _start(s, _due_request(s, found))
+
+
+def _due_request(s: Situation, found: due.Due) -> Request:
+    return Request(Ask.ROUTINE, at=found.since, id=s.wake_up.message_id, reason=found.reason)
+
+
+def _held(s: Situation) -> Decision:
+    """Stay at the present wait; a login that was stopped for good measure is given back."""
+    if s.state.phase is Phase.OBSERVING:
+        return Act(_move(s, Event.PAUSED))
+    return Done(f"{s.state.phase.value}, {pausing.told(s.state)}", s.state.wake_at)
+
+
+def _keep(s: Situation, request: Request) -> Decision:
+    """Keep a request until the pause is over."""
+    kept = pausing.keep(s.state, request)
+    why = f"{pausing.told(s.state)}; request {request.id} is kept until it is resumed"
+    return Store(kept, why) if kept else Done(why)
 
 
 def _start(s: Situation, request: Request) -> Act:
@@ -146,7 +174,9 @@ def _routine(s: Situation, request: Request) -> Decision:
     if record is None:
         if receipt and (receipt.request_id == request.id or request.at <= receipt.started_at):
             return Done(f"request {request.id} was served by rotation {receipt.id}")
-        return _proceed(s) if state.block else _start(s, request)
+        if state.block:
+            return _proceed(s)
+        return _keep(s, request) if state.paused else _start(s, request)
     if request.at <= record.started_at or record.again:
         return _served(s, request)
     known = request.id in {record.request_id, *record.serves}
@@ -217,6 +247,41 @@ def _revert(s: Situation, request: Request) -> Decision:
     return Act(_move(s, event, reverted=why, again=kept))
 
 
+def _retire(s: Situation, request: Request) -> Decision:
+    """Stop waiting for time to pass; what was never skipped is the look who is there."""
+    state, record = s.state, s.state.record
+    if record is None:
+        return Done("settled: there is nothing to retire")
+    if request.id in record.serves or request.at < (record.rolled_out_at or record.started_at):
+        return _proceed(s)
+    if state.phase not in RETIRES:
+        return Done(f"{state.phase.value}: {why_not_retired(state.phase)}")
+    if pausing.holds(state):
+        return Done(f"{pausing.told(state)}: nothing is retired before it is resumed")
+    hastened = replace(
+        record,
+        hastened=True,
+        watch_until=min(record.watch_until, s.now) if record.watch_until else None,
+        serves=(*record.serves, request.id)[-KEPT_REQUESTS:],
+    )
+    asked = replace(state, record=hastened, wake_at=None)
+    decision = _proceed(replace(s, state=asked))
+    if not isinstance(decision, Busy):
+        return decision
+    return Store(replace(asked, wake_at=state.wake_at), "a worker is at it; it will not wait")
+
+
+def why_not_retired(phase: Phase) -> str:
+    """Say why the previous credential cannot be retired in this phase."""
+    if phase is Phase.RESTORING:
+        return "somebody still uses the previous credential, and is given it back"
+    if phase in {Phase.REVOKING, Phase.DESTROYING}:
+        return "the previous credential is retired already"
+    if phase in _NOT_HANDED or phase is Phase.ROLLING_OUT:
+        return "consumers are not all handed the next version yet; ask again while it soaks"
+    return "the rotation goes back, and the previous credential stays"
+
+
 def _is_older(request: Request, record: Record) -> bool:
     """Whether a request was published before a rotation began, or before it became an emergency.
 
@@ -285,4 +350,8 @@ _REQUESTS: Mapping[Ask, Callable[[Situation, Request], Decision]] = {
     Ask.EMERGENCY: _emergency,
     Ask.REVERT: _revert,
     Ask.UNBLOCK: _unblock,
+    Ask.RETIRE: _retire,
+    # What they say was stored before anything is decided.
+    Ask.PAUSE: lambda s, _: _proceed(s),
+    Ask.RESUME: lambda s, _: _proceed(s),
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from rotation.machine.transitions import LOOKS
 from rotation.model.errors import PermanentError
 from rotation.model.policy import OnDeadline, ParticipantChoice, Policy, Stage
 from rotation.model.rollout import Answer, Look, Progress, Verdict, Vote
@@ -19,9 +20,6 @@ from rotation.model.rotation import Record
 
 #: When a participant that needs more time is asked again.
 ASK_AGAIN = timedelta(seconds=30)
-
-#: How many times consumers are looked at while they are watched.
-LOOKS = 4
 
 #: Longest text of a reason that is stored.
 _LONGEST = 600

@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. Only what a list shows is looked at: the sweep makes no call for a single secret.
-  2. A blocked secret is reported, never woken.
+  2. A blocked secret is reported, never woken; neither is one that a pause holds.
   3. What the quota cannot carry until the next sweep is left to it: it finds the same again.  Who
      is left changes from sweep to sweep, so that secrets that fail do not keep others waiting.
   4. Checks for drift are spread over time by a hash of the name: nothing is stored for them.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zlib import crc32
 
-from rotation.machine import due
+from rotation.machine import due, pausing
 from rotation.machine.decide import CHECK
 from rotation.model.names import SecretName
 from rotation.model.phase import Phase
@@ -21,6 +21,15 @@ from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
 OVERDUE = "overdue"
+
+#: How long after a firing its rotation should have begun; sweeps have woken it by then.
+OVERDUE_AFTER = timedelta(minutes=15)
+
+#: How many periods of its schedule a credential may be old.
+_PERIODS = 1.5
+
+#: How often a pause is told.
+_TELL_EVERY = timedelta(hours=1)
 
 #: Rotations in flight go before those that have not begun, and these before checks.
 _LATER = {OVERDUE: 1, CHECK: 2}
@@ -67,14 +76,49 @@ def wake_reason(
         return None
     if state.phase is not Phase.SETTLED:
         return _in_flight(state, now)
-    wake_up = WakeUp(WakeUpKind.WAKE, secret.name, message_id="", at=now)
-    if due.due(due.Facts(state, secret, now, wake_up)):
+    if not state.paused and (overdue_since(secret, state, now) or _kept(state)):
         return OVERDUE
     return CHECK if _turn_to_check(secret, now, every, check_every) else None
 
 
+def overdue_since(secret: Secret, state: State, now: datetime) -> datetime | None:
+    """Return the scheduled time that a rotation should have begun at by now; None: all is well."""
+    if state.phase is not Phase.SETTLED:
+        return None
+    wake_up = WakeUp(WakeUpKind.WAKE, secret.name, message_id="", at=now)
+    found = due.due(due.Facts(state, secret, now, wake_up))
+    return found.since if found else None
+
+
+def born(secret: Secret, state: State) -> datetime | None:
+    """Return when the credential in force was published; at the latest, where that is known."""
+    record, receipt = state.record, state.receipt
+    if record is not None and record.rolled_out_at is not None and not record.reverted:
+        return record.published_at
+    if receipt is None:
+        return secret.create_time
+    return receipt.in_force_since
+
+
+def oldest(secret: Secret) -> timedelta | None:
+    """Return how old a credential may become; None: no schedule says."""
+    period = secret.schedule.period if secret.schedule else None
+    return period * _PERIODS if period else None
+
+
+def turn_to_tell(secret: Secret, now: datetime, every: timedelta) -> bool:
+    """Whether it is this sweep's turn to say that a secret is paused; nothing is stored for it."""
+    return _turn_to_check(secret, now, every, _TELL_EVERY)
+
+
+def _kept(state: State) -> bool:
+    return state.pause is not None and state.pause.again is not None
+
+
 def _in_flight(state: State, now: datetime) -> str | None:
     if state.lease_until is not None and state.lease_until > now:
+        return None
+    if state.wake_at is not None and pausing.holds(state) and state.phase is not Phase.OBSERVING:
         return None
     if state.wake_at is not None:  # also behind the lease of a check that was interrupted
         return "wait over" if state.wake_at <= now else None

@@ -18,10 +18,12 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from rotation.machine import pausing, receipts
 from rotation.model.errors import IllegalTransitionError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.version import VERSION
 from rotation.model.wakeup import Ask, Request
 
 TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
@@ -46,6 +48,7 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
     (Phase.SUSPENDING, Event.EMERGENCY): Phase.REVOKING,
     (Phase.OBSERVING, Event.WATCHED): Phase.REVOKING,
     (Phase.OBSERVING, Event.STRAGGLER_SEEN): Phase.RESTORING,
+    (Phase.OBSERVING, Event.PAUSED): Phase.RESTORING,
     (Phase.OBSERVING, Event.REVERT_ASKED): Phase.REVERTING,
     (Phase.OBSERVING, Event.EMERGENCY): Phase.REVOKING,
     (Phase.RESTORING, Event.RESTORED): Phase.SOAKING,
@@ -73,13 +76,31 @@ HANDED = frozenset(
 #: Events after which they are handed *previous* again.
 TAKEN_BACK = frozenset({Event.REVERTED, Event.POINTED_BACK})
 
+#: Events after which all consumers have *next*.
+_ROLLED_OUT = frozenset(
+    {
+        Event.PUBLISHED,
+        Event.PUBLISHED_IN_EMERGENCY,
+        Event.PUBLISHED_FIRST,
+        Event.ROLLED_OUT,
+        Event.ROLLED_OUT_IN_EMERGENCY,
+        Event.ROLLED_OUT_FIRST,
+    }
+)
+
 #: Events after which participants are asked for something new.
 _ASKED_ANEW = frozenset({Event.ADDED, Event.PREPARED, Event.STAGE_PROVEN, Event.POINTED_BACK})
 
 #: Phases that owe nothing outside the secret: once their wait is over they are passed through.
 _PASSED_THROUGH: Mapping[Phase, Event] = {Phase.SOAKING: Event.SOAKED}
 
-#: How many times a suspended credential is looked at before it is revoked.
+#: Phases that may begin with a wait.
+_WAITS = frozenset({Phase.SOAKING, Phase.OBSERVING, Phase.DESTROYING})
+
+#: What is established of an event that a pause holds back: it will be looked at again.
+_NOT_ESTABLISHED = frozenset({"stage", "unready", "handed_at", "watch_until"})
+
+#: How many times consumers, or a suspended credential, are looked at in the time of one wait.
 LOOKS = 4
 
 
@@ -117,9 +138,11 @@ def start(state: State, claim: Claim, request: Request, secret: str) -> State:
         requested_by=request.requested_by,
         request_id=request.id,
         requested_at=request.at,
+        secret=secret,
     )
     phase = _next_phase(state.phase, Event.STARTED)
-    begun = replace(state, phase=phase, record=record, block=None, wake_at=None)
+    pause = replace(state.pause, again=None) if state.pause else None  # it serves what was kept
+    begun = replace(state, phase=phase, record=record, block=None, wake_at=None, pause=pause)
     return replace(begun, token=token, lease_until=claim.until)
 
 
@@ -161,9 +184,9 @@ def advance(
         IllegalTransitionError: No row for this pair.
     """
     phase = _next_phase(state.phase, event)
-    record = replace(state.in_flight, note="", **facts)
-    if event in _ASKED_ANEW:
-        record = replace(record, asked_at=now)
+    if pausing.holds_back(state, event):
+        return _hold_back(state, event, now, facts)
+    record = _established(state.in_flight, event, now, facts)
     if phase is Phase.SETTLED:
         return _settle(state, record, event, now)
     wait = _wait_on_entry(phase, record, policy, delayed=delayed)
@@ -172,8 +195,30 @@ def advance(
     moved = replace(state, phase=phase, record=record, wake_at=None)
     if wait:
         return rest(moved, now + (wait / LOOKS if record.watch_until else wait))
+    if phase in _WAITS and pausing.holds(moved):
+        return rest(moved, now)
     through = _PASSED_THROUGH.get(phase)
     return advance(moved, through, now, policy, delayed=delayed) if through else moved
+
+
+def _hold_back(state: State, event: Event, now: datetime, facts: Mapping[str, Any]) -> State:
+    """Return the state that stays where it is, and looks again once the pause is over."""
+    # Votes are cast anew; what was handed out is not asked for again.
+    again = {*_NOT_ESTABLISHED, "acked"} if event is Event.PREPARED else _NOT_ESTABLISHED
+    known = {name: value for name, value in facts.items() if name not in again}
+    return rest(replace(state, record=replace(state.in_flight, **known)), now, pausing.told(state))
+
+
+def _established(record: Record, event: Event, now: datetime, facts: Mapping[str, Any]) -> Record:
+    """Return the record with what an event establishes."""
+    record = replace(record, note="", failures=0, **facts)
+    if event in _ASKED_ANEW:
+        record = replace(record, asked_at=now)
+    if event in _ROLLED_OUT:
+        record = replace(record, rolled_out_at=now, first_moved_at=record.first_moved_at or now)
+    if event in {Event.STRAGGLER_SEEN, Event.PAUSED}:
+        record = replace(record, hastened=False)
+    return record
 
 
 def rest(state: State, until: datetime | None, note: str | None = None) -> State:
@@ -193,7 +238,7 @@ def _wait_on_entry(phase: Phase, record: Record, policy: Policy, *, delayed: boo
     match phase:
         case Phase.SOAKING:
             return policy.soak
-        case Phase.OBSERVING if policy.retire.observe:
+        case Phase.OBSERVING if policy.retire.observe and not record.hastened:
             return look_interval(policy)
         case Phase.DESTROYING if record.again is None and not delayed:
             return policy.retire.destroy_after
@@ -205,8 +250,11 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
     kept = event is not Event.ABORTED
     current = record.next if kept else record.previous
     emergency = record.requested_at if record.mode is Mode.EMERGENCY else None
-    before = state.receipt.emergencies_until if state.receipt else None
-    served = state.receipt.emergency_id if state.receipt else ""
+    last = state.receipt
+    before = last.emergencies_until if last else None
+    served = last.emergency_id if last else ""
+    overtaken = record.again.at if record.again and record.again.mode is Ask.EMERGENCY else None
+    since = last.in_force_since if last and last.current == current else None
     receipt = Receipt(
         id=record.id,
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
@@ -230,6 +278,19 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         scheduled=record.scheduled,
         emergencies_until=emergency or before,
         emergency_id=record.request_id if emergency and kept else served,
+        secret=record.secret,
+        sequence=last.sequence + 1 if last else 1,
+        before=receipts.digest(last) if last else "",
+        requested_at=record.requested_at,
+        message_id=record.message_id,
+        verified=record.verified,
+        first_moved_at=record.first_moved_at,
+        rolled_out_at=record.rolled_out_at,
+        token=state.token,
+        policy_digest=record.policy_digest,
+        software=VERSION,
+        emergency_at=emergency or overtaken,
+        in_force_since=record.published_at if kept else since,
     )
     alarm = Block(reason="reverted", message=record.reverted, since=now)
     return State(
@@ -237,6 +298,8 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         token=state.token,
         block=alarm if record.alarm else state.block,
         receipt=receipt,
+        history=receipts.history(last, state.history),
+        pause=state.pause,
         current=current,
         aliases=state.aliases,
     )

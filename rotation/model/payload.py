@@ -9,12 +9,18 @@ Rules of this module:
 import hashlib
 import hmac
 import json
+import re
 from typing import Any, NoReturn
 
 from rotation.model.errors import PermanentError
 
 #: Key inside a JSON payload by which a rotation recognises the version it added.
 ROTATION_ID = "rotation_id"
+#: Where a payload is no JSON object, its password ends with this and the rotation id.
+ID_MARK = "-rotation-"
+_MARKED = re.compile(
+    rb"[A-Za-z0-9_-]{43}" + ID_MARK.encode() + rb"([a-z0-9-]{1,63})(?![A-Za-z0-9_-])"
+)
 
 
 class PayloadError(PermanentError):
@@ -78,12 +84,18 @@ class Payload:
             )
         return fields
 
+    @property
+    def is_object(self) -> bool:
+        """Whether the payload is one JSON object."""
+        return self._decoded() is not None
+
     def rotation_id(self) -> str | None:
         """Return the id of the rotation that made this payload; None when a person did."""
-        try:
-            value = self.fields().get(ROTATION_ID)
-        except PayloadError:
-            return None
+        fields = self._decoded()
+        if fields is None:
+            marks = {mark.decode() for mark in _MARKED.findall(self._data)}
+            return marks.pop() if len(marks) == 1 else None
+        value = fields.get(ROTATION_ID)
         return value if isinstance(value, str) else None
 
     def _decoded(self) -> Fields | None:

@@ -70,6 +70,8 @@ class Event(Enum):
     SOAKED = "soaked"
     SUSPENDED = "previous suspended"
     STRAGGLER_SEEN = "straggler seen"
+    #: Somebody paused: whatever can still be given back is.
+    PAUSED = "paused"
     RESTORED = "straggler restored"
     WATCHED = "watched, nobody came"
     REVOKED = "previous revoked"

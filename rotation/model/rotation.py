@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rotation.model.phase import Mode, Phase
+from rotation.model.plugin import Verification
 from rotation.model.wakeup import Ask, Request
 
 
@@ -75,6 +76,20 @@ class Record:
     watch_until: datetime | None = None
     #: Where people can look: pull requests and the like.
     links: tuple[str, ...] = ()
+    #: Full name of the secret.
+    secret: str = ""
+    #: What the login proved before *next* was added.
+    verified: Verification | None = None
+    #: SHA-256 of the policy that *next* was made by.
+    policy_digest: str = ""
+    #: When the first consumers, those of the first stage, had been handed *next*.
+    first_moved_at: datetime | None = None
+    #: When the rollout was over: from then on only the previous credential is left to be retired.
+    rolled_out_at: datetime | None = None
+    #: Somebody asked to retire without waiting.  Ends with the first look that finds an obstacle.
+    hastened: bool = False
+    #: How often in a row it was left to another delivery.
+    failures: int = 0
 
     @property
     def hurried(self) -> bool:
@@ -117,6 +132,43 @@ class Receipt:
     emergencies_until: datetime | None = None
     #: Id of the last emergency that was served; it may be published again with a later time.
     emergency_id: str = ""
+    #: Full name of the secret.
+    secret: str = ""
+    #: Number of this receipt: one more than the receipt before it.  0: from before they counted.
+    sequence: int = 0
+    #: Digest of the receipt before it; empty: there was none.
+    before: str = ""
+    requested_at: datetime | None = None
+    #: Message whose delivery settled the rotation.
+    message_id: str = ""
+    verified: Verification | None = None
+    first_moved_at: datetime | None = None
+    rolled_out_at: datetime | None = None
+    #: Fencing token under which it settled.
+    token: int = 0
+    #: SHA-256 of the policy.
+    policy_digest: str = ""
+    #: Release of this product.
+    software: str = ""
+    #: When the emergency was asked for that this rotation was, or that overtook it.
+    emergency_at: datetime | None = None
+    #: When the credential in force was published; None: not known.
+    in_force_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What is kept of a receipt that is not the last one any more."""
+
+    sequence: int
+    digest: str
+    id: str
+    outcome: str
+    mode: Mode
+    settled_at: datetime
+    current: int | None = None
+    requested_at: datetime | None = None
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +180,26 @@ class Block:
     #: What is wrong and what mends it, one sentence each.
     message: str
     since: datetime
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The last word of people on whether routine rotations go on.
+
+    It stays when the pause is over, so that a word that comes late is known to be older.
+    """
+
+    paused: bool
+    #: When the word was published.
+    at: datetime
+    #: When the pause began; None: not paused, or nobody knows.
+    since: datetime | None = None
+    reason: str = ""
+    requested_by: str = ""
+    #: Ids of the last few words.
+    heard: tuple[str, ...] = ()
+    #: The newest request for a routine rotation that is kept until the pause is over.
+    again: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +215,9 @@ class State:
     block: Block | None = None
     record: Record | None = None
     receipt: Receipt | None = None
+    #: What is kept of the receipts before, the newest first.
+    history: tuple[Brief, ...] = ()
+    pause: Pause | None = None
     #: The version in force: alias ``current``, else the receipt's; None when neither exists.
     current: int | None = None
     aliases: dict[str, int] = field(default_factory=dict)
@@ -153,6 +228,11 @@ class State:
         if self.record is None:
             raise LookupError("no rotation is in flight")
         return self.record
+
+    @property
+    def paused(self) -> bool:
+        """Whether routine rotations are held."""
+        return self.pause is not None and self.pause.paused
 
     @property
     def last(self) -> int:

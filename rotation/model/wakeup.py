@@ -23,6 +23,11 @@ class Ask(Enum):
     EMERGENCY = "emergency"
     REVERT = "revert"
     UNBLOCK = "unblock"
+    #: Retire the previous credential without waiting any longer; never without looking.
+    RETIRE = "retire"
+    #: Start nothing new, and go no further than the next wait, until somebody says resume.
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True)

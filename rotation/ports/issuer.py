@@ -96,8 +96,12 @@ class Issuer(Protocol):
         proves the observer can see.
         """
 
-    def preflight(self, current: Payload | None) -> tuple[Finding, ...]:
-        """Check everything a rotation needs; change nothing that lasts."""
+    def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
+        """Check everything a rotation needs; change nothing that lasts.
+
+        ``token`` is the newest one of the secret; a target that has seen a newer one was restored
+        or is shared.
+        """
 
     def close(self) -> None:
         """Close what is open.  May be called twice."""

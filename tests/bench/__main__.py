@@ -32,6 +32,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "memory": "memory of the function's process",
     "sweep": "many secrets",
     "mass": "1,000 secrets at once, at Google's quotas",
+    "emergency": "1,000 emergencies at once, at Google's quotas",
 }
 #: The groups whose figures are counts, the same on every machine.
 COUNTED: Final = ("costs", "sweep")

@@ -106,19 +106,31 @@ class Lab:
         """Return the calls of Secret Manager since the last look."""
         return [Call(*each) for each in self.services.ask("calls")]
 
-    def secrets(self, count: int, *, port: int = 0, in_force: str = "") -> list[str]:
+    def secrets(
+        self,
+        count: int,
+        *,
+        port: int = 0,
+        in_force: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> list[str]:
         """Make secrets that were never rotated, with their slots; return their ids.
 
         Args:
             count: How many.
             port: Of a relay in front of the database; 0: the database's own.
+            labels: Of each.
             in_force: Password of the first slot in a first version; empty: there is no version.
         """
         ids = [f"s{number}" for number, _ in zip(self._numbers, range(count), strict=False)]
         self._create_slots(ids)
         policies = {each: self.policy(each, port) for each in ids}
         made: list[dict[str, Any]] = [
-            {"secret_id": each, "annotations": {"rotation.policy": json.dumps(policy)}}
+            {
+                "secret_id": each,
+                "annotations": {"rotation.policy": json.dumps(policy)},
+                "labels": dict(labels or {}),
+            }
             for each, policy in policies.items()
         ]
         if in_force:

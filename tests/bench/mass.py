@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +81,7 @@ def _run(processes: int, count: int) -> Outcome:
     outcome = Outcome(processes)
     environment = {"ROTATION_QUOTA_PER_MINUTE": str(QUOTA)}
     with Lab() as lab:
-        ids = _with_a_credential(lab, count)
+        ids = with_a_credential(lab, count)
         lab.controls.set_quotas(REAL)
         with function(lab, workers=processes, threads=THREADS, **environment) as process:
             lab.services.ask("subscribe", endpoint=process.url)
@@ -89,9 +89,9 @@ def _run(processes: int, count: int) -> Outcome:
             lab.calls()
             began = time.monotonic()
             lab.services.ask("publish", messages=messages)
-            outcome.undelivered = _await_delivered(lab)
+            outcome.undelivered = await_delivered(lab)
             outcome.calls = lab.calls()
-            outcome.log = _lines(process)
+            outcome.log = lines(process)
         answered = [call.answered for call in outcome.calls]
         outcome.seconds = max(answered, default=began) - began
         stored = lab.services.ask("stored")
@@ -99,9 +99,9 @@ def _run(processes: int, count: int) -> Outcome:
     return outcome
 
 
-def _with_a_credential(lab: Lab, count: int) -> list[str]:
+def with_a_credential(lab: Lab, count: int, labels: Mapping[str, str] | None = None) -> list[str]:
     """Make secrets whose first version is in force, as before a first rotation."""
-    ids = lab.secrets(count, in_force=_PASSWORD)
+    ids = lab.secrets(count, in_force=_PASSWORD, labels=labels)
     verifier = sql.Literal(scram_verifier(Password(_PASSWORD), 4096))
     with lab.postgres.connect(DATABASE) as connection, connection.transaction():
         for each in ids:
@@ -110,7 +110,8 @@ def _with_a_credential(lab: Lab, count: int) -> list[str]:
     return ids
 
 
-def _await_delivered(lab: Lab) -> int:
+def await_delivered(lab: Lab) -> int:
+    """Wait until no delivery is owed; return how many are."""
     ends = time.monotonic() + _LIMIT
     waiting = 1
     while waiting and time.monotonic() < ends:
@@ -119,7 +120,8 @@ def _await_delivered(lab: Lab) -> int:
     return waiting
 
 
-def _lines(process: FunctionProcess) -> list[dict[str, Any]]:
+def lines(process: FunctionProcess) -> list[dict[str, Any]]:
+    """Return what the function wrote to its log."""
     text = process.log.read_text(encoding="utf-8", errors="replace")
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
@@ -145,11 +147,13 @@ def _figures(outcome: Outcome, count: int) -> Iterator[Figure]:
     yield Figure(f"{said}: refused writes", refused, "", None, "", note)
     accepted = [call for call in writes if not call.refused]
     yield Figure(f"{said}: accepted writes", len(accepted), "", Goal(count * WRITES_EACH, "G7"))
-    yield Figure(f"{said}: most of them in a minute", _most(accepted), "", Goal(QUOTA, "G7"))
+    yield Figure(
+        f"{said}: most of them in a minute", most_in_a_minute(accepted), "", Goal(QUOTA, "G7")
+    )
     yield Figure(f"{said}: longest time without a rotation", _gaps(accepted), "s")
 
 
-def _most(calls: list[Call]) -> int:
+def most_in_a_minute(calls: list[Call]) -> int:
     """Return the most calls that arrived in one minute."""
     times = sorted(call.arrived for call in calls)
     first, most = 0, 0

@@ -28,11 +28,15 @@ from rotation.machine.rollout import Course, Judgement
 from rotation.model.errors import CredentialRefusedError
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Phase
+from rotation.model.plugin import Verification
 from rotation.model.rotation import Record
 from rotation.model.wakeup import WakeUpKind
 
 from . import books, world
 from .state import Bounds
+
+#: What a login would have proved.
+UNPROVED = Verification(("memory",), "owner")
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 CALM, FAULT, STALL, FAULTS = Bounds(), Bounds(1), Bounds(1, stalls=1), Bounds(2)
@@ -58,7 +62,7 @@ def a_version_is_published_before_a_login(patch: pytest.MonkeyPatch) -> None:
     def mint(run: Run, slot: str) -> Any:
         candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
         run.issuer.mint(slot, candidate, run.token, run.state.in_flight.base + 1)
-        return candidate
+        return candidate, UNPROVED
 
     patch.setattr(preparing, "_mint_verified", mint)
 
@@ -101,16 +105,15 @@ def a_version_of_somebody_else_is_adopted(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_version_is_adopted_without_a_login(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(preparing, "_works", lambda *_: True)
+    patch.setattr(preparing, "_works", lambda *_: UNPROVED)
 
 
 def a_version_is_adopted_before_the_fence(patch: pytest.MonkeyPatch) -> None:
-    def works(run: Run, payload: Payload) -> bool:
+    def works(run: Run, payload: Payload) -> Any:
         try:
-            run.issuer.verify(payload)
+            return run.issuer.verify(payload)
         except CredentialRefusedError:
-            return False
-        return True
+            return None
 
     patch.setattr(preparing, "_works", works)
 

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from rotation.issuers.postgresql import fence, rights, verify
 from rotation.issuers.postgresql.admin import Admin
+from rotation.issuers.postgresql.adopt import PostgreSQLAdopter
 from rotation.issuers.postgresql.create import twin_statements
 from rotation.issuers.postgresql.credential import compose, login_of
 from rotation.issuers.postgresql.fence import Role, Standing
@@ -28,10 +29,12 @@ from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
 from rotation.issuers.postgresql.verifier import ITERATIONS, scram_verifier, scrambled_verifier
+from rotation.model.adoption import AdoptionRequest
 from rotation.model.errors import CredentialRefusedError, PermanentError, SlotInUseError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Observation, Verification
+from rotation.ports.adoption import Adopter
 from rotation.ports.issuer import IssuerEnvironment
 
 
@@ -44,6 +47,11 @@ class PostgreSQL:
         self._settings = settings
         self._admin = Admin(settings, environment)
         self._observer = Observer(settings, self._admin)
+
+    @classmethod
+    def adopting(cls, request: AdoptionRequest) -> Adopter:
+        """Bring a database with one login role under rotation."""
+        return PostgreSQLAdopter(request)
 
     def connect(self) -> None:
         """Open the rotator's connection, or prove that the kept one still answers."""

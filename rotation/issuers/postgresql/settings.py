@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from rotation.issuers.postgresql.shapes import ShapeName
 from rotation.model.errors import BadNameError, PolicyError
 from rotation.model.names import SecretName
+from rotation.model.payload import ROTATION_ID
 
 IAM = "iam"
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
@@ -44,6 +46,20 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PayloadShape:
+    """How the payload is spelled: as the applications that read it need it."""
+
+    #: ``json`` unless they cannot read that.  The version in force may still have another shape.
+    shape: ShapeName = "json"
+    #: Key of the user in a JSON payload.
+    username: str = "username"
+    #: Key of the password in a JSON payload.
+    password: str = "password"  # noqa: S105 - the name of a key
+    #: Slot of a version in force that is nothing but a password, from before the adoption.
+    bare_user: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostgreSQLSettings:
     """The ``issuer`` object of a policy, without ``kind``."""
 
@@ -69,6 +85,8 @@ class PostgreSQLSettings:
     tls_root_cert: str = ""
     #: Read-only queries that every new credential must be able to run.
     probes: tuple[str, ...] = ()
+    #: How a new version is spelled.
+    payload: PayloadShape = PayloadShape()
     #: Seconds until a login attempt is given up.
     connect_timeout: int = 5
     #: Seconds to wait for another rotator's lock.
@@ -92,11 +110,21 @@ class PostgreSQLSettings:
         self._check_admin()
         self._check_nodes()
         self._check_timeouts()
+        self._check_payload()
         if self.tls == "verify-ca" and not self.tls_root_cert:
             raise PolicyError("tls: verify-ca needs tls_root_cert")
         for index, probe in enumerate(self.probes):
             if "\0" in probe:
                 raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+
+    def _check_payload(self) -> None:
+        keys = (self.payload.username, self.payload.password)
+        if not all(keys) or keys[0] == keys[1] or ROTATION_ID in keys:
+            raise PolicyError("payload.username and payload.password must be two keys of their own")
+        if self.payload.shape != "json" and keys != ("username", "password"):
+            raise PolicyError("payload.username and payload.password are for the shape json only")
+        if self.payload.bare_user and self.payload.bare_user not in self.slots:
+            raise PolicyError("payload.bare_user must be one of the slots")
 
     def _check_nodes(self) -> None:
         if not _HOST.fullmatch(self.host):

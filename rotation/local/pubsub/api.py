@@ -4,12 +4,14 @@ It translates between Google's request types and the broker; it never speaks a p
 
 1. A handler takes the request and returns the response, or raises `StatusError`.
 2. Handlers are coroutines because a pull waits; nothing else does.
+3. Who may call is not asked here, see `access`.
 """
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Any, Final
 
+from google.iam.v1 import iam_policy_pb2
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
@@ -17,6 +19,9 @@ from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.catalogue import page_of
 from rotation.local.pubsub.message import Delivery, Message
 from rotation.local.status import invalid
+
+#: A message of IAM, whose classes the library does not type.
+Policy = Any
 
 #: How long a pull waits for a first message before it answers with none.
 PULL_WAIT: Final = 20.0
@@ -123,6 +128,29 @@ class PubSubApi:
             request.subscription, request.ack_ids, request.ack_deadline_seconds
         )
         return Empty()
+
+    async def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest) -> Policy:
+        """Return the policy of a topic or subscription."""
+        self._existing(request.resource)
+        return self.broker.iam.policy(request.resource)
+
+    async def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest) -> Policy:
+        """Replace the policy of a topic or subscription."""
+        self._existing(request.resource)
+        return self.broker.iam.set_policy(request.resource, request.policy)
+
+    async def test_iam_permissions(
+        self, request: iam_policy_pb2.TestIamPermissionsRequest
+    ) -> iam_policy_pb2.TestIamPermissionsResponse:
+        """Return every permission asked for; `access` removes what the caller does not have."""
+        self._existing(request.resource)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+
+    def _existing(self, resource: str) -> None:
+        if "/topics/" in resource:
+            self.broker.topic(resource)
+        else:
+            self.broker.subscription(resource)
 
     def received(self, subscription: str, delivery: Delivery) -> types.ReceivedMessage:
         """Return a delivery as subscribers see it."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from google.pubsub_v1 import types
 
+from rotation.local.iam import Iam
 from rotation.local.pubsub.catalogue import Catalogue
 from rotation.local.pubsub.failures import Failures
 from rotation.local.pubsub.journal import Journal, Kept, NoJournal
@@ -43,7 +44,10 @@ class Broker:
         *,
         journal: Journal | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        iam: Iam | None = None,
     ) -> None:
+        #: Policies of topics and subscriptions, and who used what.
+        self.iam = iam or Iam()
         self.failures = Failures()
         self._clock = clock
         self._now = monotonic
@@ -95,6 +99,7 @@ class Broker:
         for orphan in self._catalogue.delete_topic(name):
             self._journal.save_subscription(orphan)
         self._journal.drop_topic(name)
+        self.iam.forget(name)
 
     # Subscriptions
 
@@ -134,6 +139,7 @@ class Broker:
         self._catalogue.delete_subscription(name)
         del self._queues[name]
         self._journal.drop_subscription(name)
+        self.iam.forget(name)
         self.changed()
 
     def queues(self) -> list[tuple[types.Subscription, Queue]]:

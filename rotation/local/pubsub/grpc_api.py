@@ -15,16 +15,18 @@ from google.protobuf.message import Message as ProtobufMessage
 from google.pubsub_v1 import types
 
 from rotation.local import status
+from rotation.local.iam import caller_of
+from rotation.local.pubsub import access
 from rotation.local.pubsub.api import PubSubApi
-from rotation.local.pubsub.methods import METHODS, PUBLISHER, SUBSCRIBER, Method
+from rotation.local.pubsub.methods import IAM, METHODS, PUBLISHER, SUBSCRIBER, Method
 from rotation.local.pubsub.streaming import stream
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def add_services(server: grpc.aio.Server, api: PubSubApi) -> None:
-    """Let a gRPC server answer for Publisher and Subscriber."""
-    for service in (PUBLISHER, SUBSCRIBER):
+    """Let a gRPC server answer for Publisher, Subscriber and IAM."""
+    for service in (PUBLISHER, SUBSCRIBER, IAM):
         handlers = {
             method.name: _handler(method, api) for method in METHODS if method.service == service
         }
@@ -36,7 +38,7 @@ def add_services(server: grpc.aio.Server, api: PubSubApi) -> None:
 def _handler(method: Method, api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]":
     return grpc.unary_unary_rpc_method_handler(
         _answering(method, api),
-        request_deserializer=method.request.deserialize,
+        request_deserializer=_deserializer(method.request),
         response_serializer=_serializer(method.response),
     )
 
@@ -44,7 +46,7 @@ def _handler(method: Method, api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]
 def _answering(method: Method, api: PubSubApi) -> Callable[[Any, _Context], Awaitable[Any]]:
     async def answer(request: Any, context: _Context) -> Any:  # noqa: ANN401
         try:
-            return await method.handle(api, request)
+            return await access.answer(api, method, request, _caller(context))
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a status
             await status.abort(context, error)
 
@@ -56,7 +58,7 @@ def _streaming_handler(api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]":
         requests: AsyncIterator[types.StreamingPullRequest], context: _Context
     ) -> AsyncIterator[types.StreamingPullResponse]:
         try:
-            async for response in stream(api, requests):
+            async for response in stream(api, requests, _caller(context)):
                 yield response
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a status
             await status.abort(context, error)
@@ -66,6 +68,16 @@ def _streaming_handler(api: PubSubApi) -> "grpc.RpcMethodHandler[Any, Any]":
         request_deserializer=types.StreamingPullRequest.deserialize,
         response_serializer=types.StreamingPullResponse.serialize,
     )
+
+
+def _caller(context: _Context) -> str:
+    return caller_of(context.invocation_metadata() or ())
+
+
+def _deserializer(request: Any) -> Callable[[bytes], Any]:  # noqa: ANN401
+    if issubclass(request, ProtobufMessage):
+        return request.FromString  # type: ignore[no-any-return]
+    return request.deserialize  # type: ignore[no-any-return]
 
 
 def _serializer(response: Any) -> Callable[[Any], bytes]:  # noqa: ANN401

@@ -4,12 +4,15 @@ It holds no logic; `grpc_api` and `rest_api` are both built from `METHODS`.
 
 1. REST paths are Google's (https://cloud.google.com/pubsub/docs/reference/rest); the resource
    name in the path goes into the request field ``bound``.
-2. A call that is not here is UNIMPLEMENTED: snapshots, seek, detach, schemas, IAM.
+2. A call that is not here is UNIMPLEMENTED: snapshots, seek, detach, schemas.
+3. IAM's calls are one each over gRPC, and one for each kind of resource over REST.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
+from google.iam.v1 import iam_policy_pb2 as iam
+from google.iam.v1.policy_pb2 import Policy
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
@@ -17,6 +20,7 @@ from rotation.local.pubsub.api import PubSubApi as Api
 
 PUBLISHER: Final = "google.pubsub.v1.Publisher"
 SUBSCRIBER: Final = "google.pubsub.v1.Subscriber"
+IAM: Final = "google.iam.v1.IAMPolicy"
 
 _PROJECT: Final = "projects/{project}"
 _TOPIC: Final = f"{_PROJECT}/topics/{{topic}}"
@@ -38,6 +42,15 @@ class Method(NamedTuple):
     bound: str
     #: What follows the resource in the path.
     suffix: str = ""
+    #: Without the leading ``pubsub.``; empty for calls everybody may make.  For IAM's calls what
+    #: follows the kind of the resource.
+    permission: str = ""
+
+    def resource_of(self, request: Any) -> str:  # noqa: ANN401 - one of Google's messages
+        """Return the name of the resource in a request."""
+        for step in self.bound.split("."):
+            request = getattr(request, step)
+        return str(request)
 
 
 METHODS: Final = (
@@ -50,6 +63,7 @@ METHODS: Final = (
         "PUT",
         _TOPIC,
         "name",
+        permission="topics.create",
     ),
     Method(
         PUBLISHER,
@@ -60,6 +74,7 @@ METHODS: Final = (
         "GET",
         _TOPIC,
         "topic",
+        permission="topics.get",
     ),
     Method(
         PUBLISHER,
@@ -70,6 +85,7 @@ METHODS: Final = (
         "PATCH",
         _TOPIC,
         "topic.name",
+        permission="topics.update",
     ),
     Method(
         PUBLISHER,
@@ -80,6 +96,7 @@ METHODS: Final = (
         "DELETE",
         _TOPIC,
         "topic",
+        permission="topics.delete",
     ),
     Method(
         PUBLISHER,
@@ -91,6 +108,7 @@ METHODS: Final = (
         _PROJECT,
         "project",
         "/topics",
+        permission="topics.list",
     ),
     Method(
         PUBLISHER,
@@ -102,6 +120,7 @@ METHODS: Final = (
         _TOPIC,
         "topic",
         "/subscriptions",
+        permission="topics.get",
     ),
     Method(
         PUBLISHER,
@@ -113,6 +132,7 @@ METHODS: Final = (
         _TOPIC,
         "topic",
         ":publish",
+        permission="topics.publish",
     ),
     Method(
         SUBSCRIBER,
@@ -123,6 +143,7 @@ METHODS: Final = (
         "PUT",
         _SUBSCRIPTION,
         "name",
+        permission="subscriptions.create",
     ),
     Method(
         SUBSCRIBER,
@@ -133,6 +154,7 @@ METHODS: Final = (
         "GET",
         _SUBSCRIPTION,
         "subscription",
+        permission="subscriptions.get",
     ),
     Method(
         SUBSCRIBER,
@@ -143,6 +165,7 @@ METHODS: Final = (
         "PATCH",
         _SUBSCRIPTION,
         "subscription.name",
+        permission="subscriptions.update",
     ),
     Method(
         SUBSCRIBER,
@@ -153,6 +176,7 @@ METHODS: Final = (
         "DELETE",
         _SUBSCRIPTION,
         "subscription",
+        permission="subscriptions.delete",
     ),
     Method(
         SUBSCRIBER,
@@ -164,6 +188,7 @@ METHODS: Final = (
         _PROJECT,
         "project",
         "/subscriptions",
+        permission="subscriptions.list",
     ),
     Method(
         SUBSCRIBER,
@@ -175,6 +200,7 @@ METHODS: Final = (
         _SUBSCRIPTION,
         "subscription",
         ":modifyPushConfig",
+        permission="subscriptions.update",
     ),
     Method(
         SUBSCRIBER,
@@ -186,6 +212,7 @@ METHODS: Final = (
         _SUBSCRIPTION,
         "subscription",
         ":pull",
+        permission="subscriptions.consume",
     ),
     Method(
         SUBSCRIBER,
@@ -197,6 +224,7 @@ METHODS: Final = (
         _SUBSCRIPTION,
         "subscription",
         ":acknowledge",
+        permission="subscriptions.consume",
     ),
     Method(
         SUBSCRIBER,
@@ -208,5 +236,18 @@ METHODS: Final = (
         _SUBSCRIPTION,
         "subscription",
         ":modifyAckDeadline",
+        permission="subscriptions.consume",
     ),
-)
+    *(
+        Method(IAM, name, request, response, handle, verb, resource, "resource", suffix, permission)
+        for name, request, response, handle, verb, suffix, permission in (
+            ("GetIamPolicy", iam.GetIamPolicyRequest, Policy, Api.get_iam_policy, "GET",
+             ":getIamPolicy", "getIamPolicy"),
+            ("SetIamPolicy", iam.SetIamPolicyRequest, Policy, Api.set_iam_policy, "POST",
+             ":setIamPolicy", "setIamPolicy"),
+            ("TestIamPermissions", iam.TestIamPermissionsRequest, iam.TestIamPermissionsResponse,
+             Api.test_iam_permissions, "POST", ":testIamPermissions", ""),
+        )
+        for resource in (_TOPIC, _SUBSCRIPTION)
+    ),
+)  # fmt: skip

@@ -18,6 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rotation.local.bodies import parse_json
+from rotation.local.iam import caller_of
+from rotation.local.pubsub import access
 from rotation.local.pubsub.api import PubSubApi
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.control import control_routes
@@ -49,7 +51,8 @@ def rest_routes(broker: Broker) -> list[Route]:
 def _endpoint(method: Method, api: PubSubApi) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            response = await method.handle(api, await _read(method, request))
+            asked, caller = await _read(method, request), caller_of(request.headers.items())
+            response = await access.answer(api, method, asked, caller)
         except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a status
             return JSONResponse(rest_body(error), status_code=status_of(error).http_status)
         return JSONResponse(_written(response))
@@ -67,12 +70,14 @@ async def _read(method: Method, request: Request) -> Any:  # noqa: ANN401
         if not isinstance(holder, dict):
             raise _not_json()
     holder[last] = method.resource.format(**request.path_params)
-    message = method.request.pb(method.request())
+    asked = method.request()
+    is_plain = isinstance(asked, ProtobufMessage)
+    message = asked if is_plain else method.request.pb(asked)
     try:
         json_format.ParseDict(fields, message)
     except (json_format.ParseError, TypeError, ValueError, AttributeError):
         raise invalid("Invalid JSON payload received.") from None
-    return method.request.wrap(message)
+    return message if is_plain else method.request.wrap(message)
 
 
 async def _body(request: Request) -> dict[str, Any]:

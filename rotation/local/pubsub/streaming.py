@@ -14,6 +14,8 @@ from typing import Final
 
 from google.pubsub_v1 import types
 
+from rotation.local.iam import OWNER
+from rotation.local.pubsub.access import permit_pull
 from rotation.local.pubsub.api import PubSubApi, next_deliveries
 from rotation.local.pubsub.tasks import cancelled
 from rotation.local.status import invalid
@@ -22,12 +24,13 @@ _LARGEST_BATCH: Final = 100
 
 
 async def stream(
-    api: PubSubApi, requests: AsyncIterator[types.StreamingPullRequest]
+    api: PubSubApi, requests: AsyncIterator[types.StreamingPullRequest], caller: str = OWNER
 ) -> AsyncIterator[types.StreamingPullResponse]:
     """Answer one StreamingPull call until the client ends it."""
     first = await anext(aiter(requests), None)
     if first is None or not first.subscription:
         raise invalid("The first request must name the subscription.")
+    permit_pull(api, first.subscription, caller)
     state = _Stream(api, first)
     reading = asyncio.create_task(state.obey_all(requests))
     try:

@@ -16,8 +16,8 @@ Google's clients have no setting for it, so they are given the address: a gRPC t
 ``http`` and anonymous credentials.  ``gcloud`` needs ``CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true`` and
 ``CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER`` set to ``rest_url`` with a slash at the end.
 
-Not embedded: managed rotation (refused with UNIMPLEMENTED), encryption keys, and access control
-(policies are kept but grant and deny nothing; see the failure ``denied``).
+Not embedded: managed rotation (refused with UNIMPLEMENTED) and encryption keys.  Access control is
+enforced on request, see `rotation.local.iam`.
 
 The REST port also answers a control API (JSON in and out), which `controls.Controls` speaks:
 

@@ -68,6 +68,22 @@ class Controls:
         """Set all counters to zero; return what they were."""
         return dict(self._ask("DELETE", "calls")["calls"])
 
+    def enforce_iam(self, *, enforced: bool = True) -> None:
+        """Refuse callers who say who they are what no policy grants them; or stop that."""
+        self._ask("PUT", "iam", {"enforced": enforced})
+
+    def used_permissions(self) -> dict[str, dict[str, list[str]]]:
+        """Return, for each caller, the permissions it used, and on which resources."""
+        return dict(self._ask("GET", "iam")["used"])
+
+    def denied_permissions(self) -> dict[str, dict[str, list[str]]]:
+        """Return, for each caller, the permissions it was refused, and on which resources."""
+        return dict(self._ask("GET", "iam")["denied"])
+
+    def reset_used_permissions(self) -> dict[str, dict[str, list[str]]]:
+        """Forget what was used; return what it was."""
+        return dict(self._ask("DELETE", "iam/used")["used"])
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward for everybody who shares it."""
         self._ask("POST", "clock", {"advance_seconds": seconds})

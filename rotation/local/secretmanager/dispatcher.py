@@ -1,7 +1,7 @@
 """The way of every call, whatever brought it: count, fail as asked, run, answer.
 
 1. A call is counted when it arrives, refused or not.
-2. Order: count; wait; refuse; run; lose the answer.
+2. Order: count; wait; refuse; ask IAM; run; lose the answer.
 3. What has expired is gone before a call looks.
 4. A call that shall never be answered waits until its caller gives up, its failure is cleared, or
    the server stops.
@@ -14,8 +14,10 @@ from typing import Final, NoReturn
 
 import grpc
 
+from rotation.local.iam import OWNER
 from rotation.local.secretmanager.failures import Failure, Failures, Mode, view_of
 from rotation.local.secretmanager.messages import Message
+from rotation.local.secretmanager.policies import policy_on
 from rotation.local.secretmanager.quotas import Quotas, exhausted
 from rotation.local.secretmanager.rpcs import Rpc
 from rotation.local.secretmanager.store import Store
@@ -34,8 +36,13 @@ class Dispatcher:
         self.calls: Counter[str] = Counter()
         self._released = asyncio.Event()
 
-    async def call(self, rpc: Rpc, request: Message) -> Message:
+    async def call(self, rpc: Rpc, request: Message, caller: str = OWNER) -> Message:
         """Answer one call.
+
+        Args:
+            rpc: What is called.
+            request: With what.
+            caller: Who calls, see `rotation.local.iam`.
 
         Raises:
             StatusError: The call is refused, or its answer is lost.
@@ -44,18 +51,29 @@ class Dispatcher:
         failures = self.failures.take(rpc, request)
         if failures:
             await self._fail_before(rpc, request, failures)
-        response = self._run(rpc, request, failures)
+        self._permit(rpc, request, caller)
+        response = self._run(rpc, request, failures, caller)
         if failures:
             await self._fail_after(failures)
         return response
 
-    def _run(self, rpc: Rpc, request: Message, failures: Sequence[Failure]) -> Message:
+    def _permit(self, rpc: Rpc, request: Message, caller: str) -> None:
+        resource = self._resource(rpc, request)
+        self.store.permissions.permit(
+            caller,
+            f"secretmanager.{rpc.permission}" if rpc.permission else "",
+            resource,
+            lambda: policy_on(self.store, resource),
+            self._denied(rpc, request),
+        )
+
+    def _run(self, rpc: Rpc, request: Message, failures: Sequence[Failure], caller: str) -> Message:
         now = self.store.clock.now()
         self.quotas.check(rpc, self._resource(rpc, request), now)
         self.store.expire_due(now)
         response = rpc.run(self.store, request, view_of(failures))
         if rpc.name == "TestIamPermissions":
-            _remove_denied(response, self.failures.denied_permissions())
+            self._remove_denied(response, self._resource(rpc, request), caller)
         return response
 
     async def _fail_before(self, rpc: Rpc, request: Message, failures: Sequence[Failure]) -> None:
@@ -79,6 +97,17 @@ class Dispatcher:
                 case Mode.COMMITTED_BLACK_HOLE:
                     await self._never()
 
+    def _remove_denied(self, response: Message, resource: str, caller: str) -> None:
+        denied, iam = self.failures.denied_permissions(), self.store.permissions
+        own = policy_on(self.store, resource)
+        granted = [
+            each
+            for each in response.permissions
+            if each not in denied and "" not in denied and iam.allows(caller, each, resource, own)
+        ]
+        del response.permissions[:]
+        response.permissions.extend(granted)
+
     def _denied(self, rpc: Rpc, request: Message) -> StatusError:
         resource = self._resource(rpc, request)
         return StatusError(
@@ -98,9 +127,3 @@ class Dispatcher:
         """Answer UNAVAILABLE to every call that is held back."""
         self._released.set()
         self._released = asyncio.Event()
-
-
-def _remove_denied(response: Message, denied: set[str]) -> None:
-    granted = [p for p in response.permissions if p not in denied and "" not in denied]
-    del response.permissions[:]
-    response.permissions.extend(granted)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from rotation.local.iam import caller_of
 from rotation.local.secretmanager.dispatcher import Dispatcher
 from rotation.local.secretmanager.messages import Message
 from rotation.local.secretmanager.rpcs import LOCATIONS, MAIN_SERVICE, RPCS, Rpc
@@ -38,7 +39,9 @@ def add_handlers(server: grpc.aio.Server, dispatcher: Dispatcher) -> None:
 def _handler(dispatcher: Dispatcher, rpc: Rpc) -> Callable[[Message, _Context], Awaitable[Message]]:
     async def handle(request: Message, context: _Context) -> Message:
         try:
-            return await dispatcher.call(rpc, request)
+            return await dispatcher.call(
+                rpc, request, caller_of(context.invocation_metadata() or ())
+            )
         except StatusError as error:
             refusal: Exception = error
         except Exception as error:

@@ -1,7 +1,6 @@
 """IAM policies, locations and managed rotation: what exists beside secrets and versions.
 
-1. Policies are stored and returned; they grant and deny nothing.  A denied permission is a failure
-   that is switched on.
+1. Policies of secrets are kept with the secrets; what they grant is judged by `rotation.local.iam`.
 2. A policy has an ETag of its own; changing it is no event and leaves the secret's ETag alone.
 3. Managed rotation is for Cloud SQL on regional secrets and is not embedded: it is refused.
 """
@@ -11,6 +10,7 @@ from typing import Final
 
 import grpc
 
+from rotation.local.iam.policies import NO_POLICY, check_etag
 from rotation.local.secretmanager.etags import etag_at
 from rotation.local.secretmanager.history import View
 from rotation.local.secretmanager.messages import (
@@ -25,27 +25,20 @@ from rotation.local.secretmanager.names import BAD_ARGUMENT
 from rotation.local.secretmanager.store import Store
 from rotation.local.status import StatusError, invalid, not_found
 
-#: The ETag Google answers for a resource that never had a policy (``ACAB`` in JSON).
-_NO_POLICY: Final = b"\x00\x20\x01"
 _LOCATIONS: Final = ("europe-west1", "europe-west4", "us-central1", "us-east1")
 
 
 def get_iam_policy(store: Store, request: Message, view: View) -> Message:
     """Read a secret's policy."""
     record = store.read(store.names.secret(request.resource), view)
-    return record.policy or Policy(etag=_NO_POLICY)
+    return record.policy or Policy(etag=NO_POLICY)
 
 
 def set_iam_policy(store: Store, request: Message, _view: View) -> Message:
     """Replace a secret's policy, under the policy's ETag if one was sent."""
     record = store.find(store.names.secret(request.resource))
-    present = record.policy or Policy(etag=_NO_POLICY)
-    if request.policy.etag and request.policy.etag != present.etag:
-        raise StatusError(
-            grpc.StatusCode.ABORTED,
-            "There were concurrent policy changes. Please retry the whole read-modify-write with "
-            "exponential backoff.",
-        )
+    present = record.policy or Policy(etag=NO_POLICY)
+    check_etag(request.policy, present)
     policy = copy_of(request.policy)
     policy.etag = etag_at(store.moment()).encode()
     store.write(replace(record, policy=policy), None)
@@ -53,9 +46,19 @@ def set_iam_policy(store: Store, request: Message, _view: View) -> Message:
 
 
 def granted_permissions(store: Store, request: Message, _view: View) -> Message:
-    """Answer that the caller has every permission asked for."""
+    """Answer every permission asked for; the dispatcher removes those the caller does not have."""
     store.find(store.names.secret(request.resource))
     return TestIamPermissionsResponse(permissions=request.permissions)
+
+
+def policy_on(store: Store, resource: str) -> Message | None:
+    """Return the policy of the secret that a name, of it or of a version, is about."""
+    try:
+        key = store.names.secret(resource.partition("/versions/")[0])
+    except StatusError:
+        return None
+    record = store.records.get(key)
+    return record.policy if record else None
 
 
 def list_locations(store: Store, request: Message, _view: View) -> Message:

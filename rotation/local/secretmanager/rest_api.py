@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from rotation.local.iam import caller_of
 from rotation.local.secretmanager.dispatcher import Dispatcher
 from rotation.local.secretmanager.messages import Message
 from rotation.local.secretmanager.rest_json import fill, fill_from_query, read_body
@@ -66,7 +67,8 @@ def rest_routes(dispatcher: Dispatcher) -> list[BaseRoute]:
     async def serve(http: Request) -> Response:
         try:
             rpc, name = _resolve(http)
-            response = await dispatcher.call(rpc, await _decode(rpc, name, http))
+            request, caller = await _decode(rpc, name, http), caller_of(http.headers.items())
+            response = await dispatcher.call(rpc, request, caller)
             return _answer(_encode(response, http))
         except StatusError as error:
             refusal: Exception = error

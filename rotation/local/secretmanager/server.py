@@ -13,6 +13,7 @@ from typing import Final, Self
 import grpc.aio
 from starlette.applications import Starlette
 
+from rotation.local.iam.rest_api import iam_routes
 from rotation.local.secretmanager.control_api import control_routes
 from rotation.local.secretmanager.dispatcher import Dispatcher
 from rotation.local.secretmanager.grpc_api import add_handlers
@@ -47,7 +48,11 @@ class SecretManagerServer:
         self.dispatcher = Dispatcher(store)
         #: The REST and control API as an ASGI application.
         self.rest_app = Starlette(
-            routes=[*rest_routes(self.dispatcher), *control_routes(self.dispatcher)]
+            routes=[
+                *iam_routes(lambda: self.dispatcher.store.permissions),
+                *rest_routes(self.dispatcher),
+                *control_routes(self.dispatcher),
+            ]
         )
         #: ``host:port`` of the gRPC endpoint, once entered.
         self.grpc_address = ""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from rotation.local.clock import MovableClock
+from rotation.local.iam import Iam
 from rotation.local.secretmanager import schedule
 from rotation.local.secretmanager.agenda import Agenda
 from rotation.local.secretmanager.database import Database
@@ -58,14 +59,17 @@ class Store:
             refuses the write that configures the topic; any refusal of a later event is retried.
         projects: The projects that exist: number by id.
         path: A SQLite file to keep everything in; None keeps it in memory.
+        iam: Policies of projects, and what callers used; None makes one for this store.
     """
 
     clock: MovableClock = field(default_factory=MovableClock)
     publish: Publish = discard
     projects: Mapping[str, int] = field(default_factory=lambda: DEMO_PROJECTS)
     path: Path | None = None
+    iam: Iam | None = None
 
     def __post_init__(self) -> None:
+        self.permissions = self.iam or Iam(self.projects)
         self.names = Projects(self.projects)
         self.records: dict[SecretKey, SecretRecord] = {}
         self.outbox = Outbox(self._publish)

@@ -43,6 +43,26 @@ class StackOptions:
     function_environment: dict[str, str] = field(default_factory=dict)
 
     @property
+    def secret_manager_agent(self) -> str:
+        """Service account that Secret Manager publishes as."""
+        return f"service-{self.project_number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+
+    @property
+    def pubsub_agent(self) -> str:
+        """Service account that Pub/Sub moves dead letters as."""
+        return f"service-{self.project_number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+
+    @property
+    def function_account(self) -> str:
+        """Service account of the function."""
+        return f"rotation@{self.project}.iam.gserviceaccount.com"
+
+    @property
+    def push_account(self) -> str:
+        """Service account whose token pushes carry."""
+        return f"rotation-push@{self.project}.iam.gserviceaccount.com"
+
+    @property
     def topic_name(self) -> str:
         """Full name of the rotation topic."""
         return f"projects/{self.project}/topics/{self.topic}"
@@ -51,6 +71,11 @@ class StackOptions:
     def dead_letter_topic(self) -> str:
         """Full name of the topic for deliveries that were given up."""
         return f"{self.topic_name}-dead"
+
+    @property
+    def dead_letter_subscription(self) -> str:
+        """Full name of the subscription that keeps what was given up."""
+        return f"{self.subscription_name.rpartition('/')[0]}/{self.topic}-dead"
 
     @property
     def subscription_name(self) -> str:

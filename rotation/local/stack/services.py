@@ -3,21 +3,28 @@
 It wires them together; each one's behaviour is its own package's.
 """
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
+import grpc
+from google.iam.v1 import policy_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1 import types
 
 from rotation.local.clock import MovableClock
+from rotation.local.deployment import EmbeddedDeployment, deployment_app, function_timeout
+from rotation.local.iam import Iam
 from rotation.local.pubsub.broker import Broker
 from rotation.local.pubsub.forward import ForwardingPublisher
 from rotation.local.pubsub.journal import SqliteJournal
 from rotation.local.pubsub.server import PubSubServer, rest_app
-from rotation.local.scheduler import RotationScheduler, Sweep
+from rotation.local.scheduler import SWEEP_ATTRIBUTES, RotationScheduler, Sweep
+from rotation.local.secretmanager.events import Publish
 from rotation.local.secretmanager.server import SecretManagerServer
 from rotation.local.secretmanager.store import Store
 from rotation.local.stack.options import StackOptions
@@ -29,6 +36,21 @@ FILTER = 'attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventTy
 
 #: Deliveries before a message is given up.
 MAX_ATTEMPTS = 100
+
+
+#: What the custom roles of an installation grant, by id.
+ROLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "rotationFunction": (
+        *(f"secretmanager.secrets.{verb}" for verb in ("get", "update")),
+        *(
+            f"secretmanager.versions.{verb}"
+            for verb in ("access", "add", "destroy", "disable", "enable", "get")
+        ),
+    ),
+    "rotationReader": ("secretmanager.versions.access",),
+    "rotationPublisher": ("pubsub.topics.publish",),
+    "rotationSweep": ("secretmanager.secrets.list",),
+}
 
 
 @dataclass(frozen=True)
@@ -48,17 +70,58 @@ class Services:
     consumer_rest: str
     pubsub_grpc: str
     pubsub_rest: str
+    #: What Cloud Run and Cloud Scheduler would show, and where they show it.
+    deployment: EmbeddedDeployment
+    deployment_rest: str
 
     def subscribe(self, options: StackOptions, endpoint: str) -> None:
         """Create topic, dead-letter topic and push subscription, or point them to ``endpoint``."""
         known = {topic.name for topic in self.broker.topics_in(f"projects/{options.project}")}
         for topic in {options.topic_name, options.dead_letter_topic} - known:
             self.broker.create_topic(types.Topic(name=topic))
-        push = types.PushConfig(push_endpoint=endpoint)
+        push = push_config(options, endpoint)
         try:
             self.broker.set_push_config(options.subscription_name, push)
         except StatusError:
             self.broker.create_subscription(push_subscription(options, push))
+        with contextlib.suppress(StatusError):  # it is there already
+            self.broker.create_subscription(
+                types.Subscription(
+                    name=options.dead_letter_subscription, topic=options.dead_letter_topic
+                )
+            )
+
+    def grant(self, options: StackOptions) -> None:
+        """Give the service agents and the function their rights on topics and subscription."""
+        role = f"projects/{options.project}/roles"
+        for role_id, permissions in ROLES.items():
+            self.broker.iam.roles.setdefault(
+                f"{role}/{role_id}", {"includedPermissions": list(permissions)}
+            )
+        publisher, subscriber = "roles/pubsub.publisher", "roles/pubsub.subscriber"
+        agent, function = options.pubsub_agent, options.function_account
+        granted = {
+            options.topic_name: (
+                (publisher, options.secret_manager_agent),
+                (f"{role}/rotationPublisher", function),
+            ),
+            options.dead_letter_topic: ((publisher, agent),),
+            options.subscription_name: ((subscriber, agent),),
+            f"projects/{options.project}": ((f"{role}/rotationSweep", function),),
+        }
+        for resource, bindings in granted.items():
+            if not self.broker.iam.policy(resource).bindings:
+                self.broker.iam.set_policy(resource, _policy(bindings))
+
+    def deploy(self, options: StackOptions, url: str, environment: Mapping[str, str]) -> None:
+        """Show function and sweep as they are started."""
+        timeout = function_timeout(
+            options.budget.total_seconds(), options.ack_deadline.total_seconds()
+        )
+        self.deployment.deploy(url, options.function_account, environment, timeout)
+        minutes = max(1, round(options.sweep_every.total_seconds() / 60))
+        self.deployment.schedule(options.topic_name, f"*/{minutes} * * * *", SWEEP_ATTRIBUTES)
+        self.deployment.allow(f"serviceAccount:{options.push_account}", "roles/run.invoker")
 
 
 @asynccontextmanager
@@ -73,7 +136,9 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
     keep = options.data_dir is not None
     clock = MovableClock(folder / "clock")
     journal = SqliteJournal(folder / "pubsub.sqlite") if keep else None
-    broker = Broker(clock, journal=journal)
+    projects = {options.project: options.project_number}
+    iam = Iam(projects, folder / "iam.json" if keep else None)
+    broker = Broker(clock, journal=journal, iam=iam)
     async with AsyncExitStack() as stack:
         stack.callback(broker.close)
         publish = broker.publish
@@ -81,8 +146,9 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             publish = stack.enter_context(ForwardingPublisher(emulator)).publish
         store = Store(
             clock=clock,
-            publish=publish,
-            projects={options.project: options.project_number},
+            publish=_as_agent(iam, options, publish),
+            projects=projects,
+            iam=iam,
             path=folder / "secretmanager.sqlite" if keep else None,
         )
         stack.callback(store.close)
@@ -92,7 +158,19 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             PubSubServer(broker, first_window=options.first_window)
         )
         pubsub_rest = await stack.enter_async_context(serve_app(rest_app(broker)))
-        sweep = Sweep(publish, options.topic_name, options.sweep_every)
+        deployment = EmbeddedDeployment(
+            options.project,
+            lambda: publish(options.topic_name, SWEEP_ATTRIBUTES, None),
+            clock.now,
+        )
+        shown = await stack.enter_async_context(serve_app(deployment_app(deployment)))
+
+        def publish_sweep(topic: str, attributes: Mapping[str, str], data: bytes | None) -> None:
+            if deployment.is_sweeping:
+                publish(topic, attributes, data)
+                deployment.swept()
+
+        sweep = Sweep(publish_sweep, options.topic_name, options.sweep_every)
         await stack.enter_async_context(RotationScheduler(clock, store, sweep))
         yield Services(
             clock=clock,
@@ -104,7 +182,38 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             consumer_rest=consumers.rest_url,
             pubsub_grpc=emulator or pubsub.grpc_address,
             pubsub_rest=pubsub_rest,
+            deployment=deployment,
+            deployment_rest=shown,
         )
+
+
+def _as_agent(iam: Iam, options: StackOptions, publish: Publish) -> Publish:
+    """Return ``publish`` with the rights of the service agent that Secret Manager publishes as."""
+
+    def publish_as_agent(topic: str, attributes: Mapping[str, str], data: bytes | None) -> None:
+        refusal = StatusError(
+            grpc.StatusCode.PERMISSION_DENIED, "User not authorized to perform this action."
+        )
+        agent = options.secret_manager_agent
+        iam.permit(agent, "pubsub.topics.publish", topic, lambda: iam.policy(topic), refusal)
+        publish(topic, attributes, data)
+
+    return publish_as_agent
+
+
+def push_config(options: StackOptions, endpoint: str) -> types.PushConfig:
+    """Return how the function is pushed to; the token is named, and not sent to this machine."""
+    token = types.PushConfig.OidcToken(service_account_email=options.push_account)
+    return types.PushConfig(push_endpoint=endpoint, oidc_token=token)
+
+
+def _policy(bindings: tuple[tuple[str, str], ...]) -> policy_pb2.Policy:
+    return policy_pb2.Policy(
+        bindings=[
+            policy_pb2.Binding(role=role, members=[f"serviceAccount:{account}"])
+            for role, account in bindings
+        ]
+    )
 
 
 def push_subscription(options: StackOptions, push: types.PushConfig) -> types.Subscription:
@@ -116,6 +225,7 @@ def push_subscription(options: StackOptions, push: types.PushConfig) -> types.Su
         push_config=push,
         ack_deadline_seconds=int(options.ack_deadline.total_seconds()),
         filter=FILTER,
+        expiration_policy=types.ExpirationPolicy(),
         retry_policy=types.RetryPolicy(
             minimum_backoff=_duration(shortest), maximum_backoff=_duration(longest)
         ),

@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from rotation.local.background import Background, serve_in_background
+from rotation.local.deployment import REGION
 from rotation.local.postgres.rotatable import create_rotatable_database
 from rotation.local.postgres.server import PostgresServer
 from rotation.local.pubsub.forward import ForwardingPublisher
@@ -75,6 +77,7 @@ class Stack:
                 self._background.call(
                     lambda running: running.subscribe(self.options, self.function.url)
                 )
+            self._background.call(self._deploy)
             parts.callback(self.function.stop)
             self.function.start()
             self._parts = parts.pop_all()
@@ -82,6 +85,15 @@ class Stack:
 
     def __exit__(self, *_error: object) -> None:
         self._parts.close()
+
+    def _deploy(self, running: Services) -> None:
+        running.grant(self.options)
+        variables = {
+            **self.function_environment(),
+            "THREADS": str(self.options.threads),
+            "ROTATION_VERSION": version("rotation"),
+        }
+        running.deploy(self.options, self.function.url, variables)
 
     @property
     def services(self) -> Services:
@@ -124,8 +136,15 @@ class Stack:
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER": f"{running.secret_manager_rest}/",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"{running.pubsub_rest}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": f"{running.deployment_rest}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER": f"{running.deployment_rest}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER": (
+                f"{running.secret_manager_rest}/"
+            ),
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM": f"{running.secret_manager_rest}/",
             "SECRET_MANAGER_ENDPOINT": running.secret_manager_grpc,
             "PUBSUB_EMULATOR_HOST": running.pubsub_grpc,
+            "ROTATION_REGION": REGION,
             "ROTATION_FUNCTION_URL": self.function.url,
             "ROTATION_TOPIC": self.topic,
             "ROTATION_PROJECT": self.options.project,
@@ -172,6 +191,18 @@ class Stack:
         base = f"{self.services.secret_manager_rest}/v1"
         with httpx.Client(base_url=base, trust_env=False) as client:
             return [self._create(client, *each) for each in made]
+
+    def let_function(self, secret_id: str, role_id: str) -> None:
+        """Grant the function's account a custom role on a secret."""
+        secret = f"projects/{self.options.project}/secrets/{secret_id}"
+        binding = {
+            "role": f"projects/{self.options.project}/roles/{role_id}",
+            "members": [f"serviceAccount:{self.options.function_account}"],
+        }
+        base = f"{self.services.secret_manager_rest}/v1"
+        with httpx.Client(trust_env=False) as client:
+            policy = {"policy": {"bindings": [binding]}}
+            _checked(client.post(f"{base}/{secret}:setIamPolicy", json=policy))
 
     def create_database(
         self, database: str, owner: str, slots: tuple[str, str], rotator: str = "rotator"

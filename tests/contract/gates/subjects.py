@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rotation.gates.consumers import ConsumersGate, ConsumersSettings
-from rotation.gates.http import HttpGate, HttpSettings
-from rotation.gates.prometheus import PrometheusGate, PrometheusSettings
 from rotation.model.names import SecretName
 from rotation.model.plugin import Change, Observation
 from rotation.model.rollout import Watch
 from rotation.ports.gate import Gate, GateEnvironment
+from tests.contract.found import subjects_of
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECRET = SecretName("acme", "orders")
@@ -88,36 +86,6 @@ def report(*entries: dict[str, Any], at: datetime = NOW, name: str = str(SECRET)
     ).encode()
 
 
-def make_http(url: str, env: GateEnvironment, **more: Any) -> Gate:
-    return HttpGate(HttpSettings(url=url, timeout=timedelta(seconds=1), **more), env)
-
-
-def make_prometheus(url: str, env: GateEnvironment, **more: Any) -> Gate:
-    settings = PrometheusSettings(url=url, timeout=timedelta(seconds=1), **more)
-    return PrometheusGate(settings, env)
-
-
-def make_consumers(url: str, env: GateEnvironment, **more: Any) -> Gate:
-    settings = ConsumersSettings(urls=(url,), timeout=timedelta(seconds=1), **more)
-    return ConsumersGate(settings, env)
-
-
-SPEAKERS = {
-    "http": Speaker(
-        make_http,
-        well=b'{"status": "ok"}',
-        hurt=b'{"status": "broken"}',
-        settings={"body": {"/status": "ok"}},
-    ),
-    "prometheus": Speaker(
-        make_prometheus,
-        well=samples("0.5"),
-        hurt=samples("2"),
-        settings={"query": "errors", "max": 1.0},
-    ),
-    "consumers": Speaker(
-        make_consumers,
-        well=report({"version": 7}),
-        hurt=report({"version": 6, "failing": {"version": 7, "reason": "refused"}}),
-    ),
-}
+#: The gates that speak HTTP; the others have a subject, too, and tests of their own.
+SUBJECTS = {name: module.SUBJECT for name, module in subjects_of("gates").items()}
+SPEAKERS: Mapping[str, Speaker] = {name: each for name, each in SUBJECTS.items() if each}

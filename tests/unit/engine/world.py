@@ -337,9 +337,17 @@ class Lines:
     """A journal that keeps its lines."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
+    #: Those that alerts are made of, with severity and message among the fields.
+    events: list[dict[str, Any]] = field(default_factory=list)
 
-    def note(self, severity: str, message: str, **fields: str | float | None) -> None:
+    def note(self, severity: str, message: str, **fields: Any) -> None:
         self.lines.append((severity, message))
+        if "event" in fields:
+            self.events.append({"severity": severity, "message": message, **fields})
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of one event."""
+        return [each for each in self.events if each["event"] == event]
 
     def __contains__(self, text: str) -> bool:
         return any(text in message for _, message in self.lines)

@@ -1,0 +1,256 @@
+#!/usr/bin/env bash
+# Deploys rotation into one project with gcloud alone: the same things as deploy/terraform makes.
+#
+#   PROJECT=acme-prod REGION=europe-west1 deploy/gcloud/deploy.sh
+#
+# May be run again: what is there is brought up to date, nothing is made twice.  Needs gcloud (with
+# its alpha component, for alert policies), bash and python3.  deploy/gcloud/remove.sh undoes it.
+set -euo pipefail
+
+# ---------------------------------------------------------------------------- what to choose
+PROJECT="${PROJECT:?set PROJECT to the project id}"
+REGION="${REGION:?set REGION, such as europe-west1}"
+IMAGE="${IMAGE:-}"                                # REGISTRY/NAME@sha256:...; empty: built from source
+RUNTIME="${RUNTIME:-python312}"                   # of the buildpack
+REQUIREMENTS="${REQUIREMENTS:-requirements.txt}"  # requirements-git.txt where pins live in Git
+BUILD_SERVICE_ACCOUNT="${BUILD_SERVICE_ACCOUNT:-}"
+MEMORY="${MEMORY:-512Mi}"
+CONCURRENCY="${CONCURRENCY:-4}"
+MAX_INSTANCES="${MAX_INSTANCES:-2}"
+MIN_INSTANCES="${MIN_INSTANCES:-0}"
+VPC_CONNECTOR="${VPC_CONNECTOR:-}"                # projects/P/locations/R/connectors/C
+NETWORK="${NETWORK:-}"                            # direct VPC egress, with IMAGE only
+SUBNETWORK="${SUBNETWORK:-}"
+ENVIRONMENT="${ENVIRONMENT:-}"                    # ROTATION_SWEEP_SECONDS=300,...
+OPTIONAL_ROLES="${OPTIONAL_ROLES:-}"              # rotationCloudsql rotationMonitoring
+VIEWERS="${VIEWERS:-}"                            # members, separated by spaces
+OPERATORS="${OPERATORS:-}"
+READS="${READS:-}"                                # secrets that policies name: orders-rotator ...
+SECRETS_DIR="${SECRETS_DIR:-}"                    # NAME.json: the policy of secret NAME;
+                                                  # NAME.consumers: its readers, one member a line
+ROTATION_PERIOD="${ROTATION_PERIOD:-2592000s}"
+FIRST_ROTATION="${FIRST_ROTATION:-}"              # empty: in one day
+STAGGER_MINUTES="${STAGGER_MINUTES:-10}"
+VERSION_DESTROY_TTL="${VERSION_DESTROY_TTL:-}"
+NOTIFICATION_CHANNELS="${NOTIFICATION_CHANNELS:-}"
+RUNBOOKS_URL="${RUNBOOKS_URL:-deploy/docs/runbooks}"
+
+# ---------------------------------------------------------------------------- what follows
+deploy="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+repository="$(dirname "$deploy")"
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+
+export CLOUDSDK_CORE_PROJECT="$PROJECT" CLOUDSDK_CORE_DISABLE_PROMPTS=1
+
+topic="projects/$PROJECT/topics/rotation"
+function_account="rotation@$PROJECT.iam.gserviceaccount.com"
+push_account="rotation-push@$PROJECT.iam.gserviceaccount.com"
+number="$(gcloud projects describe "$PROJECT" --format='value(projectNumber)')"
+pubsub_agent="service-$number@gcp-sa-pubsub.iam.gserviceaccount.com"
+secret_manager_agent="service-$number@gcp-sa-secretmanager.iam.gserviceaccount.com"
+filter='attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventType, "ROTATION_")'
+
+say() { printf '== %s\n' "$*"; }
+there() { gcloud "$@" >/dev/null 2>&1; }
+role() { printf 'projects/%s/roles/%s' "$PROJECT" "$1"; }
+
+# What Google has just been told is not known everywhere at once.
+patiently() {
+  local attempt
+  for attempt in 1 2 3 4 5 6; do
+    if "$@"; then return 0; fi
+    sleep "$((attempt * ${PAUSE_SECONDS:-5}))"
+  done
+  "$@"
+}
+
+say "APIs, and the agents that act for us"
+apis=(cloudscheduler iam logging monitoring pubsub run secretmanager)
+if [ -z "$IMAGE" ]; then apis+=(artifactregistry cloudbuild cloudfunctions); fi
+gcloud services enable "${apis[@]/%/.googleapis.com}"
+gcloud beta services identity create --service=pubsub.googleapis.com
+gcloud beta services identity create --service=secretmanager.googleapis.com
+
+say "accounts"
+there iam service-accounts describe "$function_account" ||
+  gcloud iam service-accounts create rotation --display-name="Function of rotation"
+there iam service-accounts describe "$push_account" ||
+  gcloud iam service-accounts create rotation-push --display-name="Delivers messages to rotation"
+
+say "roles, from deploy/generated/iam.json"
+python3 - "$deploy/generated/iam.json" "$OPTIONAL_ROLES" >"$scratch/roles" <<'PYTHON'
+import json, sys
+for role in json.load(open(sys.argv[1]))["roles"]:
+    if not role.get("optional") or role["id"] in sys.argv[2].split():
+        print(role["id"], role["title"], role["description"], ",".join(role["permissions"]), sep="\t")
+PYTHON
+while IFS=$'\t' read -r id title description permissions; do
+  verb=create
+  if there iam roles describe "$id" --project="$PROJECT"; then
+    verb=update
+    # A deleted role keeps its id for a week.
+    gone="$(gcloud iam roles describe "$id" --project="$PROJECT" --format='value(deleted)')"
+    if [ "$gone" = True ]; then gcloud iam roles undelete "$id" --project="$PROJECT"; fi
+  fi
+  gcloud iam roles "$verb" "$id" --project="$PROJECT" --title="$title" \
+    --description="$description" --permissions="$permissions"
+done <"$scratch/roles"
+
+grant_on_project() {
+  patiently gcloud projects add-iam-policy-binding "$PROJECT" --condition=None \
+    --role="$1" --member="$2"
+}
+grant_on_project "$(role rotationSweep)" "serviceAccount:$function_account"
+for id in $OPTIONAL_ROLES; do grant_on_project "$(role "$id")" "serviceAccount:$function_account"; done
+for member in $VIEWERS; do grant_on_project "$(role rotationViewer)" "$member"; done
+for member in $OPERATORS; do grant_on_project "$(role rotationOperator)" "$member"; done
+
+say "topics, and who may publish"
+there pubsub topics describe rotation || gcloud pubsub topics create rotation
+there pubsub topics describe rotation-dead || gcloud pubsub topics create rotation-dead
+patiently gcloud pubsub topics add-iam-policy-binding rotation \
+  --role=roles/pubsub.publisher --member="serviceAccount:$secret_manager_agent"
+patiently gcloud pubsub topics add-iam-policy-binding rotation \
+  --role="$(role rotationPublisher)" --member="serviceAccount:$function_account"
+patiently gcloud pubsub topics add-iam-policy-binding rotation-dead \
+  --role=roles/pubsub.publisher --member="serviceAccount:$pubsub_agent"
+
+say "the function"
+variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic${ENVIRONMENT:+,$ENVIRONMENT}"
+if [ -z "$IMAGE" ]; then
+  mkdir "$scratch/source"
+  cp -R "$repository/main.py" "$repository/rotation" "$scratch/source/"
+  cp "$repository/$REQUIREMENTS" "$scratch/source/requirements.txt"
+  cp "$repository/.gcloudignore" "$scratch/source/"
+  options=(
+    --gen2 --region="$REGION" --runtime="$RUNTIME" --source="$scratch/source"
+    --entry-point=rotate --trigger-http --no-allow-unauthenticated
+    --ingress-settings=internal-only --timeout=540s --memory="$MEMORY" --cpu=1
+    --concurrency="$CONCURRENCY" --min-instances="$MIN_INSTANCES" --max-instances="$MAX_INSTANCES"
+    --run-service-account="$function_account" --set-env-vars="$variables"
+  )
+  if [ -n "$BUILD_SERVICE_ACCOUNT" ]; then
+    options+=(--build-service-account="$BUILD_SERVICE_ACCOUNT")
+  fi
+  if [ -n "$VPC_CONNECTOR" ]; then
+    options+=(--vpc-connector="$VPC_CONNECTOR" --egress-settings=private-ranges-only)
+  fi
+  gcloud functions deploy rotation "${options[@]}"
+else
+  options=(
+    --region="$REGION" --image="$IMAGE" --no-allow-unauthenticated --ingress=internal
+    --timeout=540 --memory="$MEMORY" --cpu=1 --concurrency="$CONCURRENCY"
+    --min-instances="$MIN_INSTANCES" --max-instances="$MAX_INSTANCES"
+    --service-account="$function_account" --set-env-vars="$variables"
+  )
+  if [ -n "$NETWORK" ]; then
+    options+=(--network="$NETWORK" --subnet="$SUBNETWORK" --vpc-egress=private-ranges-only)
+  elif [ -n "$VPC_CONNECTOR" ]; then
+    options+=(--vpc-connector="$VPC_CONNECTOR" --vpc-egress=private-ranges-only)
+  fi
+  gcloud run deploy rotation "${options[@]}"
+fi
+patiently gcloud run services add-iam-policy-binding rotation --region="$REGION" \
+  --role="$(role rotationInvoker)" --member="serviceAccount:$push_account"
+url="$(gcloud run services describe rotation --region="$REGION" --format='value(status.url)')"
+
+say "the subscription, straight to the function"
+options=(
+  --ack-deadline=600 --message-retention-duration=604800s --expiration-period=never
+  --push-endpoint="$url" --push-auth-service-account="$push_account"
+  --push-auth-token-audience="$url" --min-retry-delay=10s --max-retry-delay=600s
+  --dead-letter-topic=rotation-dead --max-delivery-attempts=20
+)
+if there pubsub subscriptions describe rotation-function; then
+  gcloud pubsub subscriptions update rotation-function "${options[@]}"
+else
+  gcloud pubsub subscriptions create rotation-function --topic=rotation \
+    --message-filter="$filter" "${options[@]}"
+fi
+options=(--ack-deadline=60 --message-retention-duration=604800s --expiration-period=never)
+if there pubsub subscriptions describe rotation-dead; then
+  gcloud pubsub subscriptions update rotation-dead "${options[@]}"
+else
+  gcloud pubsub subscriptions create rotation-dead --topic=rotation-dead "${options[@]}"
+fi
+gcloud pubsub subscriptions add-iam-policy-binding rotation-function \
+  --role=roles/pubsub.subscriber --member="serviceAccount:$pubsub_agent"
+
+say "the sweep"
+options=(
+  --location="$REGION" --schedule='*/5 * * * *' --time-zone=Etc/UTC --topic="$topic"
+  --message-body=sweep --description="Wakes every rotation that is due, overdue or waiting"
+)
+if there scheduler jobs describe rotation-sweep --location="$REGION"; then
+  gcloud scheduler jobs update pubsub rotation-sweep "${options[@]}" \
+    --update-attributes=eventType=ROTATION_SWEEP
+else
+  gcloud scheduler jobs create pubsub rotation-sweep "${options[@]}" \
+    --attributes=eventType=ROTATION_SWEEP
+fi
+
+say "the secrets"
+later() { date -u -d "$1" +%Y-%m-%dT%H:%M:%SZ; }
+first="${FIRST_ROTATION:-$(later '1 day')}"
+turn=0
+for file in ${SECRETS_DIR:+"$SECRETS_DIR"/*.json}; do
+  secret="$(basename "$file" .json)"
+  policy="^~~^rotation.policy=$(cat "$file")"
+  options=(--rotation-period="$ROTATION_PERIOD")
+  if [ -n "$VERSION_DESTROY_TTL" ]; then options+=(--version-destroy-ttl="$VERSION_DESTROY_TTL"); fi
+  if there secrets describe "$secret"; then
+    gcloud secrets update "$secret" --add-topics="$topic" --update-annotations="$policy" \
+      "${options[@]}"
+  else
+    patiently gcloud secrets create "$secret" --replication-policy=automatic --topics="$topic" \
+      --set-annotations="$policy" "${options[@]}" \
+      --next-rotation-time="$(later "$first + $((turn * STAGGER_MINUTES)) minutes")"
+  fi
+  turn=$((turn + 1))
+  gcloud secrets add-iam-policy-binding "$secret" \
+    --role="$(role rotationFunction)" --member="serviceAccount:$function_account"
+  if [ -f "${file%.json}.consumers" ]; then
+    while read -r member; do
+      gcloud secrets add-iam-policy-binding "$secret" \
+        --role=roles/secretmanager.secretAccessor --member="$member"
+    done <"${file%.json}.consumers"
+  fi
+done
+for secret in $READS; do
+  gcloud secrets add-iam-policy-binding "$secret" \
+    --role="$(role rotationReader)" --member="serviceAccount:$function_account"
+done
+
+say "metrics, alerts and the dashboard"
+for file in "$deploy"/monitoring/metrics/*.json; do
+  metric="rotation-$(basename "$file" .json)"
+  verb=create
+  if there logging metrics describe "$metric"; then verb=update; fi
+  gcloud logging metrics "$verb" "$metric" --config-from-file="$file"
+done
+gcloud alpha monitoring policies list --format='value(name,userLabels.product,userLabels.alert)' \
+  >"$scratch/policies"
+for file in "$deploy"/monitoring/alerts/*.json; do
+  alert="$(basename "$file" .json)"
+  sed "s|deploy/docs/runbooks|$RUNBOOKS_URL|g" "$file" >"$scratch/$alert.json"
+  name="$(awk -v alert="$alert" '$2 == "rotation" && $3 == alert { print $1 }' "$scratch/policies")"
+  if [ -n "$name" ]; then
+    options=(--policy-from-file="$scratch/$alert.json")
+    if [ -n "$NOTIFICATION_CHANNELS" ]; then
+      options+=(--set-notification-channels="$NOTIFICATION_CHANNELS")
+    fi
+    gcloud alpha monitoring policies update "$name" "${options[@]}"
+  else
+    patiently gcloud alpha monitoring policies create \
+      --policy-from-file="$scratch/$alert.json" --notification-channels="$NOTIFICATION_CHANNELS"
+  fi
+done
+# A dashboard is replaced: an update needs the ETag of what is there.
+gcloud monitoring dashboards list --format='value(name,displayName)' |
+  awk '$2 == "rotation" && NF == 2 { print $1 }' >"$scratch/dashboards"
+while read -r name; do gcloud monitoring dashboards delete "$name"; done <"$scratch/dashboards"
+gcloud monitoring dashboards create --config-from-file="$deploy/monitoring/dashboard.json"
+
+say "done; for the command line:"
+printf 'export ROTATION_PROJECT=%s ROTATION_TOPIC=%s\n' "$PROJECT" "$topic"

@@ -1,0 +1,186 @@
+# The function: a Cloud Run service named `rotation`, built from source by buildpacks, or from an
+# image.  A Cloud Run service's own `build_config` builds nothing in Terraform
+# (hashicorp/terraform-provider-google #22263); a function of the second generation does.
+
+locals {
+  repository = "${path.module}/../.."
+
+  environment = merge(var.environment, {
+    ROTATION_PROJECT = var.project
+    ROTATION_TOPIC   = google_pubsub_topic.rotation.id
+  })
+
+  # budget (480) < timeout < ack deadline (600) <= lease (600)
+  timeout_seconds = 540
+
+  sources = var.image != null ? [] : concat(["main.py"], sort([
+    for file in fileset(local.repository, "rotation/**") : file
+    if !strcontains(file, "__pycache__")
+  ]))
+
+  url     = var.image == null ? google_cloudfunctions2_function.rotation[0].service_config[0].uri : google_cloud_run_v2_service.rotation[0].uri
+  service = var.image == null ? google_cloudfunctions2_function.rotation[0].name : google_cloud_run_v2_service.rotation[0].name
+}
+
+data "archive_file" "source" {
+  count = var.image == null ? 1 : 0
+
+  type        = "zip"
+  output_path = "${path.root}/.terraform/rotation-source.zip"
+
+  dynamic "source" {
+    for_each = local.sources
+
+    content {
+      filename = source.value
+      content  = file("${local.repository}/${source.value}")
+    }
+  }
+
+  source {
+    filename = "requirements.txt"
+    content  = file("${local.repository}/${var.requirements}")
+  }
+}
+
+resource "google_storage_bucket" "source" {
+  #checkov:skip=CKV_GCP_62:holds public source code only; reading it needs no log of its own
+  #checkov:skip=CKV_GCP_78:an object's name has its hash; nothing is ever overwritten
+  count = var.image == null ? 1 : 0
+
+  project                     = var.project
+  name                        = "${var.project}-rotation-source"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+}
+
+resource "google_storage_bucket_object" "source" {
+  count = var.image == null ? 1 : 0
+
+  bucket = google_storage_bucket.source[0].name
+  name   = "rotation-${data.archive_file.source[0].output_sha256}.zip"
+  source = data.archive_file.source[0].output_path
+}
+
+resource "google_cloudfunctions2_function" "rotation" {
+  count = var.image == null ? 1 : 0
+
+  project     = var.project
+  location    = var.region
+  name        = "rotation"
+  description = "Replaces credentials in Secret Manager"
+
+  build_config {
+    runtime         = var.runtime
+    entry_point     = "rotate"
+    service_account = var.build_service_account
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket.source[0].name
+        object = google_storage_bucket_object.source[0].name
+      }
+    }
+  }
+
+  service_config {
+    service_account_email            = google_service_account.function.email
+    timeout_seconds                  = local.timeout_seconds
+    available_memory                 = var.memory
+    available_cpu                    = "1"
+    max_instance_request_concurrency = var.concurrency
+    min_instance_count               = var.min_instances
+    max_instance_count               = var.max_instances
+    # Pub/Sub's push comes from within Google's network.
+    ingress_settings               = "ALLOW_INTERNAL_ONLY"
+    all_traffic_on_latest_revision = true
+    environment_variables          = local.environment
+    vpc_connector                  = var.vpc_connector
+    vpc_connector_egress_settings  = var.vpc_connector == null ? null : "PRIVATE_RANGES_ONLY"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = var.network == null
+      error_message = "Direct VPC egress needs an image (variable image); with source use vpc_connector."
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_cloud_run_v2_service" "rotation" {
+  count = var.image == null ? 0 : 1
+
+  project     = var.project
+  location    = var.region
+  name        = "rotation"
+  description = "Replaces credentials in Secret Manager"
+  # Pub/Sub's push comes from within Google's network.
+  ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY"
+  deletion_protection = false
+
+  template {
+    service_account                  = google_service_account.function.email
+    timeout                          = "${local.timeout_seconds}s"
+    max_instance_request_concurrency = var.concurrency
+
+    scaling {
+      min_instance_count = var.min_instances
+      max_instance_count = var.max_instances
+    }
+
+    containers {
+      image = var.image
+
+      resources {
+        limits = {
+          cpu    = "1"
+          memory = var.memory
+        }
+        cpu_idle = true
+      }
+
+      dynamic "env" {
+        for_each = local.environment
+
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+    }
+
+    dynamic "vpc_access" {
+      for_each = var.network == null && var.vpc_connector == null ? [] : ["vpc"]
+
+      content {
+        connector = var.network == null ? var.vpc_connector : null
+        egress    = "PRIVATE_RANGES_ONLY"
+
+        dynamic "network_interfaces" {
+          for_each = var.network == null ? [] : [var.network]
+
+          content {
+            network    = network_interfaces.value.network
+            subnetwork = network_interfaces.value.subnetwork
+            tags       = network_interfaces.value.tags
+          }
+        }
+      }
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+# On the service itself, in both cases: `run.routes.invoke` is what a push needs.
+resource "google_cloud_run_v2_service_iam_member" "push" {
+  project  = var.project
+  location = var.region
+  name     = local.service
+  role     = google_project_iam_custom_role.role["rotationInvoker"].name
+  member   = google_service_account.push.member
+}

@@ -1,0 +1,1 @@
+"""Bring an existing secret under rotation: the plan, its files, and taking its steps."""

@@ -1,0 +1,64 @@
+"""Write a plan as numbered files: SQL for psql, commands for a shell.
+
+Rules of this module:
+  1. The statements are the very ones that are run otherwise, in the same transactions.
+  2. A file may be run again; one that fails has changed nothing in its failed transaction.
+  3. Files are readable by their owner only: one may hold the verifier of a password, and one the
+     rotator's new login, which the commands upload and remove.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from rotation.model.adoption import Step
+
+_HEAD_SQL: Final = "\\set ON_ERROR_STOP on\n"
+_HEAD_SHELL: Final = '#!/bin/sh\nset -eu\ncd "$(dirname "$0")"\n'
+_LOCK: Final = "SET LOCAL lock_timeout = '500ms';"
+
+
+def render(steps: tuple[Step, ...]) -> dict[str, str]:
+    """Return file names and texts of the steps that are not done."""
+    files = {}
+    for number, step in enumerate((step for step in steps if not step.done), start=1):
+        if step.transactions:
+            files[f"{number:02}-{step.name}.sql"] = _sql(step)
+        if step.commands:
+            files[f"{number:02}-{step.name}.sh"] = _shell(step)
+    return files
+
+
+def write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write files of mode 0600 into a folder of mode 0700; older ones are replaced."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    written = []
+    for name, text in files.items():
+        path = folder / name
+        path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        written.append(path)
+    return written
+
+
+def _comment(step: Step, mark: str) -> str:
+    said = [f"{step.title}.", step.why]
+    if step.waits:
+        said.append(f"Not yet: {step.waits}.")
+    return "".join(f"{mark} {line}\n" for line in said)
+
+
+def _sql(step: Step) -> str:
+    groups = (
+        "\n".join(["BEGIN;", _LOCK, *(f"{each};" for each in group), "COMMIT;\n"])
+        for group in step.transactions
+    )
+    again = "-- If it stops at a lock time-out, run it again.\n"
+    return _comment(step, "--") + again + _HEAD_SQL + "\n".join(groups)
+
+
+def _shell(step: Step) -> str:
+    return _HEAD_SHELL + _comment(step, "#") + "".join(f"{each}\n" for each in step.commands)

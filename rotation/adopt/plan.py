@@ -1,0 +1,171 @@
+"""Put the issuer's steps and those of the secret together, in the order they are taken.
+
+Rules of this module:
+  1. Pure: what was read in, steps out.
+  2. The rotator's secret comes first, so that its password is kept before the database knows it;
+     the schedule comes last, so that nothing rotates before all the rest is done.
+  3. A policy that is there already is kept as it is.
+  4. Rights in Google Cloud are not given here: their commands are shown.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import Any, Final
+
+from rotation.model.adoption import IssuerPlan, Step
+from rotation.model.names import SecretName
+from rotation.model.secret import Secret
+
+POLICY: Final = "rotation.policy"
+CURRENT: Final = "current"
+ROTATOR_SECRET, POINTER, SCHEDULE = "rotator-secret", "policy", "schedule"
+#: Files beside the commands.
+POLICY_FILE, ROTATOR_FILE = "policy.json", "rotator.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person wants of the secret."""
+
+    secret: Secret
+    #: The version in force.
+    version: int
+    rotator_secret: SecretName
+    has_rotator: bool
+    topic: str
+    period: timedelta
+    first: datetime
+    issuer: str
+    labels: Mapping[str, str]
+
+
+def every_step(wanted: Wanted, issuer: IssuerPlan) -> tuple[Step, ...]:
+    """Return all steps in order."""
+    return (
+        _rotator_secret(wanted),
+        *issuer.steps,
+        _pointer(wanted, issuer),
+        _schedule(wanted),
+    )
+
+
+def policy_of(wanted: Wanted, issuer: IssuerPlan) -> str:
+    """Return the policy to store: the one that is there, or a new one."""
+    stored = wanted.secret.annotations.get(POLICY)
+    return stored or json.dumps({"issuer": {"kind": wanted.issuer, **issuer.settings}})
+
+
+def labels_of(wanted: Wanted) -> dict[str, str]:
+    """Return the labels the secret shall have."""
+    return {**wanted.secret.labels, **wanted.labels}
+
+
+def aliases_of(wanted: Wanted) -> dict[str, int]:
+    """Return the aliases the secret shall have; one that points somewhere is left alone."""
+    return {CURRENT: wanted.version, **wanted.secret.aliases}
+
+
+def rights(wanted: Wanted, project: str) -> tuple[str, ...]:
+    """Return the commands that give service accounts their rights; for a person to run."""
+    secret, rotator = wanted.secret.name, wanted.rotator_secret
+    function = f"serviceAccount:rotation@{project}.iam.gserviceaccount.com"
+    number = secret.project if secret.project.isdecimal() else "PROJECT_NUMBER"
+    agent = f"serviceAccount:service-{number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+    return (
+        (
+            f"gcloud pubsub topics add-iam-policy-binding {quote(wanted.topic)}"
+            f" --member={agent} --role=roles/pubsub.publisher"
+        ),
+        (
+            f"gcloud secrets add-iam-policy-binding {quote(secret.secret_id)} --project={project}"
+            f" --member={function} --role=projects/{project}/roles/rotationFunction"
+        ),
+        (
+            f"gcloud secrets add-iam-policy-binding {quote(rotator.secret_id)} --project={project}"
+            f" --member={function} --role=projects/{project}/roles/rotationReader"
+        ),
+    )
+
+
+def _rotator_secret(wanted: Wanted) -> Step:
+    name = wanted.rotator_secret
+    create = f"gcloud secrets create {name.secret_id} --project={name.project}"
+    return Step(
+        ROTATOR_SECRET,
+        f"keep a new login of the rotator in the secret {name.secret_id}",
+        "The function logs in with it to change the slots. Its password exists here before the"
+        " database knows it, so that it cannot be lost.",
+        done=wanted.has_rotator,
+        commands=(
+            f"{create} --replication-policy=automatic --data-file={ROTATOR_FILE}",
+            f"rm -f {ROTATOR_FILE}",
+        ),
+    )
+
+
+def _pointer(wanted: Wanted, issuer: IssuerPlan) -> Step:
+    secret = wanted.secret
+    labels = labels_of(wanted)
+    aliases = aliases_of(wanted)
+    done = POLICY in secret.annotations
+    done = done and dict(secret.aliases) == aliases and dict(secret.labels) == labels
+    parts = [
+        f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}",
+        f"--update-version-aliases={CURRENT}={aliases[CURRENT]}",
+        f'"--update-annotations=^~^{POLICY}=$(cat {POLICY_FILE})"',
+    ]
+    if wanted.labels:
+        listed = ",".join(f"{key}={value}" for key, value in wanted.labels.items())
+        parts.append(f"--update-labels={quote(listed)}")
+    del issuer
+    return Step(
+        POINTER,
+        f"store the policy, and point the alias {CURRENT} at version {aliases[CURRENT]}",
+        "Consumers of latest see nothing of it; those that move to the alias are told when.",
+        done=done,
+        commands=(" ".join(parts),),
+    )
+
+
+def _schedule(wanted: Wanted) -> Step:
+    secret = wanted.secret
+    seconds = f"{wanted.period.total_seconds():.0f}s"
+    return Step(
+        SCHEDULE,
+        f"let {wanted.topic} be told, first at {wanted.first:%Y-%m-%d %H:%M}Z,"
+        f" then every {seconds}",
+        "From here on the credential is rotated. A topic or schedule that is there is kept.",
+        done=wanted.topic in secret.topics and secret.schedule is not None,
+        commands=(
+            (
+                f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}"
+                f" --add-topics={quote(wanted.topic)}"
+                f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ} --rotation-period={seconds}"
+            ),
+        ),
+    )
+
+
+def as_json(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    """Return steps as plain values; verifiers are left out."""
+    return [
+        {
+            "name": step.name,
+            "title": step.title,
+            "why": step.why,
+            "done": step.done,
+            "waits": step.waits or None,
+            "sql": [[masked(each) for each in group] for group in step.transactions],
+            "commands": list(step.commands),
+        }
+        for step in steps
+    ]
+
+
+def masked(statement: str) -> str:
+    """Return a statement without the verifier of a password."""
+    before, mark, after = statement.partition("SCRAM-SHA-256$")
+    return f"{before}{mark}...'{after.partition(chr(39))[2]}" if mark else statement

@@ -1,0 +1,274 @@
+"""Checks of one secret: policy, schedule, topics, versions, standing, other managers.  Pure.
+
+1. Each check yields what is wrong and nothing when all is well.
+2. The order of `CHECKS` is the order in which a person would mend things.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from rotation.doctor.facts import SecretFacts
+from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, unseen
+from rotation.engine import codec
+from rotation.engine.duration import format_duration
+from rotation.machine import due
+from rotation.model.deployment import Unseen
+from rotation.model.phase import Phase
+from rotation.model.secret import VersionState
+from rotation.model.wakeup import WakeUp, WakeUpKind
+
+#: A lease that ended so long ago was not merely interrupted: the sweep did not take over.
+_STUCK: Final = timedelta(minutes=15)
+#: Bytes of annotations that the record and the receipt may still need.
+_ROOM: Final = 4 * 1024
+_OUR_LABELS: Final = len(codec.LABELS)
+#: Labels in which tools say that a secret is theirs.
+_MANAGERS: Final = ("managed-by", "managed_by")
+#: Managers that leave the credential alone.
+_HARMLESS: Final = frozenset({"rotation", "terraform", ""})
+_ALIASES: Final = ("current", "previous")
+
+Check = Callable[[SecretFacts], Iterator[Finding]]
+
+
+def policy(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the policy can be carried out."""
+    if facts.policy_fault is not None:
+        file = "policy.yaml"
+        remedy = f"rotation policy apply {facts.secret.name.secret_id} {file}"
+        yield _bad(facts, "policy", str(facts.policy_fault.args[0]), remedy)
+
+
+def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether a delayed destruction keeps a revoked payload longer than the policy wants."""
+    ttl, wanted = facts.secret.version_destroy_ttl, facts.policy
+    if wanted is None or ttl is None or ttl <= max(wanted.retire.destroy_after, timedelta(days=1)):
+        return
+    length = format_duration(wanted.retire.destroy_after)
+    yield _warn(
+        facts,
+        "destroy-ttl",
+        f"version_destroy_ttl of {format_duration(ttl)} keeps a version that the policy destroys"
+        f" after {length}",
+        _update(facts, f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s"),
+    )
+
+
+def schedule(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the secret has a schedule that goes on."""
+    plan = facts.secret.schedule
+    first = f"{facts.now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    if plan is None:
+        period = "--rotation-period=2592000s"
+        remedy = _update(facts, f"--next-rotation-time={first}", period)
+        yield _bad(facts, "schedule", "it has no rotation schedule", remedy)
+    elif plan.period is None:
+        remedy = _update(facts, "--rotation-period=2592000s")
+        yield _warn(facts, "schedule", "its schedule fires once and then is gone", remedy)
+
+
+def overdue(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether a firing was left unserved."""
+    state = facts.state
+    if state is None or state.phase is not Phase.SETTLED or state.block is not None:
+        return
+    wake_up = WakeUp(WakeUpKind.WAKE, facts.secret.name, message_id="", at=facts.now)
+    found = due.due(due.Facts(state, facts.secret, facts.now, wake_up))
+    if found:
+        late = format_duration(timedelta(minutes=(facts.now - found.since) // timedelta(minutes=1)))
+        remedy = f"rotation rotate {facts.secret.name.secret_id}"
+        said = f"its schedule fired {late} ago and no rotation followed"
+        yield _bad(facts, "overdue", said, remedy)
+
+
+def age(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the credential in force is older than the schedule promises."""
+    state, plan = facts.state, facts.secret.schedule
+    if state is None or plan is None or plan.period is None or state.receipt is None:
+        return
+    since = state.receipt.published_at or state.receipt.settled_at
+    if state.phase is Phase.SETTLED and facts.now - since > plan.period * 1.5:
+        old = format_duration(timedelta(hours=(facts.now - since) // timedelta(hours=1)))
+        period = format_duration(plan.period)
+        remedy = f"rotation rotate {facts.secret.name.secret_id}"
+        said = f"the credential in force is {old} old, and the period is {period}"
+        yield _warn(facts, "age", said, remedy)
+
+
+def never(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether there was a rotation at all."""
+    state = facts.state
+    if state is not None and state.record is None and facts.current is None and not facts.block:
+        remedy = f"rotation rotate {facts.secret.name.secret_id}"
+        yield _warn(facts, "never-rotated", "no rotation has ever been done", remedy)
+
+
+def topic(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the secret publishes to the topic that wakes the function."""
+    ours = facts.our_topic
+    if ours and ours not in map(_by_id(facts), facts.secret.topics):
+        remedy = _update(facts, f"--add-topics={ours}")
+        what = "it has no topic" if not facts.secret.topics else "its topics do not wake the function"
+        yield _bad(facts, "topic", f"{what}: {ours} is missing", remedy)
+    for name in facts.secret.topics:
+        if ours and _by_id(facts)(name) != ours:
+            said = f"it publishes to {name} too, and every step of a rotation goes there"
+            yield _warn(facts, "foreign-topic", said, _update(facts, f"--remove-topics={name}"))
+
+
+def topic_rights(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether each topic exists, and Secret Manager may publish to it."""
+    for name, fault in facts.topics.items():
+        about = str(facts.secret.name)
+        if fault is not None and fault.is_missing:
+            remedy = gcloud("pubsub", "topics", "create", name)
+            yield _bad(facts, "topic-missing", f"the topic {name} does not exist", remedy)
+        elif fault is not None:
+            yield unseen(about, fault)
+        may = facts.publishes.get(name, True)
+        if isinstance(may, Unseen):
+            yield unseen(about, may)
+        elif not may:
+            remedy = gcloud(
+                *("pubsub", "topics", "add-iam-policy-binding", name),
+                *(f"--member=serviceAccount:{facts.agent}", "--role=roles/pubsub.publisher"),
+            )
+            yield _bad(facts, "topic-publish", f"{facts.agent} may not publish to {name}", remedy)
+
+
+def aliases(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether what consumers are pointed to is there and enabled."""
+    name, state = facts.secret.name, facts.state
+    receipt = state.receipt if state else None
+    rides = facts.policy is not None and any(
+        each.kind == "alias" for stage in facts.policy.rollout for each in stage.participants
+    )
+    told = receipt.current if receipt else None
+    settled = state is not None and state.phase is Phase.SETTLED
+    if rides and settled and told and "current" not in facts.secret.aliases:
+        is_enabled = facts.versions.get(told) is VersionState.ENABLED
+        fix = Fix("add-alias", str(name), {"current": told}) if is_enabled else None
+        remedy = _update(facts, f"--update-version-aliases=current={told}")
+        yield _bad(facts, "alias", "the alias current is missing", remedy, fix)
+    elif rides and settled and told and facts.secret.aliases["current"] != told:
+        moved = facts.secret.aliases["current"]
+        remedy = _update(facts, f"--update-version-aliases=current={told}")
+        said = f"the alias current was moved to version {moved}; the last rotation ended with {told}"
+        yield _bad(facts, "alias", said, remedy)
+    for alias in _ALIASES:
+        number = facts.secret.aliases.get(alias)
+        state_of = facts.versions.get(number) if number else None
+        if isinstance(state_of, Unseen) and state_of.is_missing:
+            said = f"the alias {alias} points to version {number}, which does not exist"
+            remedy = _update(facts, f"--remove-version-aliases={alias}")
+            yield _bad(facts, "alias", said, remedy)
+        elif isinstance(state_of, Unseen):
+            yield unseen(str(name), state_of)
+
+
+def current_version(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the version in force can be read."""
+    seen = facts.versions.get(facts.current) if facts.current else None
+    if seen is VersionState.DISABLED:
+        remedy = gcloud(
+            "secrets", "versions", "enable", str(facts.current),
+            f"--secret={facts.secret.name.secret_id}", *on_secret(facts.secret.name)[1:],
+        )  # fmt: skip
+        said = f"version {facts.current} is in force and disabled"
+        yield _bad(facts, "current-version", said, remedy)
+    elif seen is VersionState.DESTROYED:
+        remedy = f"rotation emergency {facts.secret.name.secret_id} --reason 'version destroyed'"
+        said = f"version {facts.current} is in force and destroyed"
+        yield _bad(facts, "current-version", said, remedy)
+
+
+def blocked(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the worker stopped, or the stored state cannot be read."""
+    name = facts.secret.name.secret_id
+    if facts.state_fault is not None:
+        remedy = facts.state_fault.remedy or f"rotation status {name}"
+        yield _bad(facts, "state", str(facts.state_fault.args[0]), remedy)
+    if codec.BLOCKED in facts.secret.labels:
+        reason = facts.secret.labels[codec.BLOCKED]
+        why = f": {facts.block.message}" if facts.block else ""
+        remedy = f"rotation unblock {name}"
+        yield _bad(facts, "blocked", f"it is blocked, {reason}{why}", remedy)
+
+
+def stuck(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether a rotation stands still that should have gone on."""
+    state = facts.state
+    if state is None or state.phase is Phase.SETTLED or state.block is not None:
+        return
+    ended = [each for each in (state.lease_until, state.wake_at) if each is not None]
+    since = max(ended, default=None)
+    if since is not None and facts.now - since > _STUCK:
+        late = format_duration(timedelta(minutes=(facts.now - since) // timedelta(minutes=1)))
+        attributes = f"eventType=ROTATION_WAKE,secretId={facts.secret.name}"
+        topic = facts.our_topic or "rotation"
+        remedy = gcloud("pubsub", "topics", "publish", topic, f"--attribute={attributes}")
+        said = f"its rotation is {state.phase.value} and should have gone on {late} ago"
+        yield _bad(facts, "stuck", said, remedy)
+
+
+def room(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether labels and annotations have room for a rotation."""
+    theirs = len(facts.secret.labels.keys() - set(codec.LABELS))
+    if theirs + _OUR_LABELS > codec.MAX_LABELS:
+        spare = next(iter(sorted(facts.secret.labels.keys() - set(codec.LABELS))))
+        remedy = _update(facts, f"--remove-labels={spare}")
+        said = f"{theirs} labels leave no room for the {_OUR_LABELS} of a rotation"
+        yield _bad(facts, "room", said, remedy)
+    ours = {codec.RECORD, codec.RECEIPT, codec.BLOCK}
+    kept = {key: text for key, text in facts.secret.annotations.items() if key not in ours}
+    used = sum(len(key.encode()) + len(text.encode()) for key, text in kept.items())
+    if used > codec.MAX_ANNOTATION_BYTES - _ROOM:
+        largest = max(kept, key=lambda key: len(kept[key]))
+        remedy = _update(facts, f"--remove-annotations={largest}")
+        said = f"{used} bytes of annotations leave no room for what a rotation stores"
+        yield _bad(facts, "room", said, remedy)
+
+
+def managed(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether somebody else rotates it."""
+    if facts.secret.managed_rotation:
+        remedy = gcloud("secrets", "disable-managed-rotation", *on_secret(facts.secret.name))
+        yield _bad(facts, "managed-rotation", "Google's managed rotation is active", remedy)
+    for label in _MANAGERS:
+        who = facts.secret.labels.get(label, "")
+        if who not in _HARMLESS:
+            remedy = _update(facts, f"--remove-labels={label}")
+            said = f"its label {label} says that {who} manages it"
+            yield _warn(facts, "other-manager", said, remedy)
+
+
+#: In the order a person would mend things.
+CHECKS: Final[tuple[Check, ...]] = (
+    policy, managed, blocked, stuck, topic, topic_rights, schedule, overdue, never, age,
+    current_version, aliases, destroy_ttl, room,
+)  # fmt: skip
+
+
+def _by_id(facts: SecretFacts) -> Callable[[str], str]:
+    """Spell a topic with the project's id, where it is our own project."""
+    number = f"projects/{facts.secret.name.project}/"
+
+    def spell(name: str) -> str:
+        return name.replace(number, f"projects/{facts.project}/", 1) if facts.project else name
+
+    return spell
+
+
+def _update(facts: SecretFacts, *options: str) -> str:
+    return gcloud("secrets", "update", *on_secret(facts.secret.name), *options)
+
+
+def _bad(
+    facts: SecretFacts, check: str, message: str, remedy: str = "", fix: Fix | None = None
+) -> Finding:
+    return Finding(check, Severity.ERROR, str(facts.secret.name), message, remedy, fix)
+
+
+def _warn(facts: SecretFacts, check: str, message: str, remedy: str = "") -> Finding:
+    return Finding(check, Severity.WARNING, str(facts.secret.name), message, remedy)

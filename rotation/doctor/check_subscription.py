@@ -1,0 +1,237 @@
+"""Checks of the subscription that wakes the function, and of its dead letters.  Pure.
+
+1. A subscription that is pulled, and whose filter shuts our wake-ups out, is somebody else's.
+2. A filter cannot be changed: the remedy is another subscription.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from rotation.doctor.facts import Installation
+from rotation.doctor.findings import (
+    INSTALLATION,
+    Finding,
+    Fix,
+    Severity,
+    gcloud,
+    project_of,
+    short,
+    unseen,
+)
+from rotation.model.deployment import Service, Subscription, Unseen
+
+Check = Callable[[Installation], Iterator[Finding]]
+
+#: What must come through, and what must not.
+FILTER: Final = (
+    'attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventType, "ROTATION_")'
+)
+_FEWEST_ATTEMPTS: Final = 10
+_BUDGET: Final = 480.0
+
+
+def pushing(facts: Installation) -> tuple[Subscription, ...]:
+    """Return the subscriptions that push somewhere."""
+    if isinstance(facts.subscriptions, Unseen):
+        return ()
+    seen = [each for each in facts.subscriptions if isinstance(each, Subscription)]
+    return tuple(each for each in seen if each.endpoint)
+
+
+def exists(facts: Installation) -> Iterator[Finding]:
+    """Whether exactly one subscription pushes."""
+    if isinstance(facts.subscriptions, Unseen):
+        if not facts.subscriptions.is_missing:  # a missing topic is told elsewhere
+            yield unseen(INSTALLATION, facts.subscriptions)
+        return
+    for each in facts.subscriptions:
+        if isinstance(each, Unseen):
+            yield unseen(INSTALLATION, each)
+    found = pushing(facts)
+    if not found and facts.topic:
+        said = f"no subscription of {facts.topic} pushes to the function"
+        yield _bad("subscription", said, _create(facts, "rotation-function"))
+    for extra in found[1:]:
+        remedy = gcloud("pubsub", "subscriptions", "delete", extra.name)
+        first, second = short(found[0].name), short(extra.name)
+        yield _warn("subscription-twice", f"{first} and {second} both deliver every wake-up", remedy)
+
+
+def kind(facts: Installation) -> Iterator[Finding]:
+    """Whether it is ours, and not one that Eventarc made."""
+    for each in pushing(facts):
+        if short(each.name).startswith("eventarc-"):
+            said = f"{short(each.name)} was made by an Eventarc trigger"
+            yield _warn("subscription-eventarc", said, _create(facts, "rotation-function"))
+        if each.is_unwrapped:
+            remedy = _modify(each, f"--push-endpoint={each.endpoint}", "--clear-push-no-wrapper-config")
+            yield _bad("subscription-unwrapped", f"{short(each.name)} pushes without the wrapper", remedy)
+
+
+def target(facts: Installation) -> Iterator[Finding]:
+    """Whether it pushes to the function, and proves who it is."""
+    service = facts.service
+    for each in pushing(facts):
+        if isinstance(service, Service) and not _is_at(each.endpoint, service):
+            remedy = _modify(each, f"--push-endpoint={service.url}")
+            said = f"{short(each.name)} pushes to {each.endpoint}, the function is at {service.url}"
+            yield _bad("subscription-endpoint", said, remedy)
+        if not each.push_account:
+            account = f"rotation-push@{facts.project}.iam.gserviceaccount.com"
+            remedy = _modify(
+                each, f"--push-endpoint={each.endpoint}", f"--push-auth-service-account={account}"
+            )
+            said = f"pushes of {short(each.name)} carry no token"
+            yield _bad("subscription-token", said, remedy)
+        elif each.audience and isinstance(service, Service) and not _is_at(each.audience, service):
+            remedy = _modify(
+                each,
+                f"--push-endpoint={each.endpoint}",
+                f"--push-auth-service-account={each.push_account}",
+                f"--push-auth-token-audience={service.url}",
+            )
+            said = f"its token is for {each.audience}, not for the function"
+            yield _bad("subscription-audience", said, remedy)
+
+
+def passes(facts: Installation) -> Iterator[Finding]:
+    """Whether the filter lets through what wakes the function, and nothing else."""
+    for each in pushing(facts):
+        again = _create(facts, f"{short(each.name)}-2")
+        if not each.filter:
+            said = f"{short(each.name)} has no filter: each write of a rotation wakes the function"
+            yield _warn("subscription-filter", said, again)
+        elif "SECRET_ROTATE" not in each.filter or "ROTATION_" not in each.filter:
+            said = f"the filter of {short(each.name)} holds wake-ups back: {each.filter}"
+            yield _bad("subscription-filter", said, again)
+
+
+def deadline(facts: Installation) -> Iterator[Finding]:
+    """Whether a delivery may take as long as the function works."""
+    for each in pushing(facts):
+        needed = _budget(facts)
+        if each.ack_deadline <= needed:
+            seconds = min(600, int(needed * 1.25))
+            fix = Fix("ack-deadline", each.name, {"seconds": seconds})
+            remedy = gcloud(
+                *("pubsub", "subscriptions", "update", each.name), f"--ack-deadline={seconds}"
+            )
+            said = f"its ack deadline of {each.ack_deadline} s ends before the work of {needed:g} s"
+            yield _bad("subscription-ack-deadline", f"{short(each.name)}: {said}", remedy, fix)
+
+
+def retries(facts: Installation) -> Iterator[Finding]:
+    """Whether refused deliveries come again in good order, and it never expires."""
+    for each in pushing(facts):
+        if each.shortest_backoff is None:
+            fix = Fix("backoff", each.name, {"shortest": 10, "longest": 600})
+            remedy = gcloud(
+                *("pubsub", "subscriptions", "update", each.name),
+                *("--min-retry-delay=10s", "--max-retry-delay=600s"),
+            )
+            said = f"{short(each.name)} has no retry policy: refused deliveries come at once"
+            yield _warn("subscription-retry", said, remedy, fix)
+        if each.expires_after is not None:
+            fix = Fix("keep", each.name)
+            remedy = gcloud(
+                *("pubsub", "subscriptions", "update", each.name, "--expiration-period=never")
+            )
+            said = f"{short(each.name)} is removed after {each.expires_after:g} days without use"
+            yield _warn("subscription-expires", said, remedy, fix)
+
+
+def dead_letters(facts: Installation) -> Iterator[Finding]:
+    """Whether what cannot be delivered is kept, and somebody can read it."""
+    agent = f"service-{facts.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    for each in pushing(facts):
+        topic = each.dead_letter_topic
+        update = ("pubsub", "subscriptions", "update", each.name)
+        dead = topic or f"projects/{facts.project}/topics/rotation-dead"
+        attempts = ("--max-delivery-attempts=20", f"--dead-letter-topic={dead}")
+        if not topic or topic.startswith("_deleted"):
+            said = f"{short(each.name)} has no dead-letter topic"
+            yield _bad("dead-letter", said, gcloud(*update, *attempts))
+            continue
+        if each.attempts < _FEWEST_ATTEMPTS:
+            said = f"{short(each.name)} gives up after {each.attempts} attempts"
+            yield _warn("dead-letter-attempts", said, gcloud(*update, *attempts))
+        yield from _readers(facts, topic)
+        member = f"--member=serviceAccount:{agent}"
+        publish, consume = facts.dead_publish.get(topic, True), facts.dead_consume.get(each.name, True)
+        if isinstance(publish, Unseen):
+            yield unseen(INSTALLATION, publish)
+        elif not publish:
+            remedy = gcloud(
+                *("pubsub", "topics", "add-iam-policy-binding", topic, member),
+                "--role=roles/pubsub.publisher",
+            )
+            yield _bad("dead-letter-publish", f"{agent} may not publish to {short(topic)}", remedy)
+        if isinstance(consume, Unseen):
+            yield unseen(INSTALLATION, consume)
+        elif not consume:
+            remedy = gcloud(
+                *("pubsub", "subscriptions", "add-iam-policy-binding", each.name, member),
+                "--role=roles/pubsub.subscriber",
+            )
+            yield _bad("dead-letter-consume", f"{agent} may not consume {short(each.name)}", remedy)
+
+
+def _readers(facts: Installation, topic: str) -> Iterator[Finding]:
+    readers = facts.dead_letters.get(topic, ())
+    if isinstance(readers, Unseen) and readers.is_missing:
+        remedy = gcloud("pubsub", "topics", "create", topic)
+        yield _bad("dead-letter", f"the dead-letter topic {topic} does not exist", remedy)
+    elif isinstance(readers, Unseen):
+        yield unseen(INSTALLATION, readers)
+    elif not readers:
+        name = f"projects/{project_of(topic)}/subscriptions/{short(topic)}"
+        remedy = gcloud(
+            *("pubsub", "subscriptions", "create", name, f"--topic={topic}"),
+            *("--expiration-period=never", "--message-retention-duration=31d"),
+        )
+        yield _warn("dead-letter-reader", f"nobody subscribes to {short(topic)}", remedy)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    exists, kind, target, passes, deadline, retries, dead_letters,
+)  # fmt: skip
+
+
+def _budget(facts: Installation) -> float:
+    service = facts.service
+    if not isinstance(service, Service):
+        return _BUDGET
+    try:
+        return float(service.environment.get("ROTATION_BUDGET_SECONDS") or _BUDGET)
+    except ValueError:
+        return _BUDGET
+
+
+def _is_at(address: str, service: Service) -> bool:
+    hosts = {urlsplit(each).netloc for each in (service.url, *service.urls) if each}
+    return urlsplit(address).netloc in hosts
+
+
+def _create(facts: Installation, name: str) -> str:
+    url = facts.service.url if isinstance(facts.service, Service) else "FUNCTION_URL"
+    return gcloud(
+        *("pubsub", "subscriptions", "create", f"projects/{facts.project}/subscriptions/{name}"),
+        *(f"--topic={facts.topic}", f"--push-endpoint={url}"),
+        f"--push-auth-service-account=rotation-push@{facts.project}.iam.gserviceaccount.com",
+        *(f"--message-filter={FILTER}", "--ack-deadline=600", "--expiration-period=never"),
+        *("--min-retry-delay=10s", "--max-retry-delay=600s", "--max-delivery-attempts=20"),
+        f"--dead-letter-topic=projects/{facts.project}/topics/rotation-dead",
+    )
+
+
+def _modify(each: Subscription, *options: str) -> str:
+    return gcloud("pubsub", "subscriptions", "modify-push-config", each.name, *options)
+
+
+def _bad(check: str, message: str, remedy: str, fix: Fix | None = None) -> Finding:
+    return Finding(check, Severity.ERROR, INSTALLATION, message, remedy, fix)
+
+
+def _warn(check: str, message: str, remedy: str, fix: Fix | None = None) -> Finding:
+    return Finding(check, Severity.WARNING, INSTALLATION, message, remedy, fix)

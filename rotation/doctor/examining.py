@@ -1,0 +1,69 @@
+"""Runs every check over the facts: secrets side by side, on a bounded number of threads.
+
+1. Findings come in the order of the secrets and of the tables, whatever ended first.
+2. A check that fails is a finding, and stops no other.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from rotation.doctor import check_installation, check_parts, check_secret
+from rotation.doctor.facts import Installation
+from rotation.doctor.findings import INSTALLATION, Finding, Severity
+from rotation.doctor.reading import Ground, read_installation, read_secret, read_shared
+from rotation.model.secret import Secret
+
+#: Secrets looked at side by side; each takes a connection or two to its database.
+THREADS: Final = 8
+
+
+def examine(
+    ground: Ground,
+    secrets: Sequence[Secret],
+    everything: Sequence[Secret],
+    progress: Callable[[str], None],
+) -> tuple[Finding, ...]:
+    """Look at the installation and at each secret.
+
+    Args:
+        ground: What to read with.
+        secrets: Those to look at.
+        everything: All managed secrets of the project, for what they share.
+        progress: Told the name of each secret that is done.
+    """
+    installation = read_installation(ground, everything)
+    shared = read_shared(ground, installation, secrets)
+
+    def one(secret: Secret) -> tuple[Finding, ...]:
+        try:
+            facts = read_secret(ground, shared, secret)
+            checks = (*check_secret.CHECKS, *check_parts.CHECKS)
+            return tuple(_run(checks, facts, str(secret.name)))
+        except Exception as error:  # noqa: BLE001 - rule 2
+            return (_fault(str(secret.name), "reading it", error),)
+        finally:
+            progress(secret.name.secret_id)
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="doctor") as pool:
+        found = list(pool.map(one, secrets))
+    return (*judge_installation(installation), *(each for some in found for each in some))
+
+
+def judge_installation(facts: Installation) -> tuple[Finding, ...]:
+    """Return what is wrong with what all secrets share."""
+    return tuple(_run(check_installation.CHECKS, facts, INSTALLATION))
+
+
+def _run(checks: Sequence[Callable[[Any], Iterator[Finding]]], facts: Any, about: str) -> Iterator[Finding]:  # noqa: ANN401 - facts of one kind
+    for check in checks:
+        try:
+            found = list(check(facts))
+        except Exception as error:  # noqa: BLE001 - rule 2
+            found = [_fault(about, f"the check {check.__name__}", error)]
+        yield from found
+
+
+def _fault(about: str, what: str, error: Exception) -> Finding:
+    said = f"{what} failed with {type(error).__name__}: a fault of this program"
+    return Finding("not-seen", Severity.UNSEEN, about, said, "please report it")

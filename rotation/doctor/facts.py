@@ -1,0 +1,120 @@
+"""What was read before anything is judged, as frozen records.
+
+1. What could not be read is an `Unseen` in its place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
+from rotation.model.errors import PermanentError
+from rotation.model.plugin import Finding as Checked
+from rotation.model.policy import Policy
+from rotation.model.rotation import Block, State
+from rotation.model.secret import Secret, VersionState
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A use of the secret in somebody's files."""
+
+    place: str
+    #: What was seen there, for people.
+    says: str
+    #: What mends it; empty when nothing does.
+    fix: str
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the function's account lacks on one resource."""
+
+    resource: str
+    lacking: tuple[str, ...] | Unseen
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a participant or a gate says now."""
+
+    name: str
+    #: Why it could not do its part; empty when nothing is in the way.
+    obstacle: str = ""
+    #: It could not be asked, or could not see.
+    is_blind: bool = False
+
+
+@dataclass(frozen=True)
+class SecretFacts:
+    """One secret and what its rotation needs."""
+
+    secret: Secret
+    now: datetime
+    #: The project as people write it.
+    project: str = ""
+    policy: Policy | None = None
+    policy_fault: PermanentError | None = None
+    state: State | None = None
+    state_fault: PermanentError | None = None
+    block: Block | None = None
+    #: The version consumers get.
+    current: int | None = None
+    #: State of each version that matters, by number.
+    versions: Mapping[int, VersionState | Unseen] = field(default_factory=dict)
+    #: Topic that wakes the function; empty: not told.
+    our_topic: str = ""
+    #: Each topic of the secret: nothing, or why it could not be looked at.
+    topics: Mapping[str, Unseen | None] = field(default_factory=dict)
+    #: May Secret Manager publish to it?  By topic.
+    publishes: Mapping[str, bool | Unseen] = field(default_factory=dict)
+    #: Address of Secret Manager's service agent.
+    agent: str = ""
+    #: Address of the function's account; empty: not known.
+    account: str = ""
+    rights: tuple[Rights, ...] = ()
+    issuer: tuple[Checked, ...] = ()
+    #: Why the issuer could not be asked.
+    issuer_unseen: Unseen | None = None
+    said: tuple[Said, ...] | Unseen = ()
+    uses: tuple[Sighting, ...] = ()
+    #: Cloud Run services that take this secret's latest version, and where.
+    on_latest: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What all secrets share."""
+
+    now: datetime
+    project: str
+    topic: str
+    region: str
+    #: Number of the project; empty: not known.
+    number: str = ""
+    topic_fault: Unseen | None = None
+    subscriptions: tuple[Subscription | Unseen, ...] | Unseen = ()
+    #: Subscriptions of each dead-letter topic.
+    dead_letters: Mapping[str, tuple[Subscription | Unseen, ...] | Unseen] = field(
+        default_factory=dict
+    )
+    #: May Pub/Sub's agent publish to the dead-letter topic, by topic.
+    dead_publish: Mapping[str, bool | Unseen] = field(default_factory=dict)
+    #: May it consume from the subscription, by subscription.
+    dead_consume: Mapping[str, bool | Unseen] = field(default_factory=dict)
+    service_name: str = ""
+    service: Service | Unseen | None = None
+    #: May the push account invoke the service, by account.
+    invokes: Mapping[str, bool | Unseen] = field(default_factory=dict)
+    publishes: tuple[str, ...] | Unseen = ()
+    lists: bool | Unseen = True
+    job_name: str = ""
+    job: Job | Unseen | None = None
+    #: Seconds that Google's clock is ahead of ours; None: not known.
+    ahead: float | None = None
+    #: Version of this command.
+    version: str = ""
+    #: When the schedules of all managed secrets fire next.
+    firings: tuple[datetime, ...] = ()
+    writes_per_minute: float = 600
+    sweep_seconds: float = 300

@@ -1,0 +1,355 @@
+"""Reads the facts of one secret and of the installation; judges nothing.
+
+1. Whatever goes wrong while reading becomes an `Unseen` in its place; nothing is raised.
+2. Reading changes nothing: participants are asked for their plan, gates for a look, the issuer for
+   its preflight.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
+from rotation.doctor.findings import short
+from rotation.engine import codec
+from rotation.engine.participants import Participants, pointed, riding_of
+from rotation.engine.planning import plan
+from rotation.engine.policy import Kinds, check_fits, decode_policy
+from rotation.google import needs
+from rotation.google.deployment import Deployment
+from rotation.model.deployment import Bindings, Service, Subscription, Unseen
+from rotation.model.errors import NotFoundError, PolicyError, RotationError, StateError
+from rotation.model.names import SecretName
+from rotation.model.permission import On
+from rotation.model.plugin import Finding as Checked
+from rotation.model.policy import Policy
+from rotation.model.rollout import Look
+from rotation.model.rotation import State
+from rotation.model.secret import Secret, VersionState
+from rotation.ports.issuer import Issuer, IssuerEnvironment
+from rotation.ports.secrets import SecretStore
+
+_Seen = TypeVar("_Seen")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What reading needs."""
+
+    store: SecretStore
+    deployment: Deployment
+    kinds: Kinds
+    issuers: Mapping[str, type[Issuer]]
+    participants: Mapping[str, type]
+    rollout: Callable[[Policy], Participants]
+    access: IssuerEnvironment
+    now: Callable[[], datetime]
+    project: str
+    topic: str
+    region: str
+    service: str
+    job: str
+    version: str
+    writes_per_minute: float
+    sweep_seconds: float
+    #: Uses of a secret in somebody's files.
+    uses: Callable[[SecretName], tuple[Sighting, ...]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What is read once for all secrets."""
+
+    agent: str
+    account: str
+    #: Policy of each topic, so that it is read once.
+    topics: Mapping[str, Bindings | Unseen]
+    #: What may be seen of each topic, so that it is read once.
+    faults: Mapping[str, Unseen | None]
+    project_policy: Bindings | Unseen
+    services: tuple[Service, ...]
+
+
+def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation:
+    """Read what all secrets share."""
+    deployment, topic = ground.deployment, ground.topic
+    subscriptions = deployment.subscriptions(topic) if topic else ()
+    region = ground.region or _region_of(subscriptions)
+    service_name = f"projects/{ground.project}/locations/{region}/services/{ground.service}"
+    job_name = f"projects/{ground.project}/locations/{region}/jobs/{ground.job}"
+    known = bool(region)
+    service = deployment.service(service_name) if known else _no_region("the function")
+    number = deployment.project_number(ground.project)
+    digits = number if isinstance(number, str) else _number_in(secrets)
+    dead = {each.dead_letter_topic for each in _seen(subscriptions) if each.dead_letter_topic}
+    agent = f"serviceAccount:service-{digits}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    project = deployment.project_policy(ground.project)
+    account = service.account if isinstance(service, Service) else ""
+    schedules = [each.schedule for each in secrets if each.schedule]
+    return Installation(
+        now=ground.now(),
+        project=ground.project,
+        topic=topic,
+        region=region,
+        number=digits,
+        topic_fault=deployment.topic(topic) if topic else None,
+        subscriptions=subscriptions,
+        dead_letters={each: deployment.subscriptions(each) for each in dead},
+        dead_publish={
+            each: _may(
+                deployment, agent, "pubsub.topics.publish", deployment.topic_policy(each), project
+            )
+            for each in dead
+        },
+        dead_consume={
+            each.name: _may(
+                deployment,
+                agent,
+                "pubsub.subscriptions.consume",
+                deployment.subscription_policy(each.name),
+                project,
+            )
+            for each in _seen(subscriptions)
+            if each.dead_letter_topic
+        },
+        service_name=service_name,
+        service=service,
+        invokes=_invokes(ground, service, subscriptions, project),
+        publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
+        if account and topic
+        else (),
+        lists=deployment.may_list(account, ground.project) if account else True,
+        job_name=job_name,
+        job=deployment.job(job_name) if known else _no_region("the sweep"),
+        ahead=deployment.ahead,
+        version=ground.version,
+        firings=tuple(each.next_time for each in schedules),
+        writes_per_minute=ground.writes_per_minute,
+        sweep_seconds=ground.sweep_seconds,
+    )
+
+
+def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) -> Shared:
+    """Read once what is needed for several secrets."""
+    topics = {name for each in secrets for name in each.topics}
+    services = (
+        ground.deployment.services(f"projects/{ground.project}/locations/{facts.region}")
+        if facts.region
+        else ()
+    )
+    return Shared(
+        agent=f"service-{facts.number}@gcp-sa-secretmanager.iam.gserviceaccount.com",
+        account=facts.service.account if isinstance(facts.service, Service) else "",
+        topics={each: ground.deployment.topic_policy(each) for each in topics},
+        faults={each: ground.deployment.topic(each) for each in topics},
+        project_policy=ground.deployment.project_policy(ground.project),
+        services=services if isinstance(services, tuple) else (),
+    )
+
+
+def read_secret(ground: Ground, shared: Shared, secret: Secret) -> SecretFacts:
+    """Read one secret and what its rotation needs."""
+    policy, policy_fault = _policy(ground, secret)
+    points = pointed(riding_of(policy, ground.participants), secret.aliases) if policy else None
+    state: State | None = None
+    state_fault = None
+    try:
+        state = codec.decode(secret, points)
+    except StateError as error:
+        state_fault = error
+    current = points if points is not None else state.current if state else None
+    told = state.receipt.current if state and state.receipt else None
+    numbers = {each for each in (current, told, *secret.aliases.values()) if each}
+    checked, blind = _preflight(ground, secret, policy, state, current)
+    return SecretFacts(
+        secret=secret,
+        now=ground.now(),
+        project=ground.project,
+        policy=policy,
+        policy_fault=policy_fault,
+        state=state,
+        state_fault=state_fault,
+        block=codec.read_block(secret),
+        current=current,
+        versions={each: _version(ground.store, secret.name, each) for each in sorted(numbers)},
+        our_topic=ground.topic,
+        topics={each: shared.faults.get(each) for each in secret.topics},
+        publishes={each: _publishes(ground, shared, each) for each in secret.topics},
+        agent=shared.agent,
+        account=shared.account,
+        rights=tuple(_rights(ground, shared, secret, policy)),
+        issuer=checked,
+        issuer_unseen=blind,
+        said=_said(ground, secret, policy, state),
+        uses=ground.uses(secret.name),
+        on_latest=tuple(_on_latest(shared.services, secret.name)),
+    )
+
+
+def _policy(ground: Ground, secret: Secret) -> tuple[Policy | None, PolicyError | None]:
+    try:
+        policy = decode_policy(secret.annotations.get(codec.POLICY, ""), ground.kinds)
+        check_fits(policy, secret.schedule.period if secret.schedule else None)
+    except PolicyError as error:
+        return None, error
+    return policy, None
+
+
+def _version(store: SecretStore, name: SecretName, number: int) -> VersionState | Unseen:
+    what = f"version {number} of {name}"
+    try:
+        return store.version(name, number).state
+    except RotationError as error:
+        return _trouble(what, error)
+
+
+def _publishes(ground: Ground, shared: Shared, topic: str) -> bool | Unseen:
+    if shared.faults.get(topic) is not None:
+        return True  # told by the topic itself
+    return _may(
+        ground.deployment,
+        f"serviceAccount:{shared.agent}",
+        "pubsub.topics.publish",
+        shared.topics[topic],
+        shared.project_policy,
+    )
+
+
+def _may(
+    deployment: Deployment,
+    member: str,
+    permission: str,
+    own: Bindings | Unseen,
+    project: Bindings | Unseen,
+) -> bool | Unseen:
+    """Judge by the policies of a resource and of its project; what grants is believed."""
+    for each in (own, project):
+        if not isinstance(each, Unseen) and deployment.grants(each, member, permission):
+            return True
+    return own if isinstance(own, Unseen) else project if isinstance(project, Unseen) else False
+
+
+def _rights(
+    ground: Ground, shared: Shared, secret: Secret, policy: Policy | None
+) -> Iterator[Rights]:
+    if not shared.account:
+        return
+    wanted = [
+        each.name
+        for each in needs.NEEDS[needs.Part.FUNCTION]
+        if each.on is On.MANAGED_SECRET
+    ]
+    name = str(secret.name)
+    yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
+    admin = getattr(policy.issuer.settings, "admin", "") if policy else ""
+    if "/secrets/" in admin:
+        read = admin.partition("/versions/")[0]
+        permission = ["secretmanager.versions.access"]
+        yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
+
+
+def _preflight(
+    ground: Ground,
+    secret: Secret,
+    policy: Policy | None,
+    state: State | None,
+    current: int | None,
+) -> tuple[tuple[Checked, ...], Unseen | None]:
+    if policy is None:
+        return (), None
+    issuer = ground.issuers[policy.issuer.kind](policy.issuer.settings, ground.access)
+    payload, blind = None, None
+    try:
+        if current is not None:
+            payload = ground.store.access(secret.name, current).payload
+    except NotFoundError:
+        payload = None
+    except RotationError as error:
+        blind = _trouble(f"the payload of version {current}", error)
+    try:
+        token = state.token if state else None
+        checked = issuer.preflight(payload, token)
+    except RotationError as error:
+        return (), _trouble("the database", error)
+    finally:
+        issuer.close()
+    if payload is None:
+        # Told once, by the version itself or because nothing was rotated yet.
+        checked = tuple(each for each in checked if not each.message.startswith("not tested"))
+    return checked, blind
+
+
+def _said(
+    ground: Ground, secret: Secret, policy: Policy | None, state: State | None
+) -> tuple[Said, ...] | Unseen:
+    if policy is None or state is None:
+        return ()
+    try:
+        planned = plan(secret.name, state, policy, ground.rollout(policy), ground.now())
+    except RotationError as error:
+        return _trouble("participants and gates", error)
+    stages = planned.stages
+    asked = [Said(name, each.obstacle) for stage in stages for name, each in stage.participants]
+    looked = [
+        Said(f"gate {name}", verdict.evidence, is_blind=verdict.look is Look.WAIT)
+        for stage in stages
+        for name, verdict in stage.gates
+        if verdict.look is not Look.PASS
+    ]
+    return (*asked, *looked)
+
+
+def _on_latest(services: Sequence[Service], name: SecretName) -> Iterator[tuple[str, str]]:
+    for service in services:
+        for mount in service.mounts:
+            if short(mount.secret) == name.secret_id and mount.version in {"", "latest"}:
+                yield service.name, mount.place
+
+
+def _invokes(
+    ground: Ground,
+    service: Service | Unseen,
+    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
+    project: Bindings | Unseen,
+) -> dict[str, bool | Unseen]:
+    if not isinstance(service, Service):
+        return {}
+    accounts = {each.push_account for each in _seen(subscriptions) if each.push_account}
+    own = ground.deployment.service_policy(service.name) if accounts else ()
+    return {
+        each: _may(
+            ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project
+        )
+        for each in sorted(accounts)
+    }
+
+
+def _seen(
+    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
+) -> tuple[Subscription, ...]:
+    if isinstance(subscriptions, Unseen):
+        return ()
+    return tuple(each for each in subscriptions if isinstance(each, Subscription) and each.endpoint)
+
+
+def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str:
+    """Cloud Run's own addresses tell the region: ``SERVICE-NUMBER.REGION.run.app``."""
+    for each in _seen(subscriptions):
+        host = each.endpoint.partition("://")[2].partition("/")[0]
+        if host.endswith(".run.app") and host.count(".") == 3:  # noqa: PLR2004
+            return host.split(".")[1]
+    return ""
+
+
+def _number_in(secrets: Sequence[Secret]) -> str:
+    return next((each.name.project for each in secrets if each.name.project.isdecimal()), "")
+
+
+def _no_region(what: str) -> Unseen:
+    return Unseen(what, "its region is not known", "rotation doctor --region REGION")
+
+
+def _trouble(what: str, error: RotationError) -> Unseen:
+    missing = isinstance(error, NotFoundError)
+    return Unseen(what, str(error.args[0]), error.remedy, missing)

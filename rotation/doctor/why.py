@@ -1,0 +1,72 @@
+"""Why each finding matters, one sentence for each slug; and nothing else."""
+
+from typing import Final
+
+_DATABASE: Final = "the rotation would stop here, or consumers would notice it"
+
+WHY: Final = {
+    "age": "a credential that leaked stays useful for longer than you promised",
+    "alias": "consumers of the alias get nothing, or a version that no rotation gave them",
+    "blocked": "nothing happens to this secret until a person has looked",
+    "clock": "leases, waits and schedules are compared with this clock",
+    "consumer": "it gets each new version at once, without stage or way back",
+    "current-version": "consumers that start now cannot read their credential",
+    "dead-letter": "a message that always fails is lost, and nobody knows",
+    "dead-letter-attempts": "an outage of minutes is enough to give wake-ups up",
+    "dead-letter-consume": "what cannot be delivered is never moved to the dead letters",
+    "dead-letter-publish": "what cannot be delivered is never moved to the dead letters",
+    "dead-letter-reader": "a dead letter that no subscription takes is dropped at once",
+    "destroy-ttl": "a revoked payload can still be brought back after the policy's time",
+    "foreign-topic": "others learn of each change, and a broken topic refuses every change of topics",
+    "function": "no wake-up can be served",
+    "function-account": "it has every right of the project, and shares it with others",
+    "function-concurrency": "each request may hold a connection to a database",
+    "function-environment": "it cannot find overdue secrets, or cannot wake itself again",
+    "function-instances": "an emergency over a fleet could exhaust a database's connections",
+    "function-lease": "a second worker may start while the first one still acts",
+    "function-timeout": "a run is cut off, or goes on beside its own redelivery",
+    "function-version": "this command may read or write a state that the function does not know",
+    "gate": "a rollout would wait at this gate until a person looks",
+    "invoker": "every push is refused, so nothing is ever rotated",
+    "managed-rotation": "two managers of one password undo each other's change",
+    "never-rotated": "nobody knows whether it works until the first one was done",
+    "not-seen": "nobody knows whether it is well",
+    "other-manager": "two managers of one password undo each other's change",
+    "overdue": "a message was lost or cannot be served, and the credential grows old",
+    "participant": "a rollout would be refused or held up here",
+    "policy": "nothing is rotated without a policy that can be carried out",
+    "publish": "a rotation that runs out of time, and every one that waits, would not go on",
+    "quota": "rotations are held back by the quota, and some become overdue",
+    "rights": "a rotation would stop half-way with a permission error",
+    "room": "a rotation could not store where it stands, and is refused",
+    "rotation-topic": "nothing can be asked of the function",
+    "schedule": "nothing asks for a rotation",
+    "state": "the worker stops rather than guess where the rotation stands",
+    "stuck": "two credentials are valid, and nothing ends that",
+    "subscription": "no wake-up ever reaches the function",
+    "subscription-ack-deadline": "the same message comes again while the first run is at work",
+    "subscription-audience": "Cloud Run refuses a token that is for somebody else",
+    "subscription-endpoint": "wake-ups go to something else",
+    "subscription-eventarc": "it has a deadline of 10 s, no dead letters, and keeps a day at most",
+    "subscription-expires": "after a quiet month wake-ups have nowhere to go",
+    "subscription-filter": "the function misses wake-ups, or is woken by its own writes",
+    "subscription-retry": "a failing database is asked many times a second",
+    "subscription-token": "Cloud Run refuses who does not say who it is",
+    "subscription-twice": "each wake-up is served twice, at twice the cost and load",
+    "subscription-unwrapped": "the function cannot read what it is sent",
+    "sweep": "waits never end, and lost messages are never found",
+    "sweep-attributes": "the function does not know what the message is",
+    "sweep-failing": "waits never end, and lost messages are never found",
+    "sweep-late": "waits end late, and lost messages are found late",
+    "sweep-paused": "waits never end, and lost messages are never found",
+    "sweep-rights": "the sweep finds nothing",
+    "sweep-topic": "the function is not woken by it",
+    "topic": "the schedule fires, and the function never hears of it",
+    "topic-missing": "the message of the schedule is lost",
+    "topic-publish": "the message of the schedule is lost, and topics cannot be changed",
+}  # fmt: skip
+
+
+def why(check: str) -> str:
+    """Return why a finding matters."""
+    return WHY.get(check, _DATABASE)

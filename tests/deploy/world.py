@@ -1,0 +1,134 @@
+"""One deployment described once, for Terraform and for the script."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+POLICY = {
+    "issuer": {
+        "kind": "postgresql",
+        "host": "10.0.0.5",
+        "database": "orders",
+        "slots": ["orders_a", "orders_b"],
+        "owner": "orders_owner",
+        "admin": "projects/acme-prod/secrets/orders-rotator",
+        "probes": ["SELECT 1, 2 FROM orders LIMIT 1"],
+    },
+    "soak": "24h",
+}
+IMAGE = "europe-west1-docker.pkg.dev/acme-prod/rotation/rotation@sha256:" + "a" * 64
+SRE, READER = "group:sre@example.com", "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
+CHANNEL = "projects/acme-prod/notificationChannels/1"
+
+#: Name of a scenario: variables of the module, environment of the script.
+SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "from source": ({}, {}),
+    "everything chosen": (
+        {
+            "vpc_connector": "projects/acme-prod/locations/europe-west1/connectors/c",
+            "memory": "1Gi",
+            "concurrency": 1,
+            "max_instances": 5,
+            "min_instances": 1,
+            "runtime": "python313",
+            "requirements": "requirements-git.txt",
+            "build_service_account": "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com",
+            "environment": {"ROTATION_SWEEP_SECONDS": "600"},
+            "optional_roles": ["rotationCloudsql"],
+            "viewers": [SRE],
+            "operators": [SRE],
+            "notification_channels": [CHANNEL],
+            "runbooks_url": "https://docs.example.com/runbooks",
+        },
+        {
+            "VPC_CONNECTOR": "projects/acme-prod/locations/europe-west1/connectors/c",
+            "MEMORY": "1Gi",
+            "CONCURRENCY": "1",
+            "MAX_INSTANCES": "5",
+            "MIN_INSTANCES": "1",
+            "RUNTIME": "python313",
+            "REQUIREMENTS": "requirements-git.txt",
+            "BUILD_SERVICE_ACCOUNT": "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com",
+            "ENVIRONMENT": "ROTATION_SWEEP_SECONDS=600",
+            "OPTIONAL_ROLES": "rotationCloudsql",
+            "VIEWERS": SRE,
+            "OPERATORS": SRE,
+            "NOTIFICATION_CHANNELS": CHANNEL,
+            "RUNBOOKS_URL": "https://docs.example.com/runbooks",
+        },
+    ),
+    "an image, direct VPC egress": (
+        {"image": IMAGE, "network": {"network": "databases", "subnetwork": "rotation"}},
+        {"IMAGE": IMAGE, "NETWORK": "databases", "SUBNETWORK": "rotation"},
+    ),
+}
+
+FIRST = "2030-01-07T03:00:00Z"
+
+
+def variables(scenario: str) -> dict[str, Any]:
+    """Return what Terraform is told."""
+    secret = {"policy": json.dumps(POLICY), "version_destroy_ttl": "86400s"}
+    return {
+        "project": "acme-prod",
+        "region": "europe-west1",
+        "first_rotation": FIRST,
+        "secrets": {"orders": secret | {"consumers": [READER]}, "shop": secret},
+        "reads": [],
+        **SCENARIOS[scenario][0],
+    }
+
+
+class Script:
+    """The script, with the stand-in for gcloud first on PATH."""
+
+    def __init__(self, folder: Path, scenario: str) -> None:
+        self._folder = folder
+        self._environment = SCENARIOS[scenario][1]
+        (folder / "bin").mkdir()
+        command = folder / "bin/gcloud"
+        standin = ROOT / "tests/deploy/standin_gcloud.py"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin}" "$@"\n')
+        command.chmod(0o755)
+        secrets = folder / "secrets"
+        secrets.mkdir()
+        for name in ("orders", "shop"):
+            (secrets / f"{name}.json").write_text(json.dumps(POLICY, indent=2))
+        (secrets / "orders.consumers").write_text(f"{READER}\n")
+
+    def run(self, name: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run deploy.sh or remove.sh."""
+        return subprocess.run(
+            [ROOT / "deploy/gcloud" / name],
+            env={
+                "PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}",
+                "STANDIN_GCLOUD": str(self._folder),
+                "PROJECT": "acme-prod",
+                "REGION": "europe-west1",
+                "FIRST_ROTATION": FIRST,
+                "SECRETS_DIR": str(self._folder / "secrets"),
+                "VERSION_DESTROY_TTL": "86400s",
+                "PAUSE_SECONDS": "0",
+                **self._environment,
+                **more,
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the project holds."""
+        state: dict[str, Any] = json.loads((self._folder / "state.json").read_text())
+        return state
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Every command that was run."""
+        return [json.loads(line) for line in (self._folder / "commands").read_text().splitlines()]
