@@ -40,7 +40,7 @@ STORY = [
 #: Blocks that another test runs: the page's heading, and that test's file.
 ELSEWHERE = {
     ("README.md", "see-it-work"): "acceptance/test_demo.py",
-    ("deploy/docs/pins.md", "start"): "unit/cli/test_pin.py",
+    ("deploy/docs/pins.md", "in-a-minute"): "unit/cli/test_pin.py",
 }
 
 
