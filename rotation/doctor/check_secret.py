@@ -54,7 +54,7 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
         f" after {length}",
         _update(
             facts,
-            f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s",
+            f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s",  # noqa: E501
         ),
         _update(facts, f"--version-destroy-ttl={seconds}s"),
     )

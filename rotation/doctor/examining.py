@@ -56,7 +56,9 @@ def judge_installation(facts: Installation) -> tuple[Finding, ...]:
 
 
 def _run(
-    checks: Sequence[Callable[[Any], Iterator[Finding]]], facts: Any, about: str
+    checks: Sequence[Callable[[Any], Iterator[Finding]]],
+    facts: Any,
+    about: str,  # noqa: ANN401
 ) -> Iterator[Finding]:
     for check in checks:
         try:

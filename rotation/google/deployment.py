@@ -31,7 +31,7 @@ _GRANTS: Final[Mapping[str, frozenset[str]]] = {
     "pubsub.topics.publish": frozenset({"roles/pubsub.publisher", "roles/pubsub.editor",
                                         "roles/pubsub.admin", "roles/editor", "roles/owner"}),
     "pubsub.subscriptions.consume": frozenset({"roles/pubsub.subscriber", "roles/pubsub.editor",
-                                               "roles/pubsub.admin", "roles/editor", "roles/owner"}),
+                                               "roles/pubsub.admin", "roles/editor", "roles/owner"}),  # noqa: E501
     "run.routes.invoke": frozenset({"roles/run.invoker", "roles/run.servicesInvoker",
                                     "roles/run.admin", "roles/run.sourceDeveloper",
                                     "roles/owner", "roles/editor"}),

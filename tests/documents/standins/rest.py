@@ -190,7 +190,7 @@ def _schedule(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rotation": found} if (found := {k: v for k, v in given.items() if v}) else {}
 
 
-def _update(arguments: argparse.Namespace) -> None:
+def _update(arguments: argparse.Namespace) -> None:  # noqa: C901
     before = _call("GET", _secret(arguments.secret))
     body: dict[str, Any] = {}
     for flag, field in _FLAGS.items():
