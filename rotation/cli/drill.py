@@ -186,7 +186,7 @@ def _play(
             text=True,
             check=False,
         )
-        for line in (done.stdout + done.stderr).splitlines()[-3:]:
+        for line in (done.stderr if done.returncode else done.stdout).splitlines()[-3:]:
             context.say(f"    {line}")
 
 

@@ -205,6 +205,9 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
     if not job.is_enabled:
         fix = Fix("resume-job", job.name)
         remedy = gcloud("scheduler", "jobs", "resume", *place)
+        yield Finding(
+            "sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix
+        )
         said = "the sweep is paused"
         yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, said, remedy, fix)
     if facts.topic and job.topic != facts.topic:

@@ -28,7 +28,7 @@ AHEAD = 8.0
 #: Over how many seconds the rate of answers is measured at least.
 SPAN = 20.0
 #: The pace is kept in every stretch of so many seconds.
-STRETCH = 10.0
+STRETCH = 30.0
 #: So many answers before a share of failures means anything.
 ENOUGH = 10
 _MINUTE = 60.0

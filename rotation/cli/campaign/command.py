@@ -144,6 +144,8 @@ def is_campaign(names: Sequence[str], chosen: Choices) -> bool:
         raise click.UsageError("--resume goes on with the same secrets: name none")
     if not names and not chosen.matching and chosen.resume is None:
         raise click.UsageError("give a SECRET, a --filter, or --resume")
+    if names and chosen.matching:
+        raise click.UsageError("give either names of secrets or a --filter, not both")
     return len(names) != 1 or chosen.preview
 
 

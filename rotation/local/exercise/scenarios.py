@@ -127,7 +127,6 @@ class Blocked:
         file = "mended.json"
         yield ("policy", "apply", ids[0], file)
         yield ("unblock", ids[0])
-        yield ("rotate", ids[0], "--reason", "exercise")
 
     def missing(self, fleet: Fleet, ids: Sequence[str]) -> Iterator[str]:
         """Yield whether it is blocked, and whether it rotated."""

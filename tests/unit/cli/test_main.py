@@ -106,7 +106,7 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
         (["status", "projects/p/secret/a"], "is not the name of a secret"),
         (["emergency", "a"], "an emergency needs a --reason TEXT"),
         (["emergency", "a", "--reason", " "], "an emergency needs a --reason TEXT"),
-        (["revert", "a", "--filter", "labels.b=c"], "no project is set"),
+        (["revert", "a", "--filter", "labels.b=c"], "names of secrets or a --filter, not both"),
         (["rotate", "a", "--resume", "f"], "--resume goes on with the same secrets: name none"),
         (["up", "--secrets", "3"], "give --sample, too"),
         (["clock", "advance"], "Missing argument 'DURATION'"),

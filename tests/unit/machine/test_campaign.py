@@ -34,7 +34,7 @@ def subjects(text: str, *, places: int = 100) -> list[Subject]:
         pytest.param("aaww", replace(FREE, together=2), 0, id="those in flight count"),
         pytest.param("adww", replace(FREE, together=2), 1, id="an answer makes room"),
         pytest.param("w" * 9, replace(FREE, per_project=3), 3, id="no more than for a project"),
-        pytest.param("w" * 9, replace(FREE, per_minute=30), 5, id="a stretch of the quota's pace"),
+        pytest.param("w" * 9, replace(FREE, per_minute=10), 5, id="a stretch of the quota's pace"),
         pytest.param("w" * 9, replace(FREE, per_minute=2), 1, id="one where the quota is tiny"),
         pytest.param("fffffw", FREE, 0, id="five failures in a row stop it"),
         pytest.param("ffffdw", FREE, 1, id="an answer in between does not"),

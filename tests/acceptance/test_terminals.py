@@ -1,0 +1,223 @@
+"""Every command at a terminal of 80 columns, without colours, without a terminal, interrupted."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+from rotation.cli.main import COMMANDS
+from rotation.cli.sample import create_many
+from rotation.local.stack import Stack, StackOptions
+
+ROOT = Path(__file__).parent.parent.parent
+WIDTH, HEIGHT, PATIENCE = 80, 24, 60.0
+#: What colours and styles look like; moving the cursor is another thing.
+COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
+#: Anything that steers a terminal.
+CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\x1b")
+REASON = ("--reason", "seen in a log", "--no-sessions", "--yes")
+#: How each command is run here, and with which exit code; None: others test it, it takes too long.
+RUNS: dict[str, tuple[tuple[str, ...], int] | None] = {
+    "status": (("status",), 0),
+    "watch": (("watch", "--until-settled"), 0),
+    "plan": (("plan", "t-01"), 0),
+    "rotate": (("rotate", "--filter", "labels.db=orders", "--yes"), 0),
+    "emergency": (("emergency", "--filter", "labels.db=orders", *REASON), 0),
+    "revert": (("revert", "--filter", "labels.db=orders", "--yes"), 1),
+    "unblock": (("unblock", "t-01"), 0),
+    "drill": (("drill", "--list"), 0),
+    "scan": (("scan", "t-01", "."), 0),
+    "policy": (("policy", "show", "t-01"), 0),
+    "plugins": (("plugins",), 0),
+    "clock": (("clock", "advance", "1s"), 0),
+    "up": None,
+    "demo": None,
+    "pin": None,
+}
+#: Commands that answer with one JSON object.
+JSON = [name for name, run in RUNS.items() if run and name not in {"watch", "scan"}]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with Stack(StackOptions()) as stack:
+        create_many(stack, [f"t-{number:02}" for number in range(1, 41)])
+        state = str(tmp_path_factory.mktemp("state"))
+        inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        yield {
+            **inherited,
+            **stack.environment(),
+            "XDG_STATE_HOME": state,
+            "TERM": "xterm-256color",
+        }
+
+
+class Terminal:
+    """A command at a terminal, and what it wrote."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str, **more: str) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rotation", *arguments],
+            env={**environment, **more},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.written = b""
+
+    def read(self, *, until: bytes = b"") -> int:
+        """Read to the end, or until something was written; return the exit code so far."""
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            if until and until in self.written:
+                return 0
+            if select.select([self._ours], [], [], 0.1)[0]:
+                try:
+                    self.written += os.read(self._ours, 65536)
+                except OSError:
+                    break
+        code = self.process.wait(PATIENCE)
+        os.close(self._ours)
+        return code
+
+    @property
+    def wraps(self) -> list[str]:
+        """Lines of a screen much wider than the terminal that would not have fitted into it."""
+        screen = pyte.HistoryScreen(400, 2000)
+        pyte.ByteStream(screen).feed(self.written)
+        return [line.rstrip() for line in screen.display if len(line.rstrip()) > WIDTH]
+
+
+def shown(environment: dict[str, str], name: str, **more: str) -> tuple[Terminal, int, int]:
+    run = RUNS[name]
+    assert run is not None
+    terminal = Terminal(environment, *run[0], **more)
+    return terminal, terminal.read(), run[1]
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert set(COMMANDS) <= set(RUNS), "say how the new command is run here, or None"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_its_help_fits_80_columns(name: str, environment: dict[str, str]) -> None:
+    terminal = Terminal(environment, name, "--help")
+    assert terminal.read() == 0
+    assert terminal.wraps == []
+
+
+@pytest.mark.parametrize("name", ["status", "watch", "emergency", "rotate", "revert", "drill"])
+def test_tables_bars_and_previews_fit_80_columns(name: str, environment: dict[str, str]) -> None:
+    terminal, code, expected = shown(environment, name)
+    assert code == expected, terminal.written[-500:]
+    assert b"Traceback" not in terminal.written
+    too_long = [line for line in terminal.wraps if "--resume" not in line]  # to be copied whole
+    assert [line for line in too_long if not _is_sentence(line)] == []
+
+
+def _is_sentence(line: str) -> bool:
+    """Whether a line is one of words that wraps like any text: no table, bar or preview."""
+    return not re.search(r" {3,}|━", line)
+
+
+@pytest.mark.parametrize("name", [name for name, run in RUNS.items() if run])
+def test_without_colours_there_are_none(name: str, environment: dict[str, str]) -> None:
+    terminal, _, _ = shown(environment, name, NO_COLOR="1")
+    found = [each for each in COLOURS.findall(terminal.written) if _colours(each)]
+    assert found == []
+
+
+def _colours(sequence: bytes) -> bool:
+    """Whether a sequence sets a colour; bold and the like are not colours (no-color.org)."""
+    numbers = [int(each) for each in re.findall(rb"\d+", sequence)]
+    return any(30 <= each <= 49 or 90 <= each <= 107 for each in numbers)
+
+
+def plain(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "rotation", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, run in RUNS.items() if run])
+def test_without_a_terminal_nothing_steers_one(name: str, environment: dict[str, str]) -> None:
+    run = RUNS[name]
+    assert run is not None
+    done = plain(environment, *run[0])
+    assert done.returncode == run[1], done.stderr
+    assert CONTROLS.search(done.stdout + done.stderr) is None
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_json_is_one_object_and_nothing_else(name: str, environment: dict[str, str]) -> None:
+    run = RUNS[name]
+    assert run is not None
+    done = plain(environment, *run[0], "--json")
+    if run[1] == 0:
+        assert done.returncode == 0, done.stderr
+        assert isinstance(json.loads(done.stdout), dict)
+    else:
+        assert done.stdout == b""
+
+
+INTERRUPTED: list[tuple[tuple[str, ...], bytes, dict[str, Any]]] = [
+    (("watch",), b"40 secrets", {}),
+    (("watch", "t-01"), b"t-01", {}),
+    (("drill", "--secrets", "3"), b"in another shell", {}),
+    (("emergency", "--filter", "labels.db=orders", "--reason", "x"), b"Type 40", {}),
+    (("rotate", "--filter", "labels.db=orders", "--yes", "--quota", "1"), b"goes on with", {}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "until", "more"), INTERRUPTED)
+def test_ctrl_c_ends_it_with_130_and_one_line(
+    arguments: tuple[str, ...],
+    until: bytes,
+    more: dict[str, str],
+    environment: dict[str, str],
+) -> None:
+    terminal = Terminal(environment, *arguments, **more)
+    terminal.read(until=until)
+    time.sleep(0.5)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.read() == 130, terminal.written[-800:]
+    assert terminal.written.count(b"rotation: interrupted") == 1
+    assert b"Traceback" not in terminal.written
+
+
+def test_a_screen_of_a_thousand_secrets_is_one_screen(
+    environment: dict[str, str],
+) -> None:
+    terminal = Terminal(environment, "watch")
+    terminal.read(until=b"more: rotation status")
+    screen = pyte.Screen(WIDTH, HEIGHT)
+    pyte.ByteStream(screen).feed(terminal.written)
+    lines = [line.rstrip() for line in screen.display]
+    assert lines[0].startswith("40 secrets: ")
+    assert lines[1].startswith("SECRET")
+    assert any(line.startswith("and ") for line in lines)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.read() == 130
