@@ -26,7 +26,9 @@ def issuer(facts: SecretFacts) -> Iterator[Finding]:
     for each in facts.issuer:
         if each.severity is not Level.OK:
             severity = Severity.ERROR if each.severity is Level.ERROR else Severity.WARNING
-            yield Finding(f"database-{each.check}", severity, about, each.message, each.remedy)
+            # What has no remedy of its own is a consequence of something that has.
+            remedy = each.remedy or f"rotation doctor {facts.secret.name.secret_id}"
+            yield Finding(f"database-{each.check}", severity, about, each.message, remedy)
 
 
 def rights(facts: SecretFacts) -> Iterator[Finding]:

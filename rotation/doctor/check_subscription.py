@@ -117,7 +117,7 @@ def deadline(facts: Installation) -> Iterator[Finding]:
     """Whether a delivery may take as long as the function works."""
     for each in pushing(facts):
         needed = _budget(facts)
-        if each.ack_deadline <= needed:
+        if needed is not None and each.ack_deadline <= needed:
             seconds = min(600, int(needed * 1.25))
             fix = Fix("ack-deadline", each.name, {"seconds": seconds})
             remedy = gcloud(
@@ -207,10 +207,11 @@ CHECKS: Final[tuple[Check, ...]] = (
 )  # fmt: skip
 
 
-def _budget(facts: Installation) -> float:
+def _budget(facts: Installation) -> float | None:
+    """Return how long the function may work; None: it was not seen."""
     service = facts.service
     if not isinstance(service, Service):
-        return _BUDGET
+        return None
     try:
         return float(service.environment.get("ROTATION_BUDGET_SECONDS") or _BUDGET)
     except ValueError:

@@ -18,7 +18,13 @@ from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
-from rotation.model.errors import NotFoundError, PolicyError, RotationError, StateError, VersionUnavailableError
+from rotation.model.errors import (
+    NotFoundError,
+    PolicyError,
+    RotationError,
+    StateError,
+    VersionUnavailableError,
+)
 from rotation.model.names import SecretName
 from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked

@@ -1,0 +1,203 @@
+"""What cannot be planted: facts in, slugs out; and every slug has a reason."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rotation import doctor
+from rotation.doctor import check_installation, check_parts, check_secret
+from rotation.doctor.examining import judge_installation
+from rotation.doctor.facts import Installation, Said, SecretFacts
+from rotation.doctor.findings import Severity
+from rotation.doctor.why import WHY
+from rotation.model.deployment import Service, Subscription, Unseen
+from rotation.model.names import SecretName
+from rotation.model.phase import Mode, Phase
+from rotation.model.policy import ParticipantChoice, PluginChoice, Policy, Stage
+from rotation.model.rotation import Receipt, Record, State
+from rotation.model.secret import Schedule, Secret, VersionState
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOPIC = "projects/acme/topics/rotation"
+DAY = timedelta(days=1)
+NAME = SecretName("123", "orders")
+RECEIPT = Receipt(
+    id="r1",
+    outcome="rotated",
+    mode=Mode.ROUTINE,
+    started_at=NOW - DAY,
+    settled_at=NOW - DAY,
+    current=2,
+    last=2,
+)
+SECRET = Secret(
+    name=NAME,
+    etag='"1"',
+    create_time=NOW - 90 * DAY,
+    aliases={"current": 2},
+    topics=("projects/123/topics/rotation",),
+    schedule=Schedule(NOW + DAY, 30 * DAY),
+)
+SOUND = SecretFacts(
+    secret=SECRET,
+    now=NOW,
+    project="acme",
+    policy=Policy(
+        issuer=PluginChoice("postgresql", None),
+        rollout=(Stage("all", (ParticipantChoice("alias", None),)),),
+    ),
+    state=State(receipt=RECEIPT, current=2, aliases={"current": 2}),
+    current=2,
+    versions={2: VersionState.ENABLED},
+    our_topic=TOPIC,
+    topics={"projects/123/topics/rotation": None},
+)
+RECORD = Record(
+    id="r2", mode=Mode.ROUTINE, started_at=NOW - DAY, message_id="1", base=2, previous=2
+)
+IN_FLIGHT = State(phase=Phase.PREPARING, record=RECORD, receipt=RECEIPT, current=2)
+
+
+def slugs(facts: SecretFacts) -> set[str]:
+    checks = (*check_secret.CHECKS, *check_parts.CHECKS)
+    return {found.check for check in checks for found in check(facts)}
+
+
+def test_a_sound_secret_has_no_finding() -> None:
+    assert slugs(SOUND) == set()
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (
+            replace(SOUND, secret=replace(SECRET, schedule=Schedule(NOW - DAY, 30 * DAY))),
+            {"overdue"},
+        ),
+        (
+            replace(
+                SOUND,
+                state=replace(
+                    SOUND.state or State(), receipt=replace(RECEIPT, published_at=NOW - 60 * DAY)
+                ),
+            ),
+            {"age"},
+        ),
+        (replace(SOUND, state=replace(IN_FLIGHT, lease_until=NOW - DAY)), {"stuck"}),
+        (replace(SOUND, state=replace(IN_FLIGHT, wake_at=NOW - DAY)), {"stuck"}),
+        (replace(SOUND, state=replace(IN_FLIGHT, lease_until=NOW - DAY, wake_at=NOW)), set()),
+        (replace(SOUND, secret=replace(SECRET, aliases={"current": 1})), {"alias"}),
+        (replace(SOUND, secret=replace(SECRET, managed_rotation=True)), {"managed-rotation"}),
+        (replace(SOUND, versions={2: VersionState.DESTROYED}), {"current-version"}),
+        (
+            replace(SOUND, versions={2: Unseen("version 2", "no such version", is_missing=True)}),
+            {"alias"},
+        ),
+        (replace(SOUND, versions={2: Unseen("version 2", "denied")}), {"not-seen"}),
+        (replace(SOUND, issuer_unseen=Unseen("the database", "refused")), {"not-seen"}),
+        (replace(SOUND, said=(Said("all/git", "the request is closed"),)), {"participant"}),
+        (replace(SOUND, said=Unseen("participants", "denied")), {"not-seen"}),
+        (replace(SOUND, publishes={SECRET.topics[0]: Unseen("rights", "denied")}), {"not-seen"}),
+        (replace(SOUND, topics={TOPIC: Unseen("the topic", "denied")}), {"not-seen"}),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_named(facts: SecretFacts, expected: set[str]) -> None:
+    assert slugs(facts) == expected
+
+
+SERVICE = Service(
+    name="projects/acme/locations/europe-west1/services/rotation",
+    url="https://rotation.example",
+    timeout=540,
+    concurrency=8,
+    most_instances=10,
+    account="rotation@acme.iam.gserviceaccount.com",
+    environment={
+        "ROTATION_VERSION": "1",
+        "ROTATION_PROJECT": "acme",
+        "ROTATION_TOPIC": TOPIC,
+    },
+)
+PUSH = Subscription(
+    name="projects/acme/subscriptions/rotation-function",
+    topic=TOPIC,
+    endpoint="https://rotation.example/",
+    push_account="rotation-push@acme.iam.gserviceaccount.com",
+    filter='"SECRET_ROTATE" "ROTATION_"',
+    ack_deadline=600,
+    shortest_backoff=10,
+    longest_backoff=600,
+    dead_letter_topic=f"{TOPIC}-dead",
+    attempts=20,
+)
+WELL = Installation(
+    now=NOW,
+    project="acme",
+    topic=TOPIC,
+    region="europe-west1",
+    subscriptions=(PUSH,),
+    dead_letters={f"{TOPIC}-dead": (PUSH,)},
+    service=SERVICE,
+    version="1",
+)
+
+
+def test_a_sound_installation_has_no_finding() -> None:
+    assert judge_installation(WELL) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(WELL, ahead=120.0), "clock"),
+        (replace(WELL, ahead=-120.0), "clock"),
+        (replace(WELL, firings=(NOW,) * 201), "quota"),
+        (replace(WELL, topic=""), "rotation-topic"),
+        (replace(WELL, topic_fault=Unseen("the topic", "gone", is_missing=True)), "rotation-topic"),
+        (replace(WELL, topic_fault=Unseen("the topic", "denied")), "not-seen"),
+        (
+            replace(WELL, subscriptions=(replace(PUSH, is_unwrapped=True),)),
+            "subscription-unwrapped",
+        ),
+        (replace(WELL, subscriptions=Unseen("the subscriptions", "denied")), "not-seen"),
+        (replace(WELL, job=Unseen("the job", "denied")), "not-seen"),
+        (replace(WELL, invokes={"a@b": Unseen("the policy", "denied")}), "not-seen"),
+        (replace(WELL, publishes=Unseen("rights", "denied")), "not-seen"),
+        (replace(WELL, lists=Unseen("rights", "denied")), "not-seen"),
+    ],
+)
+def test_what_is_wrong_with_the_installation_is_named(facts: Installation, expected: str) -> None:
+    found = judge_installation(facts)
+    assert expected in {each.check for each in found}
+    assert all(each.severity is Severity.UNSEEN for each in found if each.check == "not-seen")
+
+
+def test_200_rotations_in_a_minute_fit_the_quota() -> None:
+    assert judge_installation(replace(WELL, firings=(NOW,) * 200)) == ()
+
+
+def test_a_check_that_fails_is_a_finding_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_facts: Installation) -> None:
+        raise ZeroDivisionError
+
+    checks = (broken, *check_installation.CHECKS)
+    monkeypatch.setattr(check_installation, "CHECKS", checks)
+    found = judge_installation(replace(WELL, ahead=120.0))
+    assert [each.check for each in found] == ["not-seen", "clock"]
+    assert "ZeroDivisionError" in found[0].message
+
+
+def test_every_slug_has_a_reason_and_no_reason_is_left_over() -> None:
+    source = "".join(
+        path.read_text()
+        for path in Path(doctor.__file__).parent.glob("*.py")
+        if path.name != "why.py"
+    )
+    assert [slug for slug in WHY if f'"{slug}"' not in source] == []
+    used = set(re.findall(r'_(?:bad|warn)\(\s*(?:facts,\s*)?"([a-z-]+)"', source))
+    assert used - WHY.keys() == set()
