@@ -56,6 +56,7 @@ _WIDTH: Final = 80
 @click.pass_context
 def doctor(
     ctx: click.Context,
+    /,
     secrets: tuple[str, ...],
     *,
     fail_on: str,
@@ -274,9 +275,19 @@ def _lines(found: Sequence[Finding], fixed: Sequence[str], count: int) -> Iterat
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
     head = f"{finding.severity.value} {finding.check}: {printable(finding.message)}"
-    yield from textwrap.wrap(head, _WIDTH, initial_indent="  ", subsequent_indent="    ")
-    reason = f"matters because {why(finding.check)}"
-    yield from textwrap.wrap(reason, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    yield from _wrapped(head, "  ", "    ")
+    yield from _wrapped(f"matters because {why(finding.check)}", "    ", "    ")
     if finding.remedy:
         # On a line of its own, whole: it is there to be copied.
         yield f"    {printable(finding.remedy)}"
+
+
+def _wrapped(text: str, first: str, further: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

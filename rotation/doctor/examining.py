@@ -6,13 +6,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from rotation.doctor import check_installation, check_parts, check_secret
 from rotation.doctor.facts import Installation
 from rotation.doctor.findings import INSTALLATION, Finding, Severity
 from rotation.doctor.reading import Ground, read_installation, read_secret, read_shared
 from rotation.model.secret import Secret
+
+_Facts = TypeVar("_Facts")
 
 #: Secrets looked at side by side; each takes a connection or two to its database.
 THREADS: Final = 8
@@ -56,9 +58,7 @@ def judge_installation(facts: Installation) -> tuple[Finding, ...]:
 
 
 def _run(
-    checks: Sequence[Callable[[Any], Iterator[Finding]]],
-    facts: Any,
-    about: str,  # noqa: ANN401
+    checks: Sequence[Callable[[_Facts], Iterator[Finding]]], facts: _Facts, about: str
 ) -> Iterator[Finding]:
     for check in checks:
         try:

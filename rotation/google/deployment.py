@@ -26,16 +26,14 @@ from rotation.model.errors import AccessDeniedError, NotFoundError, RotationErro
 
 _Seen = TypeVar("_Seen")
 
+_BASIC: Final = frozenset({"roles/editor", "roles/owner"})
+_PUBSUB: Final = ("roles/pubsub.editor", "roles/pubsub.admin")
 #: Permissions that predefined roles grant, where only these matter.
 _GRANTS: Final[Mapping[str, frozenset[str]]] = {
-    "pubsub.topics.publish": frozenset({"roles/pubsub.publisher", "roles/pubsub.editor",
-                                        "roles/pubsub.admin", "roles/editor", "roles/owner"}),
-    "pubsub.subscriptions.consume": frozenset({"roles/pubsub.subscriber", "roles/pubsub.editor",
-                                               "roles/pubsub.admin", "roles/editor", "roles/owner"}),  # noqa: E501
-    "run.routes.invoke": frozenset({"roles/run.invoker", "roles/run.servicesInvoker",
-                                    "roles/run.admin", "roles/run.sourceDeveloper",
-                                    "roles/owner", "roles/editor"}),
-}  # fmt: skip
+    "pubsub.topics.publish": _BASIC | {"roles/pubsub.publisher", *_PUBSUB},
+    "pubsub.subscriptions.consume": _BASIC | {"roles/pubsub.subscriber", *_PUBSUB},
+    "run.routes.invoke": _BASIC | {"roles/run.invoker", "roles/run.admin"},
+}
 #: Members that stand for anybody.
 _ANYBODY: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
 
