@@ -5,7 +5,7 @@ Rules of this module:
   2. What a block exports, and where it changes to, the next one has.
   3. `rotation`, `gcloud`, `terraform` and `psql` are the first on the path; nothing of the machine's
      own configuration of gcloud or Google is seen.
-"""
+"""  # noqa: E501
 
 import os
 import shutil

@@ -52,7 +52,9 @@ def shell_blocks() -> Iterator[Block]:
 
 def test_the_story_leaves_no_page_with_commands_out() -> None:
     left = [each for path in pages() if path not in STORY for each in blocks(path)]
-    assert [each.place for each in left if each.language in {"sh", "sql"} and not _elsewhere(each)] == []
+    assert [
+        each.place for each in left if each.language in {"sh", "sql"} and not _elsewhere(each)
+    ] == []
 
 
 def test_what_another_test_runs_is_named() -> None:
