@@ -107,7 +107,7 @@ class Terminal:
             process = self._background.pop()
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE) == 0
+                assert process.wait(PATIENCE) == 0
 
     def variables(self) -> dict[str, str]:
         """Return what the file of the running stack exports."""
