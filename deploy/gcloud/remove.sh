@@ -53,8 +53,8 @@ for each in rotation rotation-dead; do
 done
 
 say "the function"
-if there functions describe rotation --gen2 --region="$REGION"; then
-  gcloud functions delete rotation --gen2 --region="$REGION"
+if there functions describe rotation --region="$REGION"; then
+  gcloud functions delete rotation --region="$REGION"
 elif there run services describe rotation --region="$REGION"; then
   gcloud run services delete rotation --region="$REGION"
 fi

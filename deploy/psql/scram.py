@@ -4,7 +4,7 @@ A password in ``ALTER ROLE`` reaches the server's log. Its verifier may: nobody 
 The password is read from standard input, so that it is in no command line either::
 
     python3 deploy/psql/scram.py < password-file
-"""
+"""  # noqa: INP001
 
 import base64
 import hashlib

@@ -143,7 +143,8 @@ def _schedule(wanted: Wanted) -> Step:
             (
                 f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}"
                 f" --add-topics={quote(wanted.topic)}"
-                f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ} --rotation-period={seconds}"
+                f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ}"
+                f" --rotation-period={seconds}"
             ),
         ),
     )

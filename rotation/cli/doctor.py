@@ -6,7 +6,6 @@
    it has asked or with ``--yes``; then it looks again.
 """
 
-import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +35,9 @@ _WIDTH: Final = 80
 @click.command()
 @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
 @click.option("--filter", "wanted", metavar="FILTER", default="", help="Such as labels.db=orders.")
-@click.option("--region", metavar="REGION", default="", help="Of the function; else $ROTATION_REGION.")
+@click.option(
+    "--region", metavar="REGION", default="", help="Of the function; else $ROTATION_REGION."
+)
 @click.option(
     "--tree",
     type=click.Path(exists=True, path_type=Path),
@@ -57,12 +58,10 @@ def doctor(
     ctx: click.Context,
     secrets: tuple[str, ...],
     *,
-    wanted: str,
-    region: str,
-    tree: Path | None,
     fail_on: str,
     fix: bool,
     yes: bool,
+    **where: Any,  # noqa: ANN401 - the options of `_look`
 ) -> None:
     """Find what is set up wrongly, for each SECRET or for all, and say what mends it.
 
@@ -76,7 +75,7 @@ def doctor(
     "why", "remedy", "fixable"}], "fixed": [TEXT]}.
     """
     context = ctx.ensure_object(Context)
-    look = _look(context, secrets, wanted, region, tree)
+    look = _look(context, secrets, **where)
     count, found = look()
     fixed: list[str] = []
     if fix:
@@ -100,7 +99,9 @@ def _look(
     from rotation.doctor.examining import examine  # noqa: PLC0415 - Google's libraries
 
     def look() -> tuple[int, Sequence[Finding]]:
-        everything = sorted(filter(is_managed, context.store.list()), key=lambda each: str(each.name))
+        everything = sorted(
+            filter(is_managed, context.store.list()), key=lambda each: str(each.name)
+        )
         secrets = _chosen(context, everything, names, wanted)
         ground = _ground(context, secrets, region, tree)
         with _progress(context, len(secrets)) as told:

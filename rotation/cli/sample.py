@@ -56,6 +56,10 @@ def create_sample(stack: Stack, existing: frozenset[str]) -> None:
     stack.create_secret(ROTATOR, {}, admin)
     first = stack.services.clock.now() + timedelta(hours=1)
     stack.create_secret(SECRET, _scheduled(stack, first, _policy(stack)))
+    stack.let_function(ROTATOR, "rotationReader")
+    stack.let_function(SECRET, "rotationFunction")
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", [SECRET])
 
 
 def _scheduled(stack: Stack, first: datetime, policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,12 +71,6 @@ def _scheduled(stack: Stack, first: datetime, policy: Mapping[str, Any]) -> dict
         },
         "annotations": {"rotation.policy": json.dumps(policy)},
     }
-<<<<<<< HEAD
-=======
-    stack.create_secret(SECRET, body)
-    stack.let_function(ROTATOR, "rotationReader")
-    stack.let_function(SECRET, "rotationFunction")
->>>>>>> doctor
 
 
 def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:
@@ -106,6 +104,11 @@ def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _L
         login = {**admin, "username": _slots(each)[0], "password": passwords[each].reveal()}
         made.append((each, body, login))
     stack.create_secrets(made)
+    stack.let_function(ROTATOR, "rotationReader")
+    for each in ids:
+        stack.let_function(each, "rotationFunction")
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", ids)
 
 
 def _create_slots(stack: Stack, ids: Sequence[str]) -> dict[str, Password]:

@@ -41,8 +41,8 @@ def status(
     policy, unreadable state.
 
     With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
-    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults", "last",
-    "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults",
+    "last", "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """
     context = ctx.ensure_object(Context)
     found = managed(context, secrets, matching)

@@ -79,7 +79,10 @@ def function_times(facts: Installation) -> Iterator[Finding]:
                 *("run", "services", "update", *_place(service)),
                 f"--timeout={max(int(budget) + 1, each.ack_deadline - 60)}",
             )
-            said = f"its timeout of {service.timeout:g} s outlives the ack deadline of {each.ack_deadline} s"
+            said = (
+                f"its timeout of {service.timeout:g} s outlives the ack deadline of"
+                f" {each.ack_deadline} s"
+            )
             yield _bad("function-timeout", said, remedy)
         if each.ack_deadline > lease:
             remedy = _set(service, f"ROTATION_LEASE_SECONDS={each.ack_deadline}")
@@ -202,7 +205,11 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
     if not job.is_enabled:
         fix = Fix("resume-job", job.name)
         remedy = gcloud("scheduler", "jobs", "resume", *place)
-        yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix)
+        yield Finding(
+            "sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix
+        )
+        said = "the sweep is paused"
+        yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, said, remedy, fix)
     if facts.topic and job.topic != facts.topic:
         remedy = gcloud(*update, f"--topic={facts.topic}")
         yield _bad("sweep-topic", f"the sweep goes to {job.topic or 'no topic'}", remedy)

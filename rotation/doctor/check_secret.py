@@ -46,12 +46,17 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
     if wanted is None or ttl is None or ttl <= max(wanted.retire.destroy_after, timedelta(days=1)):
         return
     length = format_duration(wanted.retire.destroy_after)
+    seconds = max(86400, int(wanted.retire.destroy_after.total_seconds()))
     yield _warn(
         facts,
         "destroy-ttl",
         f"version_destroy_ttl of {format_duration(ttl)} keeps a version that the policy destroys"
         f" after {length}",
-        _update(facts, f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s"),
+        _update(
+            facts,
+            f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s",  # noqa: E501
+        ),
+        _update(facts, f"--version-destroy-ttl={seconds}s"),
     )
 
 
@@ -109,7 +114,9 @@ def topic(facts: SecretFacts) -> Iterator[Finding]:
     ours = facts.our_topic
     if ours and ours not in map(_by_id(facts), facts.secret.topics):
         remedy = _update(facts, f"--add-topics={ours}")
-        what = "it has no topic" if not facts.secret.topics else "its topics do not wake the function"
+        what = (
+            "it has no topic" if not facts.secret.topics else "its topics do not wake the function"
+        )
         yield _bad(facts, "topic", f"{what}: {ours} is missing", remedy)
     for name in facts.secret.topics:
         if ours and _by_id(facts)(name) != ours:
@@ -154,7 +161,9 @@ def aliases(facts: SecretFacts) -> Iterator[Finding]:
     elif rides and settled and told and facts.secret.aliases["current"] != told:
         moved = facts.secret.aliases["current"]
         remedy = _update(facts, f"--update-version-aliases=current={told}")
-        said = f"the alias current was moved to version {moved}; the last rotation ended with {told}"
+        said = (
+            f"the alias current was moved to version {moved}; the last rotation ended with {told}"
+        )
         yield _bad(facts, "alias", said, remedy)
     for alias in _ALIASES:
         number = facts.secret.aliases.get(alias)

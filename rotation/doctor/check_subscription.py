@@ -55,7 +55,9 @@ def exists(facts: Installation) -> Iterator[Finding]:
     for extra in found[1:]:
         remedy = gcloud("pubsub", "subscriptions", "delete", extra.name)
         first, second = short(found[0].name), short(extra.name)
-        yield _warn("subscription-twice", f"{first} and {second} both deliver every wake-up", remedy)
+        yield _warn(
+            "subscription-twice", f"{first} and {second} both deliver every wake-up", remedy
+        )
 
 
 def kind(facts: Installation) -> Iterator[Finding]:
@@ -65,8 +67,12 @@ def kind(facts: Installation) -> Iterator[Finding]:
             said = f"{short(each.name)} was made by an Eventarc trigger"
             yield _warn("subscription-eventarc", said, _create(facts, "rotation-function"))
         if each.is_unwrapped:
-            remedy = _modify(each, f"--push-endpoint={each.endpoint}", "--clear-push-no-wrapper-config")
-            yield _bad("subscription-unwrapped", f"{short(each.name)} pushes without the wrapper", remedy)
+            remedy = _modify(
+                each, f"--push-endpoint={each.endpoint}", "--clear-push-no-wrapper-config"
+            )
+            yield _bad(
+                "subscription-unwrapped", f"{short(each.name)} pushes without the wrapper", remedy
+            )
 
 
 def target(facts: Installation) -> Iterator[Finding]:
@@ -158,7 +164,10 @@ def dead_letters(facts: Installation) -> Iterator[Finding]:
             yield _warn("dead-letter-attempts", said, gcloud(*update, *attempts))
         yield from _readers(facts, topic)
         member = f"--member=serviceAccount:{agent}"
-        publish, consume = facts.dead_publish.get(topic, True), facts.dead_consume.get(each.name, True)
+        publish, consume = (
+            facts.dead_publish.get(topic, True),
+            facts.dead_consume.get(each.name, True),
+        )
         if isinstance(publish, Unseen):
             yield unseen(INSTALLATION, publish)
         elif not publish:

@@ -55,7 +55,11 @@ def judge_installation(facts: Installation) -> tuple[Finding, ...]:
     return tuple(_run(check_installation.CHECKS, facts, INSTALLATION))
 
 
-def _run(checks: Sequence[Callable[[Any], Iterator[Finding]]], facts: Any, about: str) -> Iterator[Finding]:  # noqa: ANN401 - facts of one kind
+def _run(
+    checks: Sequence[Callable[[Any], Iterator[Finding]]],
+    facts: Any,
+    about: str,  # noqa: ANN401
+) -> Iterator[Finding]:
     for check in checks:
         try:
             found = list(check(facts))

@@ -8,7 +8,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
 from rotation.doctor.findings import short
@@ -29,8 +28,6 @@ from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
 from rotation.ports.issuer import Issuer, IssuerEnvironment
 from rotation.ports.secrets import SecretStore
-
-_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
@@ -236,9 +233,7 @@ def _rights(
     if not shared.account:
         return
     wanted = [
-        each.name
-        for each in needs.NEEDS[needs.Part.FUNCTION]
-        if each.on is On.MANAGED_SECRET
+        each.name for each in needs.NEEDS[needs.Part.FUNCTION] if each.on is On.MANAGED_SECRET
     ]
     name = str(secret.name)
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
@@ -318,9 +313,7 @@ def _invokes(
     accounts = {each.push_account for each in _seen(subscriptions) if each.push_account}
     own = ground.deployment.service_policy(service.name) if accounts else ()
     return {
-        each: _may(
-            ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project
-        )
+        each: _may(ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
         for each in sorted(accounts)
     }
 

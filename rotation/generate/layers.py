@@ -8,8 +8,7 @@ Rules of this module:
 #: From top to bottom.  A name is a module or package right below ``rotation``.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("main", "cli", "app"),
-    ("control", "agent", "generate", "doctor"),
-    ("adopt", "control", "agent", "generate"),
+    ("control", "agent", "generate", "doctor", "adopt"),
     ("registry",),
     ("engine", "issuers", "participants", "gates", "guards", "google", "local"),
     ("config", "pins"),

@@ -31,7 +31,7 @@ _GRANTS: Final[Mapping[str, frozenset[str]]] = {
     "pubsub.topics.publish": frozenset({"roles/pubsub.publisher", "roles/pubsub.editor",
                                         "roles/pubsub.admin", "roles/editor", "roles/owner"}),
     "pubsub.subscriptions.consume": frozenset({"roles/pubsub.subscriber", "roles/pubsub.editor",
-                                               "roles/pubsub.admin", "roles/editor", "roles/owner"}),
+                                               "roles/pubsub.admin", "roles/editor", "roles/owner"}),  # noqa: E501
     "run.routes.invoke": frozenset({"roles/run.invoker", "roles/run.servicesInvoker",
                                     "roles/run.admin", "roles/run.sourceDeveloper",
                                     "roles/owner", "roles/editor"}),
@@ -128,7 +128,9 @@ class Deployment:
         """Return a job of Cloud Scheduler."""
         return _look(f"the scheduler job {name}", lambda: _job(self._scheduler.get(f"v1/{name}")))
 
-    def lacks(self, account: str, resource: str, wanted: Sequence[str]) -> "tuple[str, ...] | Unseen":
+    def lacks(
+        self, account: str, resource: str, wanted: Sequence[str]
+    ) -> "tuple[str, ...] | Unseen":
         """Return which permissions on a secret or a topic an account does not have.
 
         It is asked as the account: only that sees groups, inherited roles and conditions.
@@ -312,7 +314,9 @@ def _job(body: Mapping[str, Any]) -> Job:
         topic=target.get("topicName", ""),
         attributes=target.get("attributes", {}),
         last_attempt=datetime.fromisoformat(last).astimezone(UTC) if last else None,
-        failure=str(status.get("message") or f"status {status['code']}") if status.get("code") else "",
+        failure=str(status.get("message") or f"status {status['code']}")
+        if status.get("code")
+        else "",
     )
 
 

@@ -52,7 +52,9 @@ class EmbeddedDeployment:
         self.jobs: dict[str, _Answer] = {}
         self._policies: dict[str, _Answer] = {}
 
-    def deploy(self, url: str, account: str, environment: Mapping[str, str], timeout: float) -> None:
+    def deploy(
+        self, url: str, account: str, environment: Mapping[str, str], timeout: float
+    ) -> None:
         """Show the function as it was started."""
         variables = [{"name": name, "value": value} for name, value in environment.items()]
         self.services[self._service_name] = {
@@ -108,7 +110,9 @@ class EmbeddedDeployment:
     async def list_services(self, request: Request) -> _Answer:
         """Answer the services of a location."""
         parent = request.url.path.removeprefix("/v2/")
-        return {"services": [each for name, each in self.services.items() if name.startswith(parent)]}
+        return {
+            "services": [each for name, each in self.services.items() if name.startswith(parent)]
+        }
 
     async def patch_service(self, request: Request) -> _Answer:
         """Replace fields of a service."""

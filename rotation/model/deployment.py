@@ -1,4 +1,4 @@
-"""What carries wake-ups on Google Cloud, as it was read: topic, subscription, function, sweep, rights.
+"""What carries wake-ups on Google Cloud, as it was read: subscription, function, sweep, rights.
 
 These records hold what was seen; they decide nothing.
 

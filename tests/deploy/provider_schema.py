@@ -60,10 +60,11 @@ _PLAIN = {
 }
 _GETTERS = {"getStringAttribute": "string", "getNumberAttribute": "number"}
 _FIELD = re.compile(
-    r"#(\w+) [A-Za-z0-9]+#\w+\}(?:(?!\*/).)*\*/\s*readonly \w+(\??): ([^;]+);", re.S
+    r"#(\w+) [A-Za-z0-9]+#\w+\}(?:(?!\*/).)*\*/\s*readonly \w+(\??): ([^;]+);", re.DOTALL
 )
 _COMPUTED = re.compile(
-    r"// (\w+) - computed: true, optional: (true|false), required: false\n(.*?)(?=\n  // |\Z)", re.S
+    r"// (\w+) - computed: true, optional: (true|false), required: false\n(.*?)(?=\n  // |\Z)",
+    re.DOTALL,
 )
 
 
@@ -83,11 +84,9 @@ def read_package(tgz: Path, folders: list[str]) -> dict[str, Any]:
 
 
 def _resource(source: str) -> dict[str, Any]:
-    bodies = {
-        name: body
-        for name, body in re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.S)
-    }
-    classes = dict(re.findall(r"\nexport class (\w+) [^\n]*\{\n(.*?)\n\}\n", source, re.S))
+    bodies = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL))
+    bodies = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL))
+    classes = dict(re.findall(r"\nexport class (\w+) [^\n]*\{\n(.*?)\n\}\n", source, re.DOTALL))
     config = next(
         name
         for name in bodies

@@ -18,7 +18,7 @@ NUMBER = "123456789012"
 Flags = dict[str, str]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The real command would fail here."""
 
 
@@ -38,12 +38,12 @@ class Project:
 
     def make(self, kind: str, name: str, values: dict[str, Any]) -> None:
         if name in self.of(kind):
-            raise Refused(f"ALREADY_EXISTS: {kind} {name}")
+            raise RefusedError(f"ALREADY_EXISTS: {kind} {name}")
         self.of(kind)[name] = values
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         if name not in self.of(kind):
-            raise Refused(f"NOT_FOUND: {kind} {name}")
+            raise RefusedError(f"NOT_FOUND: {kind} {name}")
         values: dict[str, Any] = self.of(kind)[name]
         return values
 
@@ -63,7 +63,7 @@ class Project:
     def unbind(self, on: str, flags: Flags) -> None:
         key = f"{on} {flags['role']} {flags['member']}"
         if key not in self.of("binding"):
-            raise Refused(f"NOT_FOUND: binding {key}")
+            raise RefusedError(f"NOT_FOUND: binding {key}")
         del self.of("binding")[key]
 
 
@@ -172,7 +172,7 @@ def simple(
     prefix: str, kind: str, read: Callable[[Flags], dict[str, Any]], change: str = "update"
 ) -> None:
     """Add create, update, describe and delete of one kind."""
-    short = kind_name = lambda name: name.split("@")[0] if kind == "account" else name  # noqa: E731
+    short = kind_name = lambda name: name.split("@")[0] if kind == "account" else name
 
     def create(project: Project, names: list[str], flags: Flags) -> None:
         project.make(kind, short(names[0]), read(flags))
@@ -375,7 +375,7 @@ def main(arguments: list[str]) -> None:
     if not iam(project, words, flags):
         known = [name for name in COMMANDS if words[: len(name.split())] == name.split()]
         if not known:
-            raise Refused(f"this stand-in does not know: gcloud {' '.join(words)}")
+            raise RefusedError(f"this stand-in does not know: gcloud {' '.join(words)}")
         name = max(known, key=len)
         answer = COMMANDS[name](project, words[len(name.split()) :], flags)
         if isinstance(answer, str) and answer:
@@ -386,5 +386,5 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except Refused as refused:
+    except RefusedError as refused:
         sys.exit(f"ERROR: (gcloud) {refused}")

@@ -155,7 +155,8 @@ def computed(kind: str, values: dict[str, Any], project: str) -> dict[str, Any]:
     account = f"{values.get('account_id')}@{project}.iam.gserviceaccount.com"
     secret = f"projects/{project}/secrets/{values.get('secret_id')}"
     role = f"projects/{project}/roles/{values.get('role_id')}"
-    agent = f"service-{NUMBER}@gcp-sa-{str(values.get('service')).split('.')[0]}.iam.gserviceaccount.com"
+    service = str(values.get("service")).split(".")[0]
+    agent = f"service-{NUMBER}@gcp-sa-{service}.iam.gserviceaccount.com"
     url = f"https://rotation-{NUMBER}.{values.get('location')}.run.app"
     known: dict[str, dict[str, Any]] = {
         "google_pubsub_topic": {"id": f"projects/{project}/topics/{name}"},

@@ -2,10 +2,11 @@ import importlib.util
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.deploy.world import ROOT, SCENARIOS, Script
+from tests.deploy.world import ROOT, SCENARIOS, Script, linter
 
 SCRIPTS = ROOT / "deploy/gcloud"
 TREE = Path("/usr/lib/google-cloud-sdk/data/cli/gcloud_completions.py")
@@ -13,7 +14,7 @@ TREE = Path("/usr/lib/google-cloud-sdk/data/cli/gcloud_completions.py")
 EVERYWHERE = {"--project", "--format", "--filter", "--flatten"}
 
 
-def gcloud_tree():
+def gcloud_tree() -> Any:
     if not TREE.is_file():
         pytest.skip(f"the Google Cloud SDK with its list of commands is not at {TREE}")
     spec = importlib.util.spec_from_file_location("gcloud_completions", TREE)
@@ -22,7 +23,7 @@ def gcloud_tree():
     return module.STATIC_COMPLETION_CLI_TREE
 
 
-def unknown_in(command, tree):
+def unknown_in(command: list[str], tree: Any) -> str | None:
     node = tree
     for word in command:
         if word.startswith("--") or word not in node.get("commands", {}):
@@ -37,7 +38,7 @@ def unknown_in(command, tree):
 
 @pytest.mark.gcloud
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_gcloud_knows_every_command_and_flag_of_the_scripts(tmp_path, scenario):
+def test_gcloud_knows_every_command_and_flag_of_the_scripts(tmp_path: Path, scenario: str) -> None:
     tree, script = gcloud_tree(), Script(tmp_path, scenario)
     for name in ("deploy.sh", "deploy.sh", "remove.sh"):
         assert script.run(name, DELETE_SECRETS="shop").returncode == 0
@@ -47,28 +48,25 @@ def test_gcloud_knows_every_command_and_flag_of_the_scripts(tmp_path, scenario):
 
 
 @pytest.mark.gcloud
-def test_an_unknown_flag_would_be_found():
+def test_an_unknown_flag_would_be_found() -> None:
     tree = gcloud_tree()
     assert unknown_in(["pubsub", "topics", "create", "x", "--colour=red"], tree)
     assert unknown_in(["pubsub", "themes", "create", "x"], tree)
 
 
 @pytest.mark.parametrize("script", ["deploy.sh", "remove.sh"])
-def test_shellcheck_has_nothing_to_say(script):
-    done = subprocess.run(
-        ["shellcheck", SCRIPTS / script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+def test_shellcheck_has_nothing_to_say(script: str) -> None:
+    linter("shellcheck", SCRIPTS / script)
 
 
 @pytest.mark.parametrize("script", ["deploy.sh", "remove.sh"])
-def test_scripts_stop_at_the_first_error_and_evaluate_nothing(script):
+def test_scripts_stop_at_the_first_error_and_evaluate_nothing(script: str) -> None:
     text = (SCRIPTS / script).read_text()
     assert "set -euo pipefail" in text
     assert "eval " not in text
 
 
-def test_a_missing_project_is_named():
+def test_a_missing_project_is_named() -> None:
     done = subprocess.run(
         [SCRIPTS / "deploy.sh"],
         env={"PATH": "/usr/bin:/bin"},

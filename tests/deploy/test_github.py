@@ -2,11 +2,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.world import ROOT
+from tests.deploy.world import ROOT, linter
 
 FILES = sorted((ROOT / "deploy/github").glob("*.yml"))
 each_workflow = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -19,61 +22,52 @@ INJECTED = [
 ]
 
 
-def steps(file):
+def steps(file: Path) -> Iterator[dict[str, Any]]:
     for job in yaml.safe_load(file.read_text())["jobs"].values():
         yield from job["steps"]
 
 
 @each_workflow
-def test_actionlint_has_nothing_to_say(file):
-    done = subprocess.run(
-        ["actionlint", "-no-color", "-oneline", file], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
+def test_actionlint_has_nothing_to_say(file: Path) -> None:
+    linter("actionlint", "-no-color", "-oneline", file)
 
 
 @each_workflow
-def test_zizmor_has_nothing_to_say(file):
-    done = subprocess.run(
-        ["zizmor", "--offline", "--no-progress", "--persona=pedantic", file],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+def test_zizmor_has_nothing_to_say(file: Path) -> None:
+    linter("zizmor", "--offline", "--no-progress", "--persona=pedantic", file)
 
 
 @each_workflow
-def test_no_expression_is_pasted_into_a_script(file):
+def test_no_expression_is_pasted_into_a_script(file: Path) -> None:
     assert [step for step in steps(file) if "${{" in step.get("run", "")] == []
 
 
 @each_workflow
-def test_every_action_is_pinned_to_a_commit(file):
+def test_every_action_is_pinned_to_a_commit(file: Path) -> None:
     used = [step["uses"] for step in steps(file) if "uses" in step]
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", each)] == []
 
 
 @each_workflow
-def test_no_secret_is_in_an_input_or_an_environment(file):
+def test_no_secret_is_in_an_input_or_an_environment(file: Path) -> None:
     assert "secrets." not in file.read_text()
 
 
 @each_workflow
-def test_rights_are_given_to_the_job_alone(file):
+def test_rights_are_given_to_the_job_alone(file: Path) -> None:
     workflow = yaml.safe_load(file.read_text())
     assert workflow["permissions"] == {}
     assert all(job["permissions"]["contents"] == "read" for job in workflow["jobs"].values())
 
 
-def test_the_emergency_waits_for_an_approval():
+def test_the_emergency_waits_for_an_approval() -> None:
     workflow = yaml.safe_load((ROOT / "deploy/github/emergency.yml").read_text())
     assert workflow["jobs"]["emergency"]["environment"] == "rotation-emergency"
     assert workflow["concurrency"]["cancel-in-progress"] is False
 
 
-def run_last(file, folder, **inputs):
+def run_last(file: Path, folder: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
     """Run the script of a workflow as the runner does, with `rotation` that records its words."""
     (folder / "bin").mkdir(exist_ok=True)
     command = folder / "bin/rotation"
@@ -102,7 +96,7 @@ def run_last(file, folder, **inputs):
 
 @pytest.mark.parametrize("name", ["rotate", "emergency"])
 @pytest.mark.parametrize("text", INJECTED)
-def test_an_input_is_never_run(tmp_path, name, text):
+def test_an_input_is_never_run(tmp_path: Path, name: str, text: str) -> None:
     bad = text.format(tmp_path)
     run_last(ROOT / f"deploy/github/{name}.yml", tmp_path, SECRET=bad, REASON=bad)
     assert not (tmp_path / "x").exists()
@@ -112,13 +106,13 @@ def test_an_input_is_never_run(tmp_path, name, text):
 
 
 @pytest.mark.parametrize("name", ["rotate", "emergency"])
-def test_the_exit_status_of_the_command_decides(tmp_path, name):
+def test_the_exit_status_of_the_command_decides(tmp_path: Path, name: str) -> None:
     file = ROOT / f"deploy/github/{name}.yml"
     assert run_last(file, tmp_path, SECRET="orders", STATUS="0").returncode == 0
     assert run_last(file, tmp_path, SECRET="orders", STATUS="3").returncode == 3
 
 
-def test_an_emergency_takes_a_secret_or_a_filter(tmp_path):
+def test_an_emergency_takes_a_secret_or_a_filter(tmp_path: Path) -> None:
     file = ROOT / "deploy/github/emergency.yml"
     assert run_last(file, tmp_path, FILTER="labels.db=orders").returncode == 0
     assert "--filter=labels.db=orders" in (tmp_path / "words").read_text()

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -8,22 +9,23 @@ from tests.deploy.world import SCENARIOS, Script, variables
 
 #: What may stay: Google keeps a deleted role for a week; agents and APIs are the project's.
 STAYS = {"api", "agent", "role", "secret"}
+pytestmark = pytest.mark.slow
 needs_terraform = pytest.mark.skipif(
     not shutil.which("terraform"), reason="there is no terraform binary on this machine"
 )
 
 
 @pytest.fixture(scope="module")
-def terraform(tmp_path_factory):
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     return Terraform(tmp_path_factory.mktemp("terraform"))
 
 
 @pytest.fixture(params=SCENARIOS)
-def scenario(request):
+def scenario(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def deployed(folder, scenario):
+def deployed(folder: Path, scenario: str) -> Script:
     script = Script(folder, scenario)
     done = script.run("deploy.sh")
     assert done.returncode == 0, done.stderr
@@ -31,7 +33,9 @@ def deployed(folder, scenario):
 
 
 @needs_terraform
-def test_terraform_and_the_script_make_the_same_things(terraform, tmp_path, scenario):
+def test_terraform_and_the_script_make_the_same_things(
+    terraform: Terraform, tmp_path: Path, scenario: str
+) -> None:
     script = resources.from_gcloud(deployed(tmp_path, scenario).state)
     module = resources.from_plan(terraform.plan(**variables(scenario)))
     assert script == module
@@ -52,7 +56,9 @@ def test_terraform_and_the_script_make_the_same_things(terraform, tmp_path, scen
         ("../generated/iam.json", "secretmanager.versions.add", "secretmanager.versions.list"),
     ],
 )
-def test_a_planted_difference_is_found(tmp_path, file, written, planted):
+def test_a_planted_difference_is_found(
+    tmp_path: Path, file: str, written: str, planted: str
+) -> None:
     script = resources.from_gcloud(deployed(tmp_path, "from source").state)
     terraform = Terraform(tmp_path / "changed")
     path = terraform.folder / file
@@ -61,7 +67,7 @@ def test_a_planted_difference_is_found(tmp_path, file, written, planted):
     assert resources.from_plan(terraform.plan(**variables("from source"))) != script
 
 
-def test_the_script_may_be_run_again(tmp_path, scenario):
+def test_the_script_may_be_run_again(tmp_path: Path, scenario: str) -> None:
     script = deployed(tmp_path, scenario)
     before = script.state
     done = script.run("deploy.sh")
@@ -69,29 +75,31 @@ def test_the_script_may_be_run_again(tmp_path, scenario):
     assert resources.from_gcloud(script.state) == resources.from_gcloud(before)
 
 
-def test_removal_leaves_nothing_behind(tmp_path, scenario):
+def test_removal_leaves_nothing_behind(tmp_path: Path, scenario: str) -> None:
     script = deployed(tmp_path, scenario)
     for _ in range(2):
         done = script.run("remove.sh")
         assert done.returncode == 0, done.stderr
     left = {kind: each for kind, each in script.state.items() if each and kind not in STAYS}
     assert set(left.pop("binding", {})) == {
-        "secret/orders roles/secretmanager.secretAccessor "
-        "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
+        (
+            "secret/orders roles/secretmanager.secretAccessor "
+            "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
+        )
     }, "what consumers read stays theirs"
     assert left == {}
     assert all(role["deleted"] for role in script.state["role"].values())
     assert all(secret["topics"] == [] for secret in script.state["secret"].values())
 
 
-def test_secrets_are_deleted_only_when_named(tmp_path):
+def test_secrets_are_deleted_only_when_named(tmp_path: Path) -> None:
     script = deployed(tmp_path, "from source")
     done = script.run("remove.sh", DELETE_SECRETS="orders")
     assert done.returncode == 0, done.stderr
     assert set(script.state["secret"]) == {"shop"}
 
 
-def test_roles_deleted_by_a_removal_come_back(tmp_path):
+def test_roles_deleted_by_a_removal_come_back(tmp_path: Path) -> None:
     script = deployed(tmp_path, "from source")
     before = resources.from_gcloud(script.state)
     assert script.run("remove.sh", DELETE_SECRETS="orders shop").returncode == 0

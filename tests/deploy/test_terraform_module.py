@@ -2,6 +2,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import hcl2
 import pytest
@@ -35,25 +38,25 @@ needs_terraform = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def terraform(tmp_path_factory):
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     return Terraform(tmp_path_factory.mktemp("terraform"))
 
 
-def parsed(file):
+def parsed(file: Path) -> dict[str, Any]:
     with file.open() as text:
         return hcl2.load(text)
 
 
-def bare(name):
+def bare(name: str) -> str:
     return name.strip('"')
 
 
-def blocks(kind):
+def blocks(kind: str) -> Iterator[dict[str, Any]]:
     for file in sorted(MODULE.glob("*.tf")):
         yield from parsed(file).get(kind, [])
 
 
-def faults(body, schema, where):
+def faults(body: Any, schema: Any, where: str) -> Iterator[str]:
     given = {bare(key) for key in body} - META
     for dynamic in body.get("dynamic", []):
         for name, inner in dynamic.items():
@@ -84,7 +87,7 @@ def faults(body, schema, where):
             yield from faults(inner, block, f"{where}.{name}")
 
 
-def every_fault():
+def every_fault() -> Iterator[str]:
     schema = {
         kind: each for kinds in provider_schema.kept().values() for kind, each in kinds.items()
     }
@@ -98,11 +101,11 @@ def every_fault():
                         yield from faults(body, schema[bare(kind)], f"{bare(kind)}.{bare(name)}")
 
 
-def test_every_argument_is_the_providers_and_none_is_missing():
+def test_every_argument_is_the_providers_and_none_is_missing() -> None:
     assert list(every_fault()) == []
 
 
-def test_an_unknown_or_missing_argument_would_be_found():
+def test_an_unknown_or_missing_argument_would_be_found() -> None:
     schema = provider_schema.kept()["google"]["google_pubsub_topic"]
     assert list(faults({"name": "x", "colour": "red"}, schema, "t")) == ["t: no argument colour"]
     assert list(faults({}, schema, "t")) == ["t: name is missing"]
@@ -110,7 +113,7 @@ def test_an_unknown_or_missing_argument_would_be_found():
 
 @pytest.mark.slow
 @pytest.mark.node
-def test_the_kept_schema_is_the_providers_own(tmp_path):
+def test_the_kept_schema_is_the_providers_own(tmp_path: Path) -> None:
     if not shutil.which("npm"):
         pytest.skip("npm, which brings the providers' schemas, is not on this machine")
     assert (
@@ -119,7 +122,7 @@ def test_the_kept_schema_is_the_providers_own(tmp_path):
 
 
 @needs_terraform
-def test_terraform_formats_it_the_same_way():
+def test_terraform_formats_it_the_same_way() -> None:
     done = subprocess.run(
         ["terraform", "fmt", "-check", "-recursive", "-diff", MODULE],
         capture_output=True,
@@ -131,12 +134,12 @@ def test_terraform_formats_it_the_same_way():
 
 
 @needs_terraform
-def test_terraform_finds_it_valid(terraform):
+def test_terraform_finds_it_valid(terraform: Terraform) -> None:
     terraform.run("validate")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(MODULE)))
-def test_it_can_be_read_without_terraform(file):
+def test_it_can_be_read_without_terraform(file: Path) -> None:
     assert parsed(file) is not None
 
 
@@ -172,7 +175,9 @@ def test_it_can_be_read_without_terraform(file):
         ({"runbooks_url": "http://x/"}, "begins with https"),
     ],
 )
-def test_a_wrong_variable_is_refused_with_its_remedy(terraform, wrong, said):
+def test_a_wrong_variable_is_refused_with_its_remedy(
+    terraform: Terraform, wrong: dict[str, Any], said: str
+) -> None:
     with pytest.raises(TerraformError) as refused:
         terraform.plan(**(variables("from source") | wrong))
     assert said in re.sub(r"\s*[│|]?\s+", " ", str(refused.value))
@@ -180,7 +185,7 @@ def test_a_wrong_variable_is_refused_with_its_remedy(terraform, wrong, said):
 
 @needs_terraform
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_plans_and_its_policies_can_be_read(tmp_path, name):
+def test_an_example_plans_and_its_policies_can_be_read(tmp_path: Path, name: str) -> None:
     planned = Terraform(tmp_path, f"deploy/terraform/examples/{name}").plan(**EXAMPLES[name])
     secrets = [each["values"] for each in planned if each["type"] == "google_secret_manager_secret"]
     assert len(secrets) == {"one-secret": 1, "fifty-secrets": 50}[name]
@@ -191,7 +196,7 @@ def test_an_example_plans_and_its_policies_can_be_read(tmp_path, name):
     assert len(set(times)) == len(times), "they do not all rotate at one moment"
 
 
-def test_the_policys_keys_are_those_of_the_schema():
+def test_the_policys_keys_are_those_of_the_schema() -> None:
     kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
     known = set(policy_schema(kinds)["properties"])
     text = (MODULE / "variables.tf").read_text()
@@ -199,7 +204,7 @@ def test_the_policys_keys_are_those_of_the_schema():
     assert known <= set(json.loads(written[1])) <= known | {"approval"}
 
 
-def test_the_variables_that_may_be_set_are_those_the_function_reads():
+def test_the_variables_that_may_be_set_are_those_the_function_reads() -> None:
     text = (MODULE / "variables.tf").read_text()
     allowed = set(re.findall(r'^ +"(ROTATION_\w+)",$', text, re.MULTILINE))
     read = set(re.findall(r'"(ROTATION_\w+)"', (ROOT / "rotation/config.py").read_text()))
@@ -214,7 +219,7 @@ def test_the_variables_that_may_be_set_are_those_the_function_reads():
     assert read - allowed - set_by_module == tests_only
 
 
-def test_what_google_and_the_function_move_is_left_alone():
+def test_what_google_and_the_function_move_is_left_alone() -> None:
     text = (MODULE / "secrets.tf").read_text()
     ignored = re.search(r"ignore_changes = \[(.*?)\]\n  \}", text, re.DOTALL)[1]
     assert "rotation[0].next_rotation_time" in ignored
@@ -223,7 +228,7 @@ def test_what_google_and_the_function_move_is_left_alone():
     assert "annotations" not in ignored
 
 
-def test_every_alert_names_its_runbook_and_counts_a_metric_that_exists():
+def test_every_alert_names_its_runbook_and_counts_a_metric_that_exists() -> None:
     metrics = {each.stem for each in (ROOT / "deploy/monitoring/metrics").glob("*.json")}
     alerts = {
         each.stem: json.loads(each.read_text())
@@ -251,7 +256,7 @@ def test_every_alert_names_its_runbook_and_counts_a_metric_that_exists():
     assert used <= metrics
 
 
-def table(kind):
+def table(kind: str) -> Iterator[tuple[str, str]]:
     for each in blocks(kind):
         for name, body in each.items():
             if bare(name) not in META:
@@ -259,7 +264,7 @@ def table(kind):
 
 
 @pytest.mark.parametrize("kind", ["variable", "output"])
-def test_the_readme_lists_every_input_and_output_with_its_words(kind):
+def test_the_readme_lists_every_input_and_output_with_its_words(kind: str) -> None:
     text = (MODULE / "README.md").read_text()
     for name, description in table(kind):
         assert f"| `{name}` |" in text, name

@@ -22,6 +22,7 @@ POLICY = {
 }
 IMAGE = "europe-west1-docker.pkg.dev/acme-prod/rotation/rotation@sha256:" + "a" * 64
 SRE, READER = "group:sre@example.com", "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
+BUILDER = "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com"
 CHANNEL = "projects/acme-prod/notificationChannels/1"
 
 #: Name of a scenario: variables of the module, environment of the script.
@@ -36,7 +37,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "min_instances": 1,
             "runtime": "python313",
             "requirements": "requirements-git.txt",
-            "build_service_account": "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com",
+            "build_service_account": BUILDER,
             "environment": {"ROTATION_SWEEP_SECONDS": "600"},
             "optional_roles": ["rotationCloudsql"],
             "viewers": [SRE],
@@ -52,7 +53,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "MIN_INSTANCES": "1",
             "RUNTIME": "python313",
             "REQUIREMENTS": "requirements-git.txt",
-            "BUILD_SERVICE_ACCOUNT": "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com",
+            "BUILD_SERVICE_ACCOUNT": BUILDER,
             "ENVIRONMENT": "ROTATION_SWEEP_SECONDS=600",
             "OPTIONAL_ROLES": "rotationCloudsql",
             "VIEWERS": SRE,
@@ -132,3 +133,10 @@ class Script:
     def commands(self) -> list[list[str]]:
         """Every command that was run."""
         return [json.loads(line) for line in (self._folder / "commands").read_text().splitlines()]
+
+
+def linter(name: str, *words: object) -> None:
+    """Run a linter of the development extra; it must have nothing to say."""
+    command = Path(sys.executable).parent / name
+    done = subprocess.run([command, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

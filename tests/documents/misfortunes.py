@@ -60,7 +60,7 @@ def _slot_in_use(world: World, clients: Clients) -> None:
     _, idle = _roles("orders-15")
     world.execute(f"ALTER ROLE {idle} PASSWORD 'a-password-of-the-test'")
     clients.append(world.hold_session(idle, "a-password-of-the-test"))
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{idle}'"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{idle}'"  # noqa: S608
     world.await_(lambda: world.rows(query) == [(1,)], "the forgotten client is there")
     _rotate(world, "orders-15")
     _expect(world, "orders-15", "slot-in-use")
@@ -82,8 +82,9 @@ def _state_lost(world: World, _clients: Clients) -> None:
     world.change("orders-18", "annotations", {"rotation.policy": policy, "team": "shop"})
     world.terminal.run("gcloud pubsub topics publish rotation --attribute=eventType=ROTATION_SWEEP")
     world.await_(
-        lambda: world.secret("orders-18").get("labels", {}).get("rotation_blocked")
-        == "state-invalid",
+        lambda: (
+            world.secret("orders-18").get("labels", {}).get("rotation_blocked") == "state-invalid"
+        ),
         "the lost record is found",
     )
 

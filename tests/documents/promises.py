@@ -79,7 +79,9 @@ def _by_hand(world: World) -> None:
 
 def _old_one_is_dead(world: World) -> None:
     """Step 8: exactly one of the two logins is left."""
-    rows = world.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'orders_40__' AND rolcanlogin")
+    rows = world.rows(
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'orders_40__' AND rolcanlogin"
+    )
     assert len(rows) == 1
     assert world.log_in("orders-40") == "orders_owner"
 
@@ -92,7 +94,9 @@ def _given_up(world: World) -> None:
 
 def _nothing_left_of_one(world: World) -> None:
     found = world.secret("orders-50")
-    left = {key for kind in ("labels", "annotations", "versionAliases") for key in found.get(kind, {})}
+    left = {
+        key for kind in ("labels", "annotations", "versionAliases") for key in found.get(kind, {})
+    }
     assert left == {"db"}
     assert "rotation" not in found
     assert "topics" not in found

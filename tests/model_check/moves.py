@@ -34,6 +34,7 @@ from .rules import Broken
 from .state import (
     AGAIN,
     BACKOFF,
+    BLIND,
     BY_HAND,
     BY_PERSON,
     FAILS,
@@ -287,6 +288,8 @@ class Model:
                 return None
             came = world.with_role(slot, world.role(slot)._replace(session=PATIENCE))
             return state._replace(world=came)
+        if what == BLIND:
+            return state._replace(world=world._replace(blind=PATIENCE))
         if what == AGAIN:
             return _published_again(state)
         if what in {FAILS, REFUSES}:

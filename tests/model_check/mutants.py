@@ -21,7 +21,7 @@ from rotation.engine.outcome import Outcome
 from rotation.engine.run import Run
 from rotation.engine.tick import Tick
 from rotation.engine.versions import Found, Kind
-from rotation.machine import decide, due, rollout, transitions
+from rotation.machine import decide, due, pausing, rollout, transitions
 from rotation.machine.decide import Act
 from rotation.machine.due import Due
 from rotation.machine.rollout import Course, Judgement
@@ -262,6 +262,45 @@ def an_emergency_waits_for_the_canary(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Record, "hurried", False)
 
 
+def a_pause_does_not_hold_a_firing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_keep", decide._start)
+
+
+def what_is_asked_in_a_pause_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pausing, "keep", lambda *_: None)
+
+
+def the_word_that_comes_last_counts(patch: pytest.MonkeyPatch) -> None:
+    real = pausing.hear
+    patch.setattr(pausing, "hear", lambda state, word: real(replace(state, pause=None), word))
+
+
+def a_pause_leaves_a_login_suspended(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_held", lambda _: decide.Done("paused"))
+
+
+def a_pause_is_seen_at_the_beginning_only(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pausing, "holds_back", lambda *_: False)
+
+
+def a_pause_holds_an_emergency(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pausing, "holds", lambda state: state.paused and state.phase in pausing._HELD)
+
+
+def who_retires_at_once_does_not_look(patch: pytest.MonkeyPatch) -> None:
+    real = retiring._obstacle
+
+    def obstacle(seen: Any) -> str:
+        return real(seen) if seen.sessions else ""
+
+    patch.setattr(retiring, "_obstacle", obstacle)
+
+
+def who_retires_at_once_throws_out(patch: pytest.MonkeyPatch) -> None:
+    table = {**transitions.TRANSITIONS, (Phase.SUSPENDING, Event.SUSPENDED): Phase.REVOKING}
+    patch.setattr(transitions, "TRANSITIONS", table)
+
+
 MUTANTS = (
     Mutant(the_fence_is_skipped, "a firing", STALL, "the token never decreases"),
     Mutant(a_version_is_published_before_a_login, "a firing", CALM, "only verified"),
@@ -297,5 +336,13 @@ MUTANTS = (
     Mutant(an_unanswered_commit_counts, "rolling out, and an emergency", FAULT, ""),
     Mutant(a_vote_counts_as_a_commit, "staged", CALM, ""),
     Mutant(pins_are_not_taken_back, "rolling out, and a revert", CALM, "consumers of pins"),
+    Mutant(a_pause_does_not_hold_a_firing, "paused, and a firing", CALM, "a pause starts nothing"),
+    Mutant(what_is_asked_in_a_pause_is_forgotten, "paused, and a firing", CALM, "no request"),
+    Mutant(the_word_that_comes_last_counts, "paused and resumed", CALM, "the last word"),
+    Mutant(a_pause_leaves_a_login_suspended, "observing, and a pause", CALM, "both credentials"),
+    Mutant(a_pause_is_seen_at_the_beginning_only, "observing, and a pause", BOTH, ""),
+    Mutant(a_pause_holds_an_emergency, "soaking, and a pause", HAPPENING, "an emergency"),
+    Mutant(who_retires_at_once_does_not_look, "soaking, and a retirement", HAPPENING, "nothing is"),
+    Mutant(who_retires_at_once_throws_out, "soaking, and a retirement", BOTH, ""),
     Mutant(an_emergency_waits_for_the_canary, "rolling out, and an emergency", CALM, ""),
 )

@@ -83,7 +83,7 @@ def nobody_is_locked_out_who_was_seen(
     return str(effect) if locked_out and not _goes_back(before) else None
 
 
-def waits_are_kept(_: Ledger, before: World, effect: Effect, __: World) -> str | None:
+def waits_are_kept(ledger: Ledger, before: World, effect: Effect, __: World) -> str | None:
     """A routine rotation suspends after the soak, and revokes after it has watched."""
     record = before.standing.record
     if record is None or not _is_routine(before) or _goes_back(before):
@@ -91,7 +91,39 @@ def waits_are_kept(_: Ledger, before: World, effect: Effect, __: World) -> str |
     waits = {"suspend": (record.published_at, SOAK), "revoke": (record.suspended_at, WATCH)}
     since, wait = waits.get(effect.name, (None, timedelta()))
     early = since is not None and before.now < since + wait
+    if any(asked.mode is Ask.RETIRE for asked in ledger.asked):
+        return None  # what is not skipped then: `nothing_is_retired_unseen`
     return f"{effect} after {before.now - since}" if early and since else None
+
+
+def nothing_is_retired_unseen(
+    ledger: Ledger, before: World, effect: Effect, after: World
+) -> str | None:
+    """A routine rotation takes no login away before a look that could see has shown nobody."""
+    takes = effect.name in {"suspend", "revoke"} and before.roles != after.roles
+    if not takes or ledger.seen_free or not _is_routine(before) or _goes_back(before):
+        return None
+    return str(effect)
+
+
+def a_pause_starts_nothing(_: Ledger, before: World, effect: Effect, after: World) -> str | None:
+    """No routine rotation begins while the secret says that it is paused."""
+    record, last = after.standing.record, before.standing.record
+    begins = record is not None and (last is None or last.id != record.id)
+    if effect.name != "update" or not begins or not before.standing.paused or record is None:
+        return None
+    return f"rotation {record.id} begins" if _is_routine(after) else None
+
+
+def a_pause_takes_nothing_away(
+    _: Ledger, before: World, effect: Effect, after: World
+) -> str | None:
+    """While it lasts no routine rotation turns to taking the previous credential away."""
+    old, new = before.standing, after.standing
+    if effect.name != "update" or not old.paused or not _is_routine(after):
+        return None
+    turns = new.phase is not old.phase and new.phase in {Phase.SUSPENDING, Phase.REVOKING}
+    return f"from {old.phase.value} to {new.phase.value}" if turns else None
 
 
 def nothing_readable_is_revoked(
@@ -276,12 +308,16 @@ def a_rotation_ends_or_says_why_not(ledger: Ledger, world: World) -> str | None:
         return None if world.failing or world.refusing else f"went back: {standing.receipt}"
     if standing.block is not None:
         return None if ledger.may_block else f"blocked: {standing.block.message}"
+    if _held(world):
+        return None
     return None if standing.phase is Phase.SETTLED else f"rests while {standing.phase.value}"
 
 
 def labels_are_clean(_: Ledger, world: World) -> str | None:
     """Nothing of a finished rotation is left but its token."""
-    left = set(dict(world.secret.labels)) - {"team", "touched", "rotation_token"}
+    kept = {"team", "touched", "rotation_token"}
+    kept |= {"rotation_paused"} if world.standing.paused else set()
+    left = set(dict(world.secret.labels)) - kept
     return f"left: {sorted(left)}" if left else None
 
 
@@ -313,9 +349,32 @@ def strays_are_gone(ledger: Ledger, world: World) -> str | None:
     return f"version {newest} does not work"
 
 
-def no_request_is_lost(ledger: Ledger, _: World) -> str | None:
-    """Whoever asked was served by a rotation that was in flight then, or later."""
+def no_request_is_lost(ledger: Ledger, world: World) -> str | None:
+    """Whoever asked was served by a rotation that was in flight then, or later.
+
+    While it is paused, one request is kept that stands for all.
+    """
+    pause = world.standing.pause
+    if pause is not None and pause.paused and pause.again is not None:
+        return None
     return f"never served: {sorted(ledger.unserved)}" if ledger.unserved else None
+
+
+def the_last_word_about_a_pause_counts(ledger: Ledger, world: World) -> str | None:
+    """In whatever order, and however often, they are delivered."""
+    words = [a.wake_up for a in ledger.asked if a.mode in {Ask.PAUSE, Ask.RESUME}]
+    last = max(words, key=lambda word: word.at, default=None)
+    wanted = bool(last and last.request and last.request.mode is Ask.PAUSE)
+    return None if world.standing.paused is wanted else f"paused: {world.standing.paused}"
+
+
+def both_credentials_work_in_a_pause(_: Ledger, world: World) -> str | None:
+    """Where a rotation rests, unless the previous one was revoked before."""
+    record, phase = world.standing.record, world.standing.phase
+    if record is None or phase is Phase.DESTROYING:
+        return None
+    dead = [n for n in (record.previous, record.next) if n and not world.opens(n)]
+    return f"version {dead[0]} does not work while {phase.value}" if dead else None
 
 
 def leaked_credentials_die(ledger: Ledger, world: World) -> str | None:
@@ -343,6 +402,13 @@ def trouble_moves_everybody_back(ledger: Ledger, world: World) -> str | None:
     return f"current is {world.pointed}"
 
 
+def _held(world: World) -> bool:
+    """Whether a rotation rests because somebody has paused it."""
+    standing = world.standing
+    waits = standing.lease_until is None and standing.wake_at is not None
+    return standing.paused and standing.phase is not Phase.SETTLED and waits
+
+
 def _gone_back(world: World) -> bool:
     """Whether the secret is at rest after a rotation that went back by itself."""
     block = world.standing.block
@@ -357,6 +423,9 @@ DURING: tuple[During, ...] = (
     a_routine_rotation_throws_nobody_out,
     nobody_is_locked_out_who_was_seen,
     waits_are_kept,
+    nothing_is_retired_unseen,
+    a_pause_starts_nothing,
+    a_pause_takes_nothing_away,
     nothing_readable_is_revoked,
     all_vote_before_anybody_is_handed_next,
     a_stage_proves_itself_before_the_next,
@@ -387,6 +456,14 @@ AT_REST: tuple[Rule, ...] = (
     *GONE_BACK,
     no_request_is_lost,
     leaked_credentials_die,
+    the_last_word_about_a_pause_counts,
+)
+#: Where a rotation rests because somebody has paused it.
+HELD: tuple[Rule, ...] = (
+    both_credentials_work_in_a_pause,
+    no_request_is_lost,
+    leaked_credentials_die,
+    the_last_word_about_a_pause_counts,
 )
 
 
@@ -408,7 +485,8 @@ def broken_at_rest(ledger: Ledger, world: World) -> Broken:
     A blocked secret waits for a person: what is left behind is theirs to look at.
     """
     blocked = GONE_BACK if _gone_back(world) else ()
-    rules = (a_rotation_ends_or_says_why_not, *(blocked if world.standing.block else AT_REST))
+    ended = HELD if _held(world) else AT_REST
+    rules = (a_rotation_ends_or_says_why_not, *(blocked if world.standing.block else ended))
     found = ((rule, rule(ledger, world)) for rule in rules)
     return tuple(_named(rule, what) for rule, what in found if what)
 

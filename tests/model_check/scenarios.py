@@ -16,6 +16,7 @@ from rotation.model.phase import Phase
 from .moves import Model
 from .state import (
     AGAIN,
+    BLIND,
     BY_HAND,
     BY_PERSON,
     FAILS,
@@ -31,6 +32,7 @@ from .world import CANARY, LEASE, SLOTS, SOAK, Version, World, new_world
 
 CALM = Bounds()
 EMERGENCY, REVERT, ROUTINE, UNBLOCK = "emergency", "revert", "routine", "unblock"
+PAUSE, RESUME, RETIRE = "pause", "resume", "retire"
 CHECK, WAKE = "check", "wake"
 
 
@@ -116,6 +118,7 @@ def rolled_out() -> World:
 
 NOISE = (TOUCH, WAKE, CHECK, AGAIN)
 ASKED = (EMERGENCY, REVERT, ROUTINE)
+WATCHERS = (STRAGGLER, BLIND)
 
 SCENARIOS = (
     Scenario("a firing", (FIRING,), (*NOISE, *ASKED, FIRING, STRAGGLER, BY_PERSON)),
@@ -141,6 +144,15 @@ SCENARIOS = (
     Scenario("rolling out", (WAKE,), (FAILS, *ASKED), rolling_out, breadth=2),
     Scenario("rolling out, and a revert", (REVERT,), (FAILS, EMERGENCY), rolling_out, breadth=2),
     Scenario("rolling out, and an emergency", (EMERGENCY,), (FAILS,), rolling_out, breadth=3),
+    Scenario("paused, and a firing", (PAUSE, FIRING), (RESUME, EMERGENCY, ROUTINE, AGAIN)),
+    Scenario("a firing, and a pause", (FIRING, PAUSE), (RESUME, EMERGENCY, REVERT)),
+    Scenario("paused and resumed", (PAUSE, RESUME), (FIRING, ROUTINE, AGAIN)),
+    Scenario("soaking, and a pause", (PAUSE,), (RESUME, *ASKED, RETIRE, STRAGGLER), soaking),
+    Scenario("the soak is over, and a pause", (WAKE, PAUSE), (RESUME, EMERGENCY), soaked),
+    Scenario("observing, and a pause", (PAUSE,), (RESUME, EMERGENCY, REVERT), observing),
+    Scenario("soaking, and a retirement", (RETIRE,), (*WATCHERS, *ASKED, PAUSE, AGAIN), soaking),
+    Scenario("observing, and a retirement", (RETIRE,), (*WATCHERS, EMERGENCY, PAUSE), observing),
+    Scenario("rolling out, and a pause", (PAUSE,), (RESUME, *ASKED), rolling_out, breadth=2),
     Scenario("rolled out", (WAKE,), (FAILS, *ASKED, STRAGGLER), rolled_out, breadth=3),
 )
 

@@ -26,6 +26,7 @@ CHECKS = 2
 PATIENCE = 2
 MONTH = timedelta(days=30)
 
+BLIND = "the observer goes blind"
 STRAGGLER, TOUCH = "a straggler logs in", "somebody sets a label"
 BY_PERSON = "somebody adds a version"
 FAILS, REFUSES = "the canary fails", "a participant refuses"
@@ -143,7 +144,8 @@ def pass_time(state: State, clock: int) -> State:
     """Let time pass; sessions that wait for nothing end some time."""
     world = state.world
     roles = tuple(role._replace(session=max(0, role.session - 1)) for role in world.roles)
-    return state._replace(world=world._replace(clock=clock, roles=roles))  # type: ignore[arg-type]
+    passed = world._replace(clock=clock, roles=roles, blind=max(0, world.blind - 1))  # type: ignore[arg-type]
+    return state._replace(world=passed)
 
 
 def spent(state: State) -> State:

@@ -193,6 +193,8 @@ class World(NamedTuple):
     failing: bool = False
     #: The fleet's participant refuses every change.
     refusing: bool = False
+    #: The observer cannot see who is logged in: for how many waits; 0 it can.
+    blind: int = 0
 
     @property
     def now(self) -> datetime:
@@ -357,6 +359,8 @@ def _observe(world: World, slot: str, witness: bytes) -> tuple[World, Observatio
     if not world.accepts(witness):
         blindness = f"login as {credential(witness)[0]} was refused"
         return world, Observation((), sighted=False, nodes=("memory",), blindness=blindness)
+    if world.blind:
+        return world, Observation((), sighted=False, nodes=("memory",), blindness="no rights")
     session = Session("memory", "10.0.0.7 billing")
     seen = (session,) if world.role(slot).session else ()
     return world, Observation(seen, sighted=True, nodes=("memory",))

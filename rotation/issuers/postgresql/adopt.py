@@ -30,13 +30,18 @@ from rotation.model.errors import PermanentError, PolicyError, RotationError, Te
 from rotation.model.payload import Payload, PayloadError
 from rotation.model.plugin import Finding, Severity
 
-#: Milliseconds to wait for a lock, times a statement is tried, seconds between two tries.
-LOCK_WAIT: Final = 500
+#: Milliseconds to wait for a lock; for one statement, which may hold several; and for one that
+#: proves to take longer without waiting for anybody.
+LOCK_WAIT, PATIENCE, LAST_PATIENCE = 500, 900, 30_000
+#: Times a transaction is tried, seconds between two tries.
 ATTEMPTS: Final = 60
 PAUSES: Final = (0.1, 0.6)
 _PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
-_DEADLOCK: Final = "40P01"
+#: A deadlock; a relation that was dropped while REASSIGN OWNED was on its way to it.
+_PASSING: Final = frozenset({"40P01", "XX000"})
+#: The application has dropped it meanwhile: the next look leaves it out.
+_GONE: Final = frozenset({"42P01", "3F000", "42883", "42704", "42703"})
 
 
 class PostgreSQLAdopter:
@@ -53,7 +58,7 @@ class PostgreSQLAdopter:
         """Prove the login, look, and plan."""
         connection = self._connection()
         path, role = self._prove(connection)
-        names = self._names = self._name(connection, role)
+        names = self._names = self._name(role)
         try:
             facts = read_facts(connection, names, path)
         except psycopg.Error as error:
@@ -123,22 +128,22 @@ class PostgreSQLAdopter:
         # Here, so that it has no context: the frames of psycopg hold the password.
         raise failure
 
-    def _name(self, connection: Connection, becomes: str) -> Names:
-        chosen = self._request.settings
-        login = self._found.user
-        slots = chosen.get("slots")
-        second = next((slot for slot in slots if slot != login), "") if slots else ""
-        if slots and login not in slots:
-            raise PermanentError(
-                f"the payload's login {login} is none of the slots {', '.join(slots)}",
-                remedy="correct the slots",
-            )
+    def _name(self, becomes: str) -> Names:
+        chosen, login = self._request.settings, self._found.user
         rotator = self._request.rotator_user
         if self._request.rotator is not None:
             rotator = login_in(self._request.rotator, PayloadShape())[0]
-        del connection
         owner = str(chosen.get("owner") or (becomes if becomes != login else f"{login}_owner"))
-        return Names(login, owner, second or str(chosen.get("second") or f"{login}_b"), rotator)
+        slots = chosen.get("slots")
+        if not slots:
+            return Names(login, owner, str(chosen.get("second") or f"{login}_b"), rotator)
+        if login not in slots:
+            raise PermanentError(
+                f"the payload's login {login} is none of the slots {', '.join(slots)}",
+                remedy="correct slots in the policy",
+            )
+        # Whichever slot is in force by now: the first one is what was adopted.
+        return Names(str(slots[0]), owner, str(slots[1]), rotator)
 
     def _rotator_verifier(self) -> str:
         if self._request.rotator is None:
@@ -283,7 +288,7 @@ def _login_error(error: psycopg.Error, who: str) -> RotationError:
         return PermanentError(
             f"the server refuses the login of {who}",
             remedy="correct its user and password",
-            reason="login-refused",
+            reason="credential-refused",
         )
     if slug in ("unreachable", "busy"):
         return TemporaryError(f"{who} cannot log in: {slug}", remedy="is the address right?")
@@ -295,11 +300,15 @@ def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> Non
         try:
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}ms'")
+                patience = PATIENCE if attempt <= ATTEMPTS // 2 else LAST_PATIENCE
+                connection.execute(f"SET LOCAL statement_timeout = '{patience}ms'")
                 for statement in statements:
                     connection.execute(statement.encode())
         except psycopg.Error as error:
+            if error.sqlstate in _GONE and not connection.closed:
+                return
             failure = translate(error, doing, remedy="grant that right to the administrator")
-            again = failure.reason in _RETRIED or error.sqlstate == _DEADLOCK
+            again = failure.reason in _RETRIED or error.sqlstate in _PASSING
             if not again or connection.closed or attempt == ATTEMPTS:
                 raise failure from None
             # Between two tries the application gets through what queued behind ours.

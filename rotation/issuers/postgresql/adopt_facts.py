@@ -7,6 +7,7 @@ Rules of this module:
   1. The search path is empty: every name comes back qualified and quoted.
   2. Roles are looked up by comparing names; a cast would fold their case.
   3. Temporary tables are nobody's: they end with their session.
+  4. Names come from the snapshot: what a cast makes of an object that is gone is a number.
 """
 
 import re
@@ -47,11 +48,14 @@ SELECT r.rolname::text, coalesce(d.datname::text, ''), split_part(item, '=', 1),
 """
 PRIVILEGES = """
 WITH things AS (
-    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass AS thing,
-           relowner AS owner, relacl AS acl, '' AS part FROM pg_class
-    UNION ALL SELECT 'TABLE ' || c.oid::regclass, c.relowner, a.attacl,
-                     ' (' || quote_ident(a.attname) || ')'
-      FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid WHERE a.attacl IS NOT NULL
+    SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+               || quote_ident(n.nspname) || '.' || quote_ident(relname) AS thing,
+           relowner AS owner, relacl AS acl, '' AS part
+      FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+    UNION ALL SELECT 'TABLE ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+                     c.relowner, a.attacl, ' (' || quote_ident(a.attname) || ')'
+      FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE a.attacl IS NOT NULL
     UNION ALL SELECT 'SCHEMA ' || quote_ident(nspname), nspowner, nspacl, '' FROM pg_namespace
     UNION ALL SELECT 'ROUTINE ' || oid::regprocedure, proowner, proacl, '' FROM pg_proc
     UNION ALL SELECT 'TYPE ' || oid::regtype, typowner, typacl, '' FROM pg_type
@@ -112,7 +116,7 @@ SELECT c.rolname::text, coalesce(g.rolname::text, ''), d.verb,
 """
 #: Relations of the login, and what each one's rules read or write.
 RELATIONS = """
-SELECT c.oid::int8, c.oid::regclass::text,
+SELECT c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
            WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
        array(SELECT DISTINCT d.refobjid::int8 FROM pg_rewrite AS w JOIN pg_depend AS d
@@ -120,7 +124,7 @@ SELECT c.oid::int8, c.oid::regclass::text,
               AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid
             WHERE w.ev_class = c.oid),
        EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee = %(owner_oid)s)
-  FROM pg_class AS c
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
  WHERE c.relowner = %(login_oid)s AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
    AND c.relpersistence <> 't'
    AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend AS d

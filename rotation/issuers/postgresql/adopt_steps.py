@@ -477,7 +477,7 @@ def _groups(f: Facts) -> Iterator[Transaction]:
 
 
 def _move(relation: Relation, owner: str) -> str:
-    return f"ALTER {relation.kind} {relation.name} OWNER TO {owner}"
+    return f"ALTER {relation.kind} IF EXISTS {relation.name} OWNER TO {owner}"
 
 
 def _reassign(f: Facts) -> Transaction:

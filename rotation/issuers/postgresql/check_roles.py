@@ -53,6 +53,23 @@ def change_right(survey: Survey) -> Iterator[Finding]:
             yield fine("change-right", f"{survey.rotator} may change {slot}")
 
 
+def expiry(survey: Survey) -> Iterator[Finding]:
+    """Whether a password ends by itself, which no rotation would renew."""
+    found = survey.rows(
+        """SELECT rolname::text, rolvaliduntil::text FROM pg_roles
+            WHERE rolname = ANY (%s) AND isfinite(rolvaliduntil) ORDER BY 1""",
+        list(survey.settings.slots),
+    )
+    for slot, until in found:
+        yield bad(
+            "password-expiry",
+            f"logins of {slot} are refused from {until} on, whatever its password",
+            f"ALTER ROLE {rights.quoted(slot)} VALID UNTIL 'infinity'",
+        )
+    if not found:
+        yield fine("password-expiry", "no password ends by itself")
+
+
 def membership(survey: Survey) -> Iterator[Finding]:
     """Whether both slots are members of the owner, with the SET option where there is one."""
     name = survey.settings.owner

@@ -1,8 +1,10 @@
 """Preflight checks of the server itself: version, role, room, replicas, poolers, logs."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
+from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import Node
 from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
 from rotation.model.errors import RotationError
@@ -12,6 +14,16 @@ OLDEST = 140000
 #: Minor releases in which ``ALTER ROLE .. SET role`` had no effect; mended by the next one.
 BROKEN_SET_ROLE = {140014, 150009, 160005, 170001}
 POOLER_PORTS = {6432, 6433}
+#: Bytes a standby may have still to replay.
+MOST_BEHIND = 64 * 2**20
+#: Seconds that clocks may differ.
+MOST_SKEW = 30.0
+LAG = """
+SELECT pg_is_in_recovery(),
+       CASE WHEN pg_is_in_recovery()
+            THEN pg_wal_lsn_diff(%s::pg_lsn, pg_last_wal_replay_lsn()) END,
+       CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END
+"""
 
 
 def version(survey: Survey) -> Iterator[Finding]:
@@ -61,6 +73,38 @@ def head_room(survey: Survey) -> Iterator[Finding]:
         yield fine("head-room", told)
 
 
+def limits(survey: Survey) -> Iterator[Finding]:
+    """Whether a limit of the database or of a slot leaves no room for the overlap."""
+    rows = survey.rows(
+        """SELECT r.rolname::text, r.rolconnlimit,
+                  (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = ANY (%s))
+             FROM pg_roles AS r WHERE r.rolname = ANY (%s) AND r.rolconnlimit >= 0 ORDER BY 1""",
+        list(survey.settings.slots),
+        list(survey.settings.slots),
+    )
+    tight = [(slot, limit) for slot, limit, used in rows if limit <= used]
+    for slot, limit in tight:
+        yield bad(
+            "connection-limit",
+            f"{slot} may hold {limit} connections, and its consumers need more now",
+            f"ALTER ROLE {rights.quoted(slot)} CONNECTION LIMIT -1",
+        )
+    database = rights.quoted(survey.settings.database)
+    limit, used = survey.rows(
+        """SELECT datconnlimit, (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid)
+             FROM pg_database AS d WHERE datname = current_database()"""
+    )[0]
+    if 0 <= limit < 2 * used:
+        yield warn(
+            "connection-limit",
+            f"{survey.settings.database} takes {limit} connections; {used} are open, and the"
+            " overlap needs as many again",
+            f"ALTER DATABASE {database} CONNECTION LIMIT -1",
+        )
+    elif not tight:
+        yield fine("connection-limit", "no limit is in the way of the overlap")
+
+
 def replicas(survey: Survey) -> Iterator[Finding]:
     """Whether every standby is listed and can be asked."""
     for node in survey.settings.standbys:
@@ -82,13 +126,41 @@ def replicas(survey: Survey) -> Iterator[Finding]:
 
 def _replica(survey: Survey, node: Node) -> Finding:
     try:
+        position = survey.scalar("SELECT pg_current_wal_lsn()::text")
         with closing(survey.admin.on(node)) as connection:
-            row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+            row = connection.execute(LAG, [position]).fetchone()
     except RotationError as error:
         return bad("replicas", error.args[0], error.remedy or f"make {node} reachable")
     if row and not row[0]:
         return warn("replicas", f"{node} is not a standby", "correct replicas in the policy")
+    if row and row[2]:
+        return bad("replicas", f"replay is paused on {node}", "SELECT pg_wal_replay_resume()")
+    behind = int(row[1] or 0) if row else 0
+    if behind > MOST_BEHIND:
+        return warn(
+            "replicas",
+            f"{node} has {behind // 2**20} MiB still to replay, and takes the previous password"
+            " until then",
+            "find what holds its replay up: SELECT * FROM pg_stat_activity WHERE datid IS NOT NULL",
+        )
     return fine("replicas", f"{node} answers")
+
+
+def clock(survey: Survey) -> Iterator[Finding]:
+    """Whether the server's clock agrees with ours."""
+    before = time.time()
+    told = float(survey.scalar("SELECT extract(epoch FROM clock_timestamp())"))
+    after = time.time()
+    ahead = told - min(max(told, before), after)
+    if abs(ahead) > MOST_SKEW:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield warn(
+            "clock",
+            f"the server's clock is {abs(ahead):.0f} s {way} this machine's",
+            "run on whichever is wrong: chronyc makestep",
+        )
+    else:
+        yield fine("clock", "the server's clock agrees with ours")
 
 
 def pooler(survey: Survey) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("owner", check_roles.owner),
     ("change-right", check_roles.change_right),
     ("owner-membership", check_roles.membership),
+    ("password-expiry", check_roles.expiry),
     ("fence-marker", check_roles.fence_marker),
     ("other-manager", check_roles.other_managers),
     ("set-role", check_consumer.set_role),
@@ -38,8 +39,10 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("object-owner", check_slots.ownership),
     ("default-privileges", check_slots.default_privileges),
     ("head-room", check_server.head_room),
+    ("connection-limit", check_server.limits),
     ("replicas", check_server.replicas),
     ("pooler", check_server.pooler),
+    ("clock", check_server.clock),
     ("log-settings", check_server.log_settings),
 )
 

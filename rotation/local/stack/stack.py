@@ -192,17 +192,18 @@ class Stack:
         with httpx.Client(base_url=base, trust_env=False) as client:
             return [self._create(client, *each) for each in made]
 
-    def let_function(self, secret_id: str, role_id: str) -> None:
-        """Grant the function's account a custom role on a secret."""
-        secret = f"projects/{self.options.project}/secrets/{secret_id}"
+    def let_function(self, role_id: str, secret_ids: Iterable[str]) -> None:
+        """Grant the function's account a custom role on secrets."""
+        project = f"projects/{self.options.project}"
         binding = {
-            "role": f"projects/{self.options.project}/roles/{role_id}",
+            "role": f"{project}/roles/{role_id}",
             "members": [f"serviceAccount:{self.options.function_account}"],
         }
-        base = f"{self.services.secret_manager_rest}/v1"
+        body = {"policy": {"bindings": [binding]}}
+        base = f"{self.services.secret_manager_rest}/v1/{project}/secrets"
         with httpx.Client(trust_env=False) as client:
-            policy = {"policy": {"bindings": [binding]}}
-            _checked(client.post(f"{base}/{secret}:setIamPolicy", json=policy))
+            for each in secret_ids:
+                _checked(client.post(f"{base}/{each}:setIamPolicy", json=body))
 
     def create_database(
         self, database: str, owner: str, slots: tuple[str, str], rotator: str = "rotator"

@@ -5,7 +5,7 @@ Rules of this module:
      ``DOCUMENTS_GCLOUD`` names it, else by `rest`, which knows the few commands the pages use.
   2. Everything else, and everything with ``DOCUMENTS_GCLOUD=record``, is recorded and answered with
      a plausible line; `tests.documents.test_commands` holds what was recorded to gcloud's own parser.
-"""
+"""  # noqa: E501
 
 import os
 import sys
@@ -27,7 +27,7 @@ def main() -> int:
     if any("iam-policy" in word for word in words):
         return _record(words)
     if how:
-        os.execv(how, [how, *words])
+        os.execv(how, [how, *words])  # noqa: S606
     return rest.run(words)
 
 

@@ -6,7 +6,6 @@ gcloud prints with the same ``--format``, as far as the pages use it.
 
 import argparse
 import base64
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -191,7 +190,7 @@ def _schedule(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rotation": found} if (found := {k: v for k, v in given.items() if v}) else {}
 
 
-def _update(arguments: argparse.Namespace) -> None:
+def _update(arguments: argparse.Namespace) -> None:  # noqa: C901
     before = _call("GET", _secret(arguments.secret))
     body: dict[str, Any] = {}
     for flag, field in _FLAGS.items():
@@ -245,7 +244,7 @@ def _add_version(arguments: argparse.Namespace) -> None:
 
 
 def _opened(path: str) -> Any:
-    return sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115, PTH123
+    return sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: PTH123
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -270,7 +269,9 @@ def _topic(name: str) -> str:
     return name if "/" in name else f"{_parent()}/topics/{name}"
 
 
-def _ask(method: str, path: str, arguments: argparse.Namespace, body: Any = None, **more: Any) -> None:
+def _ask(
+    method: str, path: str, arguments: argparse.Namespace, body: Any = None, **more: Any
+) -> None:
     show(_call(method, path, body if body is not None else {}, **more), arguments.format)
 
 

@@ -1,4 +1,4 @@
-"""The ``terraform`` of the documents' terminal: knows the commands of the pages, and records them."""
+"""The ``terraform`` of the documents' terminal: knows the commands of the pages, and records them."""  # noqa: E501
 
 import sys
 
