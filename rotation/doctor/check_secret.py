@@ -52,10 +52,6 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
         "destroy-ttl",
         f"version_destroy_ttl of {format_duration(ttl)} keeps a version that the policy destroys"
         f" after {length}",
-        _update(
-            facts,
-            f"--version-destroy-ttl={max(86400, int(wanted.retire.destroy_after.total_seconds()))}s",  # noqa: E501
-        ),
         _update(facts, f"--version-destroy-ttl={seconds}s"),
     )
 
