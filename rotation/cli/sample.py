@@ -56,8 +56,6 @@ def create_sample(stack: Stack, existing: frozenset[str]) -> None:
     stack.create_secret(ROTATOR, {}, admin)
     first = stack.services.clock.now() + timedelta(hours=1)
     stack.create_secret(SECRET, _scheduled(stack, first, _policy(stack)))
-    stack.let_function(ROTATOR, "rotationReader")
-    stack.let_function(SECRET, "rotationFunction")
     stack.let_function("rotationReader", [ROTATOR])
     stack.let_function("rotationFunction", [SECRET])
 
@@ -104,9 +102,6 @@ def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _L
         login = {**admin, "username": _slots(each)[0], "password": passwords[each].reveal()}
         made.append((each, body, login))
     stack.create_secrets(made)
-    stack.let_function(ROTATOR, "rotationReader")
-    for each in ids:
-        stack.let_function(each, "rotationFunction")
     stack.let_function("rotationReader", [ROTATOR])
     stack.let_function("rotationFunction", ids)
 
