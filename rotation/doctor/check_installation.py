@@ -74,7 +74,7 @@ def function_times(facts: Installation) -> Iterator[Finding]:
         said = f"its timeout of {service.timeout:g} s is not longer than its budget of {budget:g} s"
         yield _bad("function-timeout", said, remedy)
     for each in check_subscription.pushing(facts):
-        if service.timeout > each.ack_deadline:
+        if service.timeout > each.ack_deadline > budget:
             remedy = gcloud(
                 *("run", "services", "update", *_place(service)),
                 f"--timeout={max(int(budget) + 1, each.ack_deadline - 60)}",

@@ -18,7 +18,7 @@ from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
-from rotation.model.errors import NotFoundError, PolicyError, RotationError, StateError
+from rotation.model.errors import NotFoundError, PolicyError, RotationError, StateError, VersionUnavailableError
 from rotation.model.names import SecretName
 from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked
@@ -224,6 +224,8 @@ def _may(
     for each in (own, project):
         if not isinstance(each, Unseen) and deployment.grants(each, member, permission):
             return True
+    if isinstance(own, Unseen) and own.is_missing:
+        return True  # that it is missing is told where it belongs
     return own if isinstance(own, Unseen) else project if isinstance(project, Unseen) else False
 
 
@@ -258,8 +260,8 @@ def _preflight(
     try:
         if current is not None:
             payload = ground.store.access(secret.name, current).payload
-    except NotFoundError:
-        payload = None
+    except (NotFoundError, VersionUnavailableError):
+        payload = None  # told by the version itself
     except RotationError as error:
         blind = _trouble(f"the payload of version {current}", error)
     try:
