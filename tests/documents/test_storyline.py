@@ -97,9 +97,8 @@ def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Te
         story = list(shell_blocks())
         for block, following in zip(story, [*story[1:], None], strict=True):
             before = (block.page, block.heading)
-            if _is_first(story, block):
-                happen = misfortunes.BEFORE.get(before)
-                _keep(partial(happen, clients=clients), world, before, failed) if happen else None
+            if _is_first(story, block) and (happen := misfortunes.BEFORE.get(before)):
+                _keep(partial(_befall, happen, clients), world, before, failed)
             if told:
                 print(f"\n--- {block.place} [{block.heading}]", flush=True)  # noqa: T201
             said, code = _carry_out(terminal, world, block)
@@ -119,13 +118,19 @@ def _is_first(story: list[Block], block: Block) -> bool:
     )
 
 
+def _befall(
+    happen: misfortunes.Misfortune, clients: misfortunes.Clients, world: World
+) -> None:
+    happen(world, clients)
+
+
 def _keep(
     look: Callable[[World], None], world: World, where: tuple[str, str], failed: list[str]
 ) -> None:
     """Look, and go on whatever is seen: one run shows every page that is wrong."""
     try:
         look(world)
-    except (AssertionError, psycopg.Error, httpx.HTTPError, ValueError, KeyError) as error:
+    except (AssertionError, psycopg.Error, httpx.HTTPError, LookupError, ValueError) as error:
         failed.append(f"{' '.join(where)}: {type(error).__name__}: {error}")
         if "DOCUMENTS_TELL" in os.environ:
             print(f"!!! {failed[-1]}", flush=True)  # noqa: T201
