@@ -3,7 +3,8 @@
 1. It ends when consumers, or those of the first stage, get the next version; the rest goes on by
    itself.
 2. A request that meets a rotation in flight is kept for after it; that is an answer too.
-3. A blocked secret is not asked: the worker would wait for a person.
+3. So is one that meets a pause: it is kept until somebody resumes.
+4. A blocked secret is not asked: the worker would wait for a person.
 """
 
 from typing import Any, Final
@@ -18,6 +19,7 @@ from rotation.cli.failures import NO
 from rotation.cli.selecting import filter_option
 from rotation.cli.standing import Standing, find_managed
 from rotation.cli.wording import next_step
+from rotation.machine import pausing
 from rotation.model.errors import PermanentError, PolicyError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Record
@@ -79,7 +81,13 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
         if receipt.outcome == "rotated":
             return Verdict("rotated", f"version {receipt.current} is in force")
         return Verdict(receipt.outcome, f"{receipt.outcome}: {receipt.why}", NO)
-    return _judge_flight(asked, state.phase, record) if record else None
+    if record is not None:
+        return _judge_flight(asked, state.phase, record)
+    kept = state.pause.again if state.paused and state.pause else None
+    if kept is not None and (kept.id == asked.id or kept.at >= asked.before.now):
+        told = f"{pausing.told(state)}; the request is kept until: rotation resume {standing.short}"
+        return Verdict("kept", told)
+    return None
 
 
 def _judge_flight(asked: Asked, phase: Phase, record: Record) -> Verdict | None:

@@ -7,7 +7,8 @@ Rules of this module:
   1. One process alone never exceeds the quota: a burst of what `SHARE` leaves over may pass at
      once, further calls at `SHARE` of the quota, in the order they came.
   2. Over quota means not done: the call is made again.  First after a second, since the shortest
-     quota is counted by the second and for one secret; or after what the service asks for.
+     quota is counted by the second and for one secret; or after what the service asks for.  It
+     used nothing of the quota, so its turn goes to whoever waits.
   3. A call refused twice has met the quota of the minute: others are calling, too.  The pace of
      the whole process halves, and grows back within half a minute.
   4. A quota of a minute frees itself within a minute.  A call that is still refused after
@@ -99,6 +100,8 @@ class Quota:
                     raise
             if wait > FIRST_WAIT:
                 self._slow_down()
+            else:
+                self._give_back()
             self._pause(pause, patience)
             wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -113,6 +116,12 @@ class Quota:
             wait = self._turn - now
             self._turn += 1 / self._pace
             return max(wait, 0.0)
+
+    def _give_back(self) -> None:
+        """Let the next call have a turn that came to nothing."""
+        if self._full:
+            with self._lock:
+                self._turn -= 1 / self._pace
 
     def _speed_up(self, now: float) -> None:
         grown = self._full * (now - self._paced_at) / _RECOVERY

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -191,6 +192,8 @@ def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
         "rotation": None,
         "pending": None,
         "blocked": None,
+        "paused": None,
+        "kept": None,
         "faults": [],
         "last": None,
         "next_rotation": by_name["form"]["next_rotation"],
@@ -418,9 +421,11 @@ def test_a_faulty_policy_is_shown_and_stops_a_request(bench: Bench, run: Any) ->
     bench.forget("bad")
 
 
-@pytest.mark.parametrize("command", ["status", "rotate", "revert", "unblock", "emergency"])
+@pytest.mark.parametrize(
+    "command", ["status", "rotate", "revert", "unblock", "emergency", "pause", "resume", "history"]
+)
 def test_only_managed_secrets_can_be_asked(bench: Bench, run: Any, command: str) -> None:
-    options = ["--reason", "x"] if command == "emergency" else []
+    options = ["--reason", "x"] if command in {"emergency", "pause"} else []
     code, _, err = run(command, "nosuch", *options)
     assert code == 3
     assert "NOT_FOUND" in err
@@ -470,6 +475,96 @@ def test_without_a_configured_topic_the_secret_knows_it(
     monkeypatch.delenv("ROTATION_TOPIC")
     assert run("rotate", "topical")[0] == 0
     assert can_log_in(bench.current("topical"))
+
+
+# pause, resume, retire and history
+
+
+def test_a_pause_keeps_what_is_asked_until_it_is_resumed(bench: Bench, run: Any) -> None:
+    bench.create("calm")
+    run("rotate", "calm")
+    code, _, err = run("pause", "calm")
+    assert code == 2
+    assert "say why with --reason" in err
+    code, out, _ = run("pause", "calm", "--reason", "incident 7", "--by", "sre")
+    assert code == 0
+    assert "to go on: rotation resume calm" in out
+    code, out, _ = run("rotate", "calm")
+    assert code == 0
+    assert "paused by sre: incident 7; the request is kept until: rotation resume calm" in out
+    code, out, _ = run("status", "calm")
+    assert "calm: settled, paused; version 1" in out
+    assert "a request is kept" in out
+    found = json.loads(run("status", "calm", "--json")[1])["secrets"][0]
+    assert found["paused"]["reason"] == "incident 7"
+    assert found["kept"]["mode"] == "routine"
+    assert run("resume", "calm")[0] == 0
+    assert await_phase(run, "calm", "soaking")["current"] == 2
+    assert "not paused" in run("resume", "calm")[1]
+
+
+def test_retirement_is_not_waited_for_and_is_told_why_it_is_held_up(bench: Bench, run: Any) -> None:
+    bench.create("eager")
+    code, _, err = run("retire", "eager", "--now")
+    assert (code, "settled: there is nothing to retire" in err) == (1, True)
+    run("rotate", "eager")
+    first = bench.current("eager")
+    run("rotate", "eager")
+    login = first.fields()
+    names = {"dbname": "dbname", "user": "username", "password": "password"}
+    options = {name: login[key] for name, key in names.items()}
+    with psycopg.connect(
+        host=login["host"], port=login["port"], application_name="billing", **options
+    ):
+        code, out, _ = run("retire", "eager", "--now")
+        assert code == 1
+        assert "not retired: 1 sessions still use the previous credential" in out
+    assert can_log_in(first)
+    code, _, err = run("retire", "eager")
+    assert (code, "add --now" in err) == (2, True)
+    code, out, _ = run("retire", "eager", "--now")
+    assert code == 0
+    assert "the previous credential is revoked; version 2 is in force" in out
+    assert not can_log_in(first)
+
+
+def test_receipts_are_shown_exported_and_verified(bench: Bench, run: Any, tmp_path: Path) -> None:
+    bench.create("told", retire={"observe": "30m", "destroy_after": "0s"})
+    assert "told: no rotation has ended yet" in run("history", "told")[1]
+    run("rotate", "told")
+    run("emergency", "told", "--reason", "leak", "--by", "sre", "--yes")
+    await_phase(run, "told", "settled")
+    code, out, _ = run("history", "told")
+    assert code == 0
+    assert out.index("told #2") < out.index("told #1")
+    assert "time to revoke: " in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert run("history", "told", "--verify")[0] == 0
+    assert json.loads(run("history", "told", "--verify", "--json")[1])["sound"] is True
+    code, out, _ = run("history", "told", "--jsonl")
+    file = tmp_path / "told.jsonl"
+    file.write_text(out)
+    assert run("history", "told", "--verify", "--from", str(file))[0] == 0
+    file.write_text(out.replace('"sre"', '"nobody"'))
+    code, out, _ = run("history", "told", "--verify", "--from", str(file))
+    assert code == 1
+    assert "told.jsonl line 1: changed" in out
+
+
+def test_what_the_function_logs_is_verified_against_the_secret(
+    bench: Bench, run: Any, tmp_path: Path
+) -> None:
+    bench.create("logged")
+    run("rotate", "logged")
+    lines = [
+        line
+        for line in bench.stack.function.log.read_text().splitlines()
+        if '"event": "receipt"' in line and "/logged" in line
+    ]
+    assert len(lines) == 1
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(f'{{"jsonPayload": {line}}}\n' for line in lines))
+    assert run("history", "logged", "--verify", "--from", str(file))[0] == 0
 
 
 # the clock; last, because it moves for all

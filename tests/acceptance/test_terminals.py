@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyte
 import pytest
 
@@ -33,14 +34,22 @@ REASON = ("--reason", "seen in a log", "--no-sessions", "--yes")
 #: How each command is run here, and with which exit code; None: others test it, it takes too long.
 RUNS: dict[str, tuple[tuple[str, ...], int] | None] = {
     "status": (("status",), 0),
-    "watch": (("watch", "--until-settled"), 0),
+    "watch": (("watch", "calm", "--until-settled"), 0),
     "plan": (("plan", "t-01"), 0),
     "rotate": (("rotate", "--filter", "labels.db=orders", "--yes"), 0),
     "emergency": (("emergency", "--filter", "labels.db=orders", *REASON), 0),
     "revert": (("revert", "--filter", "labels.db=orders", "--yes"), 1),
     "unblock": (("unblock", "t-01"), 0),
     "drill": (("drill", "--list"), 0),
-    "scan": (("scan", "t-01", "."), 0),
+    "scan": (("scan", str(ROOT / "deploy" / "docs")), 0),
+    "retire": (("retire", "calm", "--now"), 1),
+    "pause": (("pause", "calm", "--reason", "terminal"), 0),
+    "resume": (("resume", "calm"), 0),
+    "history": (("history", "t-01"), 0),
+    "doctor": (("doctor", "calm"), 1),
+    "generate": (("generate", "--check"), 0),
+    "adopt": None,
+    "new": None,
     "policy": (("policy", "show", "t-01"), 0),
     "plugins": (("plugins",), 0),
     "clock": (("clock", "advance", "1s"), 0),
@@ -56,6 +65,11 @@ JSON = [name for name, run in RUNS.items() if run and name not in {"watch", "sca
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with Stack(StackOptions()) as stack:
         create_many(stack, [f"t-{number:02}" for number in range(1, 41)])
+        policy = stack.services.secret_manager_rest
+        with httpx.Client(base_url=policy, trust_env=False) as client:
+            seen = client.get(f"/v1/projects/{stack.options.project}/secrets/t-40").json()
+        stack.create_secret("calm", {"annotations": seen["annotations"]})
+        stack.let_function("rotationFunction", ["calm"])
         state = str(tmp_path_factory.mktemp("state"))
         inherited = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
         yield {

@@ -20,6 +20,7 @@ from google.cloud.secretmanager_v1 import types as secrets_types
 from google.pubsub_v1 import types as pubsub_types
 
 from rotation.local.background import Background, serve_in_background
+from rotation.local.iam import OWNER
 from rotation.local.secretmanager import secrets, versions
 from rotation.local.secretmanager.dispatcher import Dispatcher
 from rotation.local.secretmanager.history import FRESH
@@ -56,10 +57,10 @@ AUDIT = f"projects/{OPTIONS.project}/subscriptions/audit"
 class RecordingDispatcher(Dispatcher):
     """Keeps when each call arrived and when it was answered."""
 
-    async def call(self, rpc: Rpc, request: Message) -> Message:
+    async def call(self, rpc: Rpc, request: Message, caller: str = OWNER) -> Message:
         arrived, refused = time.monotonic(), True
         try:
-            answer = await super().call(rpc, request)
+            answer = await super().call(rpc, request, caller)
             refused = False
         finally:
             CALLS.append(Call(rpc.name, arrived, time.monotonic(), refused))

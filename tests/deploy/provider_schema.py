@@ -85,7 +85,6 @@ def read_package(tgz: Path, folders: list[str]) -> dict[str, Any]:
 
 def _resource(source: str) -> dict[str, Any]:
     bodies = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL))
-    bodies = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", source, re.DOTALL))
     classes = dict(re.findall(r"\nexport class (\w+) [^\n]*\{\n(.*?)\n\}\n", source, re.DOTALL))
     config = next(
         name

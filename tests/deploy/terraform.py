@@ -5,6 +5,7 @@ Decides where Terraform finds its plugins; never what it plans.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,8 +31,6 @@ class Terraform:
         self._root = folder / "repository" / root
         _copy(folder / "repository")
         mirror = folder / "mirror"
-        for name, version in VERSIONS.items():
-            _plugin(mirror, name, version)
         config = folder / "terraform.rc"
         config.write_text(
             f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
@@ -43,7 +42,15 @@ class Terraform:
             "CHECKPOINT_DISABLE": "1",
             "TF_IN_AUTOMATION": "1",
         }
+        for name, version in VERSIONS.items():
+            _plugin(mirror / self._origin(), name, version)
         self.run("init", "-backend=false", "-input=false")
+
+    def _origin(self) -> str:
+        """Return where Terraform says a provider without a host comes from."""
+        found = re.search(r"provider\[([^/\]]+)/", self.run("providers"))
+        assert found is not None
+        return found[1]
 
     @property
     def folder(self) -> Path:
@@ -96,7 +103,7 @@ def _copy(repository: Path) -> None:
 
 
 def _plugin(mirror: Path, name: str, version: str) -> None:
-    folder = mirror / "registry.terraform.io/hashicorp" / name / version / _platform()
+    folder = mirror / "hashicorp" / name / version / _platform()
     folder.mkdir(parents=True)
     plugin = folder / f"terraform-provider-{name}_v{version}_x5"
     plugin.write_text(

@@ -45,6 +45,7 @@ WORDS = {
     "toml": set[str](),
     "hcl": set[str](),
 }
+_GENERATED = "<!-- Generated"
 _FENCE = re.compile(r"(?P<indent> *)(?P<marks>`{3,}|~{3,})(?P<info>[^`]*)")
 _EXIT = re.compile(r"exit=(\d+)")
 
@@ -87,10 +88,9 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Return every page that readers follow; decisions and generated pages have no commands."""
-    unread = (DOCS / "decisions", DOCS / "plugins")
-    found = (path for path in sorted(DOCS.rglob("*.md")) if not set(unread) & set(path.parents))
-    return [README, *found]
+    """Return every page that readers follow: no decisions, and nothing that is generated."""
+    found = (path for path in sorted(DOCS.rglob("*.md")) if DOCS / "decisions" not in path.parents)
+    return [README, *(path for path in found if not path.read_text().startswith(_GENERATED))]
 
 
 def blocks(path: Path) -> list[Block]:

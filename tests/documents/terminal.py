@@ -2,7 +2,8 @@
 
 Rules of this module:
   1. A block runs as it is printed, by bash, and stops at its first command that fails.
-  2. What a block exports, and where it changes to, the next one has.
+  2. What a block exports, and the functions it defines, the next one has; what is for Google Cloud
+     is pasted into a terminal of its own, so that nothing there points elsewhere later.
   3. `rotation`, `gcloud`, `terraform` and `psql` are the first on the path; nothing of the machine's
      own configuration of gcloud or Google is seen.
 """  # noqa: E501
@@ -20,11 +21,13 @@ from rotation.local.postgres.binaries import find_bindirs
 from tests.documents.blocks import ROOT
 
 PATIENCE = 120.0
+#: What the commands of the pages find in the folder the repository was cloned to.
+_CLONED = ("deploy", "main.py", "rotation", "pyproject.toml", "README.md", ".gcloudignore")
 _POINTERS = ("ROTATION_", "PUBSUB_", "SECRET_MANAGER_", "CLOUDSDK_", "GOOGLE_", "PG")
 _SCRIPT = """\
 set -euo pipefail
-if [ -f "$TERMINAL/state" ]; then . "$TERMINAL/state"; cd "$(cat "$TERMINAL/folder")"; fi
-trap 'export -p > "$TERMINAL/state"; pwd > "$TERMINAL/folder"' EXIT
+if [ -f "$TERMINAL/$STATE" ]; then . "$TERMINAL/$STATE"; fi
+trap '{ export -p; declare -f; } > "$TERMINAL/$STATE"' EXIT
 """
 
 
@@ -66,7 +69,7 @@ class Terminal:
 
     def run(self, text: str, *, cloud: bool = False) -> Ran:
         """Run one block and wait for it; ``cloud``: nothing reaches the embedded stack."""
-        mode = {"DOCUMENTS_GCLOUD": "record"} if cloud else {}
+        mode = {"STATE": "state"} if not cloud else {"STATE": "cloud", "DOCUMENTS_GCLOUD": "record"}
         done = subprocess.run(
             ["bash", "-c", _SCRIPT + text],
             cwd=self.work,
@@ -107,7 +110,7 @@ class Terminal:
             process = self._background.pop()
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE) == 0
+                assert process.wait(PATIENCE) == 0
 
     def variables(self) -> dict[str, str]:
         """Return what the file of the running stack exports."""
@@ -140,7 +143,8 @@ class Terminal:
         # What `make setup` makes where the repository was cloned to.
         (self.work / ".venv" / "bin").mkdir(parents=True)
         _write(self.work / ".venv" / "bin" / "rotation", f'{module} rotation "$@"')
-        (self.work / "deploy").symlink_to(ROOT / "deploy")
+        for part in (*_CLONED, *ROOT.glob("require*.txt")):
+            (self.work / Path(part).name).symlink_to(ROOT / part)
 
 
 def _psql() -> Path:

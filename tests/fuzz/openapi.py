@@ -57,7 +57,7 @@ def pubsub() -> Schema:
         if method.name == "Pull":  # waits for a message
             continue
         path = f"/v1/{method.resource}{method.suffix}"
-        descriptor = method.request.pb(method.request()).DESCRIPTOR
+        descriptor = _descriptor(method.request())
         body = None if method.verb in {"GET", "DELETE"} else _object(descriptor, 0)
         pages = [
             _parameter("pageSize", {"type": "integer"}),
@@ -66,6 +66,12 @@ def pubsub() -> Schema:
         query = pages if method.verb == "GET" else []
         _add(document, path, method.verb, method.name, query, body)
     return document
+
+
+def _descriptor(message: Any) -> Any:
+    """The messages of IAM are plain protobuf, those of Pub/Sub are wrapped."""
+    wrap = getattr(type(message), "pb", None)
+    return (wrap(message) if wrap else message).DESCRIPTOR
 
 
 def _document(title: str) -> Schema:

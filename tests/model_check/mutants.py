@@ -339,7 +339,7 @@ MUTANTS = (
     Mutant(a_pause_does_not_hold_a_firing, "paused, and a firing", CALM, "a pause starts nothing"),
     Mutant(what_is_asked_in_a_pause_is_forgotten, "paused, and a firing", CALM, "no request"),
     Mutant(the_word_that_comes_last_counts, "paused and resumed", CALM, "the last word"),
-    Mutant(a_pause_leaves_a_login_suspended, "observing, and a pause", CALM, "both credentials"),
+    Mutant(a_pause_leaves_a_login_suspended, "observing, and a pause", CALM, ""),
     Mutant(a_pause_is_seen_at_the_beginning_only, "observing, and a pause", BOTH, ""),
     Mutant(a_pause_holds_an_emergency, "soaking, and a pause", HAPPENING, "an emergency"),
     Mutant(who_retires_at_once_does_not_look, "soaking, and a retirement", HAPPENING, "nothing is"),

@@ -66,6 +66,8 @@ class Fleet:
                 }
                 made.append((each.id, body, login))
         self.stack.create_secrets(made)
+        self.stack.let_function("rotationReader", [ROTATOR])
+        self.stack.let_function("rotationFunction", [each.id for each in wanted])
 
     def described(self, secret_id: str) -> dict[str, Any]:
         """Return one secret as it is stored."""

@@ -24,8 +24,6 @@ def main() -> int:
     words, how = sys.argv[1:], os.environ.get("DOCUMENTS_GCLOUD", "")
     if how == "record" or not words or words[0] not in {"secrets", "pubsub"}:
         return _record(words)
-    if any("iam-policy" in word for word in words):
-        return _record(words)
     if how:
         os.execv(how, [how, *words])  # noqa: S606
     return rest.run(words)

@@ -87,6 +87,8 @@ def _secrets(group: Any) -> None:
         of="secret",
     )
     _add(group, "delete", _delete, "etag", of="secret")
+    for verb in ("add", "remove"):
+        _add(group, f"{verb}-iam-policy-binding", _bind(verb), "role", "member", of="secret")
 
 
 _FLAGS = {"labels": "labels", "annotations": "annotations", "version-aliases": "version_aliases"}
@@ -169,6 +171,23 @@ def _describe(arguments: argparse.Namespace) -> None:
 
 def _delete(arguments: argparse.Namespace) -> None:
     _call("DELETE", _secret(arguments.secret))
+
+
+def _bind(verb: str) -> Callable[[argparse.Namespace], None]:
+    """Return what adds a member to a role of a secret, or removes it."""
+
+    def do(arguments: argparse.Namespace) -> None:
+        name = _secret(arguments.secret)
+        policy = _call("GET", f"{name}:getIamPolicy")
+        members = {each["role"]: set(each["members"]) for each in policy.get("bindings", [])}
+        of_role = members.setdefault(arguments.role, set())
+        (of_role.add if verb == "add" else of_role.discard)(arguments.member)
+        policy["bindings"] = [
+            {"role": role, "members": sorted(who)} for role, who in members.items() if who
+        ]
+        show(_call("POST", f"{name}:setIamPolicy", {"policy": policy}), arguments.format)
+
+    return do
 
 
 def _create(arguments: argparse.Namespace) -> None:

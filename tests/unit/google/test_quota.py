@@ -101,6 +101,31 @@ def test_what_is_over_quota_is_made_again_after_a_second(time: Time) -> None:
     assert FIRST_WAIT <= time.slept[0] <= FIRST_WAIT * 1.25
 
 
+def test_what_was_refused_once_leaves_its_turn_to_others() -> None:
+    """Two writes a second on one secret: the third is refused, and used none of the minute."""
+    lengths = []
+    for refused in (False, True):
+        moves = [1000.0]
+        quota = Quota(PER_MINUTE, now=lambda moves=moves: moves[0], sleep=lambda _: None)
+        began = moves[0]
+        for number in range(900):
+            answers = [exhausted()] if refused and number % 6 == 0 else []
+            # Others go on meanwhile: the second that this one waits passes for nobody else.
+            _call_once(quota, answers)
+            moves[0] = max(moves[0], quota._turn)
+        lengths.append(moves[0] - began)
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.02)
+
+
+def _call_once(quota: Quota, answers: list[GoogleAPICallError]) -> None:
+    def call() -> str:
+        if answers:
+            raise answers.pop()
+        return "done"
+
+    quota.spend(call, Patience(10))
+
+
 def test_the_wait_the_service_names_is_kept(time: Time) -> None:
     delay = Duration()
     delay.FromTimedelta(timedelta(seconds=7))
@@ -166,6 +191,8 @@ def test_four_processes_share_a_quota_by_its_refusals() -> None:
         except ResourceExhausted:
             if refusals:
                 quota._slow_down()
+            else:
+                quota._give_back()
             pause, again = min(2.0**refusals, 4) * 1.1, refusals + 1
         else:
             pause, again = 0.05, 0

@@ -15,7 +15,7 @@ from rotation.pins.tree import MAX_DEPTH
 from rotation.pins.use import State
 
 PAGE = (Path(__file__).parents[3] / "deploy" / "docs" / "pins.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ORDERS = SecretName("acme", "orders")
 
 
