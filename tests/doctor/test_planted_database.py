@@ -91,7 +91,7 @@ PLANTED: dict[str, tuple[str, set[str], str]] = {
     ),
     "a tight limit of the database": (
         "ALTER DATABASE orders CONNECTION LIMIT 3",
-        {"connection-limit"},
+        {"connection-limit", "observer"},
         "ALTER DATABASE orders CONNECTION LIMIT -1",
     ),
 }
