@@ -234,3 +234,25 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     assert main(["up", "--env-file", str(folder / "env")]) == 2
     assert "exists and is something else; choose another" in capsys.readouterr().err
     assert (folder / "env").read_text() == "PATH=/bin\n"
+
+
+def test_a_sample_of_many_secrets_has_credentials_that_work(start: Callable[..., Up]) -> None:
+    up = start("--secrets", "12")
+    environment = {**os.environ, **up.variables}
+    listed = subprocess.run(
+        [*COMMAND, "status", "--filter", "labels.db=orders", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [each["secret"].rpartition("/")[2] for each in json.loads(listed.stdout)["secrets"]]
+    assert names == [f"orders-{number:02}" for number in range(1, 13)]
+    rotated = subprocess.run(
+        [*COMMAND, "rotate", "orders-07"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "version 2 is in force; version 1 works until it is retired" in rotated.stdout

@@ -168,7 +168,9 @@ def _figures(outcome: Outcome, count: int, quota: int) -> Iterator[Figure]:
     writes = [call for call in outcome.calls if call.name in _WRITES]
     accepted = [call for call in writes if not call.refused]
     surfaced = sum("RESOURCE_EXHAUSTED" in json.dumps(line) for line in outcome.log)
-    severities = Counter(line["severity"] for line in outcome.log)
+    # That an emergency has begun is a warning by itself.
+    unasked = [line for line in outcome.log if line.get("event") != "emergency-started"]
+    severities = Counter(line["severity"] for line in unasked)
     revoked = outcome.receipt["outcomes"].get("revoked", 0)
     killed = f"killed after {outcome.killed_after}, and resumed"
     yield Figure(f"{said}: lost", count - outcome.revoked, "", nothing, "", killed)
