@@ -36,8 +36,13 @@ class Granting:
 
     def create(self, role_id: str, permissions: list[str]) -> str:
         role = {"title": role_id, "includedPermissions": permissions}
-        told = self.ask("POST", f"projects/{PROJECT}/roles", roleId=role_id, role=role)
-        return str(told["name"])
+        name = f"projects/{PROJECT}/roles/{role_id}"
+        base = f"{self.scene.stack.services.secret_manager_rest}/v1"
+        if httpx.get(f"{base}/{name}", trust_env=False).is_success:  # the stack has made it
+            self.change(role_id, permissions)
+        else:
+            self.ask("POST", f"projects/{PROJECT}/roles", roleId=role_id, role=role)
+        return name
 
     def change(self, role_id: str, permissions: list[str]) -> None:
         name = f"projects/{PROJECT}/roles/{role_id}"

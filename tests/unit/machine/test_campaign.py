@@ -103,7 +103,7 @@ limits_ = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(
     limits=limits_,
     places=st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 3)), min_size=1, max_size=60),
