@@ -31,7 +31,7 @@ def test_a_wide_terminal_has_every_column() -> None:
 def test_columns_leave_in_their_order() -> None:
     seen = [len(names(width)) for width in range(10, 80)]
     assert seen == sorted(seen)
-    gone = [set(name for name, _ in COLUMNS) - set(names(width)) for width in range(79, 20, -1)]
+    gone = [{name for name, _ in COLUMNS} - set(names(width)) for width in range(79, 20, -1)]
     for each in gone:
         assert each == set(LEAVING[: len(each)])
 
