@@ -59,6 +59,8 @@ RUNS: dict[str, tuple[tuple[str, ...], int] | None] = {
     "demo": None,
     "pin": None,
 }
+#: Processes of the running test.
+STARTED: list[subprocess.Popen[bytes]] = []
 #: Commands that answer with one JSON object.
 JSON = [name for name, run in RUNS.items() if run and name not in {"watch", "scan"}]
 
@@ -82,6 +84,17 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         }
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """End what a test that failed has left running."""
+    yield
+    for process in STARTED:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(PATIENCE)
+    STARTED.clear()
+
+
 class Terminal:
     """A command at a terminal, and what it wrote."""
 
@@ -97,6 +110,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
+        STARTED.append(self.process)
         self.written = b""
 
     def read(self, *, until: bytes = b"") -> int:
