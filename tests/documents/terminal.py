@@ -4,8 +4,8 @@ Rules of this module:
   1. A block runs as it is printed, by bash, and stops at its first command that fails.
   2. What a block exports, and the functions it defines, the next one has; what is for Google Cloud
      is pasted into a terminal of its own, so that nothing there points elsewhere later.
-  3. `rotation`, `gcloud`, `terraform` and `psql` are the first on the path; nothing of the machine's
-     own configuration of gcloud or Google is seen.
+  3. `rotation`, `gcloud`, `terraform`, `pip` and `psql` are the first on the path: nothing is
+     installed, and nothing of the machine's own configuration of Google is seen.
 """  # noqa: E501
 
 import os
@@ -71,14 +71,13 @@ class Terminal:
         """Run one block and wait for it; ``cloud``: nothing reaches the embedded stack."""
         mode = {"STATE": "state"} if not cloud else {"STATE": "cloud", "DOCUMENTS_GCLOUD": "record"}
         done = subprocess.run(
-            ["bash", "-c", _SCRIPT + text],
+            ["timeout", "--signal=INT", f"{PATIENCE}", "bash", "-c", _SCRIPT + text],
             cwd=self.work,
             env=self._environment() | mode,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
             check=False,
         )
         return Ran(done.returncode, done.stdout)
@@ -137,7 +136,7 @@ class Terminal:
         programs.mkdir()
         module = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m'
         _write(programs / "rotation", f'{module} rotation "$@"')
-        for name in ("gcloud", "terraform"):
+        for name in ("gcloud", "terraform", "pip"):
             _write(programs / name, f'{module} tests.documents.standins.{name} "$@"')
         _write(programs / "psql", f'exec "{_psql()}" "$@"')
         # What `make setup` makes where the repository was cloned to.

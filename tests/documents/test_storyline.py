@@ -8,6 +8,7 @@ the page has kept its promise (`promises`).  Nothing else is done behind the rea
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ STORY = [
 #: Blocks that another test runs: the page's heading, and that test's file.
 ELSEWHERE = {
     ("README.md", "see-it-work"): "acceptance/test_demo.py",
+    ("deploy/docs/daily-life.md", "practise-an-emergency"): "acceptance/test_drill.py",
     ("deploy/docs/pins.md", "in-a-minute"): "unit/cli/test_pin.py",
 }
 
@@ -92,6 +94,7 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
 @pytest.mark.timeout(900)
 def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Terminal) -> None:
     world = World(terminal)
+    began = time.monotonic()
     told, failed = "DOCUMENTS_TELL" in os.environ, list[str]()
     with misfortunes.clients() as clients:
         story = list(shell_blocks())
@@ -100,7 +103,7 @@ def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Te
             if _is_first(story, block) and (happen := misfortunes.BEFORE.get(before)):
                 _keep(partial(_befall, happen, clients), world, before, failed)
             if told:
-                print(f"\n--- {block.place} [{block.heading}]", flush=True)  # noqa: T201
+                print(f"\n--- {time.monotonic() - began:.0f} s {block.place} [{block.heading}]", flush=True)  # noqa: T201
             said, code = _carry_out(terminal, world, block)
             if told:
                 print(said, flush=True)  # noqa: T201
@@ -130,7 +133,7 @@ def _keep(
     """Look, and go on whatever is seen: one run shows every page that is wrong."""
     try:
         look(world)
-    except (AssertionError, psycopg.Error, httpx.HTTPError, LookupError, ValueError) as error:
+    except (AssertionError, psycopg.Error, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
         failed.append(f"{' '.join(where)}: {type(error).__name__}: {error}")
         if "DOCUMENTS_TELL" in os.environ:
             print(f"!!! {failed[-1]}", flush=True)  # noqa: T201

@@ -10,7 +10,7 @@ Rules of this module:
 import os
 import sys
 
-from tests.documents.standins import recording, rest
+from tests.documents.standins import recording
 
 _ANSWERS = {
     ("projects", "describe"): "123456789012",
@@ -26,6 +26,8 @@ def main() -> int:
         return _record(words)
     if how:
         os.execv(how, [how, *words])  # noqa: S606
+    from tests.documents.standins import rest  # noqa: PLC0415 - only where it is used
+
     return rest.run(words)
 
 

@@ -133,7 +133,7 @@ def _subscriptions(group: Any) -> None:
 
 
 def _pull(arguments: argparse.Namespace, name: str) -> None:
-    body = {"maxMessages": int(arguments.limit or 1)}
+    body = {"maxMessages": int(arguments.limit or 1), "returnImmediately": True}
     found = _call("POST", f"{name}:pull", body, pubsub=True).get("receivedMessages", [])
     if found and arguments.auto_ack:
         ids = {"ackIds": [each["ackId"] for each in found]}
