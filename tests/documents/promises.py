@@ -93,24 +93,29 @@ def _given_up(world: World) -> None:
 
 
 def _nothing_left_of_one(world: World) -> None:
-    found = world.secret("orders-50")
+    found = world.secret("shop")
     left = {
         key for kind in ("labels", "annotations", "versionAliases") for key in found.get(kind, {})
     }
     assert left == {"db"}
     assert "rotation" not in found
     assert "topics" not in found
+    assert world.call("GET", "/shop:getIamPolicy").get("bindings", []) == []
 
 
 def _no_role_left(world: World) -> None:
     rows = world.rows(
-        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname LIKE 'orders_50__'"
+        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname IN ('shop_a', 'shop_b')"
     )
     assert rows == [(None,)]
 
 
 def _no_rotator(world: World) -> None:
     assert world.rows("SELECT 1 FROM pg_roles WHERE rolname = 'shop_rotator'") == []
+    held = "SELECT 1 FROM pg_shdepend WHERE refobjid NOT IN (SELECT oid FROM pg_roles)"
+    assert world.rows(f"{held} AND refclassid = 'pg_authid'::regclass") == []
+    left = [each["name"] for each in world.call("GET", "")["secrets"] if "shop" in each["name"]]
+    assert [name.rpartition("/")[2] for name in left] == ["shop"]
 
 
 _PAGES = "deploy/docs"
