@@ -103,7 +103,10 @@ def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Te
             if _is_first(story, block) and (happen := misfortunes.BEFORE.get(before)):
                 _keep(partial(_befall, happen, clients), world, before, failed)
             if told:
-                print(f"\n--- {time.monotonic() - began:.0f} s {block.place} [{block.heading}]", flush=True)  # noqa: T201
+                print(  # noqa: T201 - the reader follows a long story
+                    f"\n--- {time.monotonic() - began:.0f} s {block.place} [{block.heading}]",
+                    flush=True,
+                )
             said, code = _carry_out(terminal, world, block)
             if told:
                 print(said, flush=True)  # noqa: T201
@@ -121,9 +124,7 @@ def _is_first(story: list[Block], block: Block) -> bool:
     )
 
 
-def _befall(
-    happen: misfortunes.Misfortune, clients: misfortunes.Clients, world: World
-) -> None:
+def _befall(happen: misfortunes.Misfortune, clients: misfortunes.Clients, world: World) -> None:
     happen(world, clients)
 
 
@@ -133,7 +134,14 @@ def _keep(
     """Look, and go on whatever is seen: one run shows every page that is wrong."""
     try:
         look(world)
-    except (AssertionError, psycopg.Error, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+    except (
+        AssertionError,
+        psycopg.Error,
+        httpx.HTTPError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         failed.append(f"{' '.join(where)}: {type(error).__name__}: {error}")
         if "DOCUMENTS_TELL" in os.environ:
             print(f"!!! {failed[-1]}", flush=True)  # noqa: T201
