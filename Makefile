@@ -14,7 +14,7 @@ EMERGENCIES ?= 50
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill fuzz \
+.PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill story fuzz \
   bench lint check generate lock sbom clean
 
 help: ## Show this list
@@ -40,6 +40,9 @@ model-check: $(VENV)/.dev ## Walk every path of two and three workers, with faul
 model-check-full: $(VENV)/.dev ## The same within wider bounds, and random paths beyond; takes hours
 	$(BIN)/python -m tests.model_check --full
 	$(BIN)/python -m tests.model_check --random 20000
+
+story: $(VENV)/.dev ## Execute every command of the documents, from nothing to a fleet and back
+	DOCUMENTS_TELL=1 $(PYTEST) -q -s tests/documents/test_storyline.py
 
 fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
 	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"

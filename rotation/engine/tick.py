@@ -339,7 +339,7 @@ class Tick:
         record = run.state.record if run else None
         failures = record.failures + 1 if record else 1
         if isinstance(error, LeaseHeldError):
-            self.note("INFO", str(error), error=error.reason)
+            self.note("WARNING", str(error), error=error.reason)
         else:
             self._tell_event(events.failing(error.reason, str(error), failures))
         if run is None or run.state.lease_until is None:

@@ -151,6 +151,10 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
     assert names == {
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM",
     }
     said = sourced(up, "rotation rotate orders; rotation status").splitlines()
     assert said[1:3] == [

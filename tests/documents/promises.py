@@ -105,7 +105,8 @@ def _nothing_left_of_one(world: World) -> None:
 
 def _no_role_left(world: World) -> None:
     rows = world.rows(
-        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname IN ('shop_a', 'shop_b')"
+        "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles"
+        " WHERE rolname IN ('shop_a', 'shop_b')"
     )
     assert rows == [(None,)]
 

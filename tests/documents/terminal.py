@@ -6,7 +6,7 @@ Rules of this module:
      is pasted into a terminal of its own, so that nothing there points elsewhere later.
   3. `rotation`, `gcloud`, `terraform`, `pip` and `psql` are the first on the path: nothing is
      installed, and nothing of the machine's own configuration of Google is seen.
-"""  # noqa: E501
+"""
 
 import os
 import shutil
