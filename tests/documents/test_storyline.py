@@ -110,10 +110,8 @@ def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Te
             if _is_first(story, block) and (happen := misfortunes.BEFORE.get(before)):
                 _keep(partial(_befall, happen, clients), world, before, failed)
             if told:
-                print(
-                    f"\n--- {time.monotonic() - began:.0f} s {block.place} [{block.heading}]",
-                    flush=True,
-                )  # noqa: T201
+                since = f"{time.monotonic() - began:.0f} s"
+                print(f"\n--- {since} {block.place} [{block.heading}]", flush=True)  # noqa: T201
             said, code = _carry_out(terminal, world, block)
             if told:
                 print(said, flush=True)  # noqa: T201

@@ -217,7 +217,10 @@ def _update(arguments: argparse.Namespace) -> None:  # noqa: C901
         remove = getattr(arguments, f"remove_{flag.replace('-', '_')}")
         kept = {} if update and flag != "labels" else before.get(_MAPS[field], {})
         if update or remove:
-            gone = set((remove or "").split(","))
+            gone = set(remove.split(",")) if remove else set()
+            if flag != "labels" and gone - kept.keys():
+                # As gcloud 528 does; labels that are not there it takes calmly.
+                raise SystemExit(f"ERROR: gcloud crashed (KeyError): {min(gone - kept.keys())!r}")
             merged = {**kept, **_pairs(update or "")}
             body[field] = {key: value for key, value in merged.items() if key not in gone}
     topics = [each["name"] for each in before.get("topics", [])]
