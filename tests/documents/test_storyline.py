@@ -139,14 +139,7 @@ def _keep(
     """Look, and go on whatever is seen: one run shows every page that is wrong."""
     try:
         look(world)
-    except (
-        AssertionError,
-        psycopg.Error,
-        httpx.HTTPError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _WRONG as error:
         failed.append(f"{' '.join(where)}: {type(error).__name__}: {error}")
         if "DOCUMENTS_TELL" in os.environ:
             print(f"!!! {failed[-1]}", flush=True)  # noqa: T201
