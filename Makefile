@@ -73,7 +73,7 @@ generate: $(VENV)/.dev ## Write the generated parts of the documents
 lock: $(VENV)/.dev ## Pin the function's libraries with hashes; UPGRADE=1 takes the newest
 	@$(PIP) uv
 	$(LOCK) --extra publish --output-file requirements.txt
-	$(LOCK) --extra publish --extra git --output-file requirements-git.txt
+	$(LOCK) --extra publish --extra git --output-file deploy/requirements-git.txt
 
 sbom: $(VENV)/.dev ## Write dist/rotation.cdx.json, the function's bill of materials (CycloneDX)
 	@$(PIP) cyclonedx-bom

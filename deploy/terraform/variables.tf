@@ -51,14 +51,14 @@ variable "runtime" {
 }
 
 variable "requirements" {
-  description = "File of the repository with the libraries of the function: requirements-git.txt where pins live in Git."
+  description = "File of the repository with the libraries of the function: deploy/requirements-git.txt where pins live in Git."
   type        = string
   default     = "requirements.txt"
   nullable    = false
 
   validation {
-    condition     = contains(["requirements.txt", "requirements-git.txt"], var.requirements)
-    error_message = "The variable requirements is requirements.txt or requirements-git.txt."
+    condition     = contains(["requirements.txt", "deploy/requirements-git.txt"], var.requirements)
+    error_message = "The variable requirements is requirements.txt or deploy/requirements-git.txt."
   }
 }
 

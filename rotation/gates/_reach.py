@@ -16,6 +16,7 @@ from rotation.gates._location import Location
 from rotation.model.errors import BadNameError, PermanentError, PolicyError
 from rotation.model.names import SecretName
 from rotation.model.password import Password
+from rotation.model.permission import On, Permission
 from rotation.ports.gate import GateEnvironment
 
 _LONGEST_TIMEOUT: Final = timedelta(seconds=10)
@@ -30,6 +31,26 @@ _KEPT: Final = frozenset(
      "expect", "te", "trailer", "metadata-flavor", "proxy-authorization"}
 )  # fmt: skip
 AUTHORIZATION: Final = "Authorization"
+
+
+def permissions(services: str) -> tuple[Permission, Permission]:
+    """Return what a gate needs that asks ``services`` with a `SecretHeader` or an identity."""
+    return (
+        Permission(
+            "secretmanager.versions.access",
+            On.READ_SECRET,
+            "read the header's text",
+            when="header",
+            which="the secret of header",
+        ),
+        Permission(
+            "run.routes.invoke",
+            On.SERVICE,
+            "call a service that wants an identity",
+            when="identity",
+            which=services,
+        ),
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 
 from rotation.gates._fetch import fetch_all
 from rotation.gates._location import Location
-from rotation.gates._reach import Reach
+from rotation.gates._reach import Reach, permissions
 from rotation.gates._reports import Report, Unread, read_report
 from rotation.gates._wording import listed, reason_of
 from rotation.model.consumer import Held, Usage
@@ -86,20 +86,7 @@ class ConsumersGate:
         "the next one (contract rotation.consumer/1)",
         settings=ConsumersSettings,
         permissions=(
-            Permission(
-                "secretmanager.versions.access",
-                On.READ_SECRET,
-                "read the header's text",
-                when="header",
-                which="the secret of header",
-            ),
-            Permission(
-                "run.routes.invoke",
-                On.SERVICE,
-                "call a service that wants an identity",
-                when="identity",
-                which="the consumers' Cloud Run services",
-            ),
+            *permissions("the consumers' Cloud Run services"),
             Permission(
                 "secretmanager.secrets.list",
                 On.PROJECT,

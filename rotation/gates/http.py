@@ -20,10 +20,10 @@ from typing import ClassVar, Final, Literal
 from rotation.gates._fetch import Answer, Silence, fetch_all
 from rotation.gates._json import MISSING, UNREADABLE, check_pointer, read_json, resolve
 from rotation.gates._location import Location
-from rotation.gates._reach import Reach
+from rotation.gates._reach import Reach, permissions
 from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.model.errors import PolicyError, RotationError
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import NotNeeded, Setback
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Look, Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -83,22 +83,7 @@ class HttpGate:
         does="looks at what a URL answers: its status, places in its JSON body, and the share of "
         "errors over several probes",
         settings=HttpSettings,
-        permissions=(
-            Permission(
-                "secretmanager.versions.access",
-                On.READ_SECRET,
-                "read the header's text",
-                when="header",
-                which="the secret of header",
-            ),
-            Permission(
-                "run.routes.invoke",
-                On.SERVICE,
-                "call a service that wants an identity",
-                when="identity",
-                which="the Cloud Run service of url",
-            ),
-        ),
+        permissions=permissions("the Cloud Run service of url"),
         permissions_not_needed=(
             NotNeeded(
                 "secretmanager.versions.access on the secret that is rotated",

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from rotation.gates._fetch import fetch_all
 from rotation.gates._location import Location
 from rotation.gates._promql import Blind, Sample, age_of, distance, read_samples
-from rotation.gates._reach import AUTHORIZATION, Reach, bearer
+from rotation.gates._reach import AUTHORIZATION, Reach, bearer, permissions
 from rotation.gates._wording import reason_of
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.password import Password
@@ -123,20 +123,7 @@ class PrometheusGate:
                 when="access_token: true",
                 which="the scoping project of the metrics",
             ),
-            Permission(
-                "secretmanager.versions.access",
-                On.READ_SECRET,
-                "read the header's text",
-                when="header",
-                which="the secret of header",
-            ),
-            Permission(
-                "run.routes.invoke",
-                On.SERVICE,
-                "call a service that wants an identity",
-                when="identity",
-                which="the Cloud Run service of url",
-            ),
+            *permissions("the Cloud Run service of url"),
         ),
         permissions_not_needed=(
             NotNeeded("monitoring.timeSeries.create", "nothing is written"),

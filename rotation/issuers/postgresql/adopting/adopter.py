@@ -17,8 +17,10 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo
 
-from rotation.issuers.postgresql import adopt_checks, adopt_steps, shapes
-from rotation.issuers.postgresql.adopt_facts import Names, read_facts
+from rotation.issuers.postgresql import shapes
+from rotation.issuers.postgresql.adopting import checks, steps
+from rotation.issuers.postgresql.adopting.facts import Names
+from rotation.issuers.postgresql.adopting.reading import read_facts
 from rotation.issuers.postgresql.credential import PASSWORD, USER, bare_password, login_in
 from rotation.issuers.postgresql.errors import login_failure, translate
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
@@ -64,10 +66,10 @@ class PostgreSQLAdopter:
         except psycopg.Error as error:
             raise translate(error, "read the catalogues") from None
         settings = self._settings(facts.database, names)
-        findings = adopt_checks.findings(facts, self._request.accepted)
+        findings = checks.findings(facts, self._request.accepted)
         return IssuerPlan(
             (*findings, *_shape_findings(self._found, settings), *_faults(settings)),
-            adopt_steps.steps(facts, self._rotator_verifier()),
+            steps.steps(facts, self._rotator_verifier()),
             settings,
         )
 
