@@ -23,8 +23,7 @@ from rotation.cli.context import Context, json_option, printable
 from rotation.cli.failures import NO, OK
 from rotation.engine import codec
 from rotation.engine.duration import parse_duration
-from rotation.issuers.postgresql.shapes import ShapeName
-from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
+from rotation.model.adoption import AdoptionRequest, IssuerPlan, ShapeName, Step
 from rotation.model.errors import NotFoundError, PermanentError
 from rotation.model.names import SecretName
 from rotation.model.password import Password

@@ -8,11 +8,15 @@ Rules of this module:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Severity
+
+#: How a payload is written: one JSON object, a URL, ``KEY=value`` lines, a ``.pgpass`` line, or
+#: ``key=value`` words.
+ShapeName = Literal["json", "url", "env", "pgpass", "dsn"]
 
 
 @dataclass(frozen=True)

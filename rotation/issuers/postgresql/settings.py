@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rotation.issuers.postgresql.shapes import ShapeName
+from rotation.model.adoption import ShapeName
 from rotation.model.errors import BadNameError, PolicyError
 from rotation.model.names import SecretName
 from rotation.model.payload import ROTATION_ID

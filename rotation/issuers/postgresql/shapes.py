@@ -13,12 +13,11 @@ Rules of this module:
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from rotation.model.adoption import ShapeName
 from rotation.model.password import Password
-
-ShapeName = Literal["json", "url", "env", "pgpass", "dsn"]
 
 USER_KEYS: Final = re.compile(r"(.*_)?(user|username|pguser|login)", re.IGNORECASE)
 PASSWORD_KEYS: Final = re.compile(r"(.*_)?(pass|passwd|password|pgpassword)", re.IGNORECASE)
