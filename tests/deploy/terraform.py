@@ -42,13 +42,18 @@ class Terraform:
             "CHECKPOINT_DISABLE": "1",
             "TF_IN_AUTOMATION": "1",
         }
+        origin = mirror / self._origin()
         for name, version in VERSIONS.items():
-            _plugin(mirror / self._origin(), name, version)
+            _plugin(origin, name, version)
         self.run("init", "-backend=false", "-input=false")
 
     def _origin(self) -> str:
         """Return where Terraform says a provider without a host comes from."""
-        found = re.search(r"provider\[([^/\]]+)/", self.run("providers"))
+        asking = self._home / "origin"
+        asking.mkdir()
+        source = 'google = { source = "hashicorp/google" }'
+        (asking / "main.tf").write_text(f"terraform {{\n  required_providers {{ {source} }}\n}}\n")
+        found = re.search(r"provider\[([^/\]]+)/", self.run(f"-chdir={asking}", "providers"))
         assert found is not None
         return found[1]
 
