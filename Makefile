@@ -42,7 +42,7 @@ model-check-full: $(VENV)/.dev ## The same within wider bounds, and random paths
 	$(BIN)/python -m tests.model_check --random 20000
 
 story: $(VENV)/.dev ## Execute every command of the documents, from nothing to a fleet and back
-	DOCUMENTS_STORY=1 DOCUMENTS_TELL=1 $(PYTEST) -q -s tests/documents/test_storyline.py
+	DOCUMENTS_TELL=1 $(PYTEST) -q -s tests/documents/test_storyline.py
 
 fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
 	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"

@@ -10,7 +10,7 @@ set -euo pipefail
 # ---------------------------------------------------------------------------- what to choose
 PROJECT="${PROJECT:?set PROJECT to the project id}"
 REGION="${REGION:?set REGION, such as europe-west1}"
-IMAGE="${IMAGE:-}"                                # REGISTRY/NAME@sha256:...; empty: built from source
+IMAGE="${IMAGE:-}"                                # of this release, REGISTRY/NAME@sha256:...; empty: source
 RUNTIME="${RUNTIME:-python312}"                   # of the buildpack
 REQUIREMENTS="${REQUIREMENTS:-requirements.txt}"  # deploy/requirements-git.txt where pins live in Git
 BUILD_SERVICE_ACCOUNT="${BUILD_SERVICE_ACCOUNT:-}"
@@ -117,7 +117,9 @@ patiently gcloud pubsub topics add-iam-policy-binding rotation-dead \
   --role=roles/pubsub.publisher --member="serviceAccount:$pubsub_agent"
 
 say "the function"
-variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic${ENVIRONMENT:+,$ENVIRONMENT}"
+release="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repository/pyproject.toml")"
+variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic,ROTATION_VERSION=$release"
+variables+="${ENVIRONMENT:+,$ENVIRONMENT}"
 if [ -z "$IMAGE" ]; then
   mkdir "$scratch/source"
   cp -R "$repository/main.py" "$repository/rotation" "$scratch/source/"

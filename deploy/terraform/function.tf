@@ -4,10 +4,12 @@
 
 locals {
   repository = "${path.module}/../.."
+  release    = regex("(?m)^version = \"([^\"]+)\"", file("${local.repository}/pyproject.toml"))[0]
 
   environment = merge(var.environment, {
     ROTATION_PROJECT = var.project
     ROTATION_TOPIC   = google_pubsub_topic.rotation.id
+    ROTATION_VERSION = local.release
   })
 
   # budget (480) < timeout < ack deadline (600) <= lease (600)

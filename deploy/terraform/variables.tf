@@ -28,7 +28,7 @@ variable "enable_apis" {
 }
 
 variable "image" {
-  description = "Image made with deploy/image/Dockerfile, by digest; null builds from source with buildpacks."
+  description = "Image made with deploy/image/Dockerfile of this release, by digest; null builds from source with buildpacks."
   type        = string
   default     = null
 
@@ -143,7 +143,7 @@ variable "vpc_connector" {
 }
 
 variable "environment" {
-  description = "More variables of the function, as the README lists them; project and topic are set by the module."
+  description = "More variables of the function, as the README lists them; project, topic and release are set by the module."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -103,7 +103,7 @@ def _copy(repository: Path) -> None:
     skipped = shutil.ignore_patterns("__pycache__", ".terraform*")
     for name in ("deploy/terraform", "deploy/monitoring", "deploy/generated", "rotation"):
         shutil.copytree(ROOT / name, repository / name, ignore=skipped)
-    for name in ("main.py", "requirements.txt", "deploy/requirements-git.txt"):
+    for name in ("main.py", "pyproject.toml", "requirements.txt", "deploy/requirements-git.txt"):
         shutil.copy(ROOT / name, repository / name)
 
 

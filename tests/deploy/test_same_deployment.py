@@ -1,4 +1,5 @@
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,12 @@ def test_terraform_and_the_script_make_the_same_things(
     module = resources.from_plan(terraform.plan(**variables(scenario)))
     assert script == module
     assert len(module) > 45
+
+
+def test_the_function_tells_the_release_it_runs(tmp_path: Path, scenario: str) -> None:
+    made = resources.from_gcloud(deployed(tmp_path, scenario).state)
+    environment = made["service rotation"]["environment"]
+    assert environment["ROTATION_VERSION"] == version("rotation")
 
 
 @needs_terraform

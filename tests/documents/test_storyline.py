@@ -99,10 +99,6 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1400)
-@pytest.mark.skipif(
-    "DOCUMENTS_STORY" not in os.environ,
-    reason="takes six minutes for each gcloud; run it with: make story",
-)
 def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Terminal) -> None:
     world = World(terminal)
     began = time.monotonic()
