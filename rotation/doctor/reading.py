@@ -83,8 +83,10 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
     job_name = f"projects/{ground.project}/locations/{region}/jobs/{ground.job}"
     known = bool(region)
     service = deployment.service(service_name) if known else _no_region("the function")
-    number = deployment.project_number(ground.project)
-    digits = number if isinstance(number, str) else _number_in(secrets)
+    digits = _number_in(secrets)
+    number = digits or deployment.project_number(ground.project)
+    if isinstance(number, str):
+        digits = number
     dead = {each.dead_letter_topic for each in _seen(subscriptions) if each.dead_letter_topic}
     agent = f"serviceAccount:service-{digits}@gcp-sa-pubsub.iam.gserviceaccount.com"
     project = deployment.project_policy(ground.project)
@@ -227,12 +229,13 @@ def _may(
     project: Bindings | Unseen,
 ) -> bool | Unseen:
     """Judge by the policies of a resource and of its project; what grants is believed."""
-    for each in (own, project):
-        if not isinstance(each, Unseen) and deployment.grants(each, member, permission):
-            return True
-    if isinstance(own, Unseen) and own.is_missing:
+    told = [
+        each if isinstance(each, Unseen) else deployment.grants(each, member, permission)
+        for each in (own, project)
+    ]
+    if True in told or (isinstance(own, Unseen) and own.is_missing):
         return True  # that it is missing is told where it belongs
-    return own if isinstance(own, Unseen) else project if isinstance(project, Unseen) else False
+    return next((each for each in told if isinstance(each, Unseen)), False)
 
 
 def _rights(
