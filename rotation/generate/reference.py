@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _FOLDER: Final = "deploy/docs"
 _SCOPES: Final = {
     "secret": "each managed secret",
-    "secret-read": "each secret that a policy names for reading; for who runs doctor, on each managed secret as well",
+    "secret-read": (
+        "each secret that a policy names for reading; for who runs doctor, on managed ones as well"
+    ),
     "project": "the project",
     "topic": "the topic",
     "service": "the Cloud Run service",
