@@ -120,6 +120,7 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
         },
         service_name=service_name,
         service=service,
+        services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
         invokes=_invokes(ground, service, subscriptions, project),
         publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
         if account and topic
@@ -138,18 +139,13 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
 def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) -> Shared:
     """Read once what is needed for several secrets."""
     topics = {name for each in secrets for name in each.topics}
-    services = (
-        ground.deployment.services(f"projects/{ground.project}/locations/{facts.region}")
-        if facts.region
-        else ()
-    )
     return Shared(
         agent=f"service-{facts.number}@gcp-sa-secretmanager.iam.gserviceaccount.com",
         account=facts.service.account if isinstance(facts.service, Service) else "",
         topics={each: ground.deployment.topic_policy(each) for each in topics},
         faults={each: ground.deployment.topic(each) for each in topics},
         project_policy=ground.deployment.project_policy(ground.project),
-        services=services if isinstance(services, tuple) else (),
+        services=facts.services if isinstance(facts.services, tuple) else (),
     )
 
 

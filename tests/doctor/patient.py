@@ -30,7 +30,15 @@ PUBLISHER = "serviceAccount:service-123456789012@gcp-sa-secretmanager.iam.gservi
 ACCOUNT = "serviceAccount:rotation@demo-project.iam.gserviceaccount.com"
 
 _POLICIES = (TOPIC, DEAD, SUBSCRIPTION)
-_FIELDS = ("labels", "annotations", "versionAliases", "topics", "rotation", "versionDestroyTtl")
+_FIELDS = (
+    "labels",
+    "annotations",
+    "versionAliases",
+    "topics",
+    "rotation",
+    "versionDestroyTtl",
+    "expireTime",
+)
 
 Json = dict[str, Any]
 
