@@ -25,6 +25,7 @@ ENVIRONMENT="${ENVIRONMENT:-}"                    # ROTATION_SWEEP_SECONDS=300,.
 OPTIONAL_ROLES="${OPTIONAL_ROLES:-}"              # rotationCloudsql rotationMonitoring
 VIEWERS="${VIEWERS:-}"                            # members, separated by spaces
 OPERATORS="${OPERATORS:-}"
+DOCTORS="${DOCTORS:-}"                            # read payloads, and act as the function
 READS="${READS:-}"                                # secrets that policies name: orders-rotator ...
 SECRETS_DIR="${SECRETS_DIR:-}"                    # NAME.json: the policy of secret NAME;
                                                   # NAME.consumers: its readers, one member a line
@@ -104,6 +105,11 @@ grant_on_project() {
 grant_on_project "$(role rotationSweep)" "serviceAccount:$function_account"
 for id in $OPTIONAL_ROLES; do grant_on_project "$(role "$id")" "serviceAccount:$function_account"; done
 for member in $VIEWERS; do grant_on_project "$(role rotationViewer)" "$member"; done
+for member in $DOCTORS; do
+  grant_on_project "$(role rotationDoctor)" "$member"
+  patiently gcloud iam service-accounts add-iam-policy-binding "$function_account" \
+    --role="$(role rotationDoctorAccount)" --member="$member"
+done
 for member in $OPERATORS; do grant_on_project "$(role rotationOperator)" "$member"; done
 
 say "topics, and who may publish"
@@ -193,6 +199,12 @@ else
 fi
 
 say "the secrets"
+let_doctors_read() {
+  local member
+  for member in $DOCTORS; do
+    gcloud secrets add-iam-policy-binding "$1" --role="$(role rotationReader)" --member="$member"
+  done
+}
 later() { date -u -d "$1" +%Y-%m-%dT%H:%M:%SZ; }
 first="${FIRST_ROTATION:-$(later '1 day')}"
 turn=0
@@ -212,6 +224,7 @@ for file in ${SECRETS_DIR:+"$SECRETS_DIR"/*.json}; do
   turn=$((turn + 1))
   gcloud secrets add-iam-policy-binding "$secret" \
     --role="$(role rotationFunction)" --member="serviceAccount:$function_account"
+  let_doctors_read "$secret"
   if [ -f "${file%.json}.consumers" ]; then
     while read -r member; do
       gcloud secrets add-iam-policy-binding "$secret" \
@@ -222,6 +235,7 @@ done
 for secret in $READS; do
   gcloud secrets add-iam-policy-binding "$secret" \
     --role="$(role rotationReader)" --member="serviceAccount:$function_account"
+  let_doctors_read "$secret"
 done
 
 say "metrics, alerts and the dashboard"

@@ -20,7 +20,7 @@ function_account="rotation@$PROJECT.iam.gserviceaccount.com"
 say() { printf '== %s\n' "$*"; }
 there() { gcloud "$@" >/dev/null 2>&1; }
 
-say "secrets: no schedule, no topic, no right of the function"
+say "secrets: no schedule, no topic, no right of the function or of ours"
 gcloud secrets list --format='value(name,topics[].name.join(","))' |
   awk -v topic="$topic" '{ split($2, topics, ","); for (i in topics) if (topics[i] == topic) print $1 }' |
   while read -r secret; do
@@ -29,10 +29,11 @@ gcloud secrets list --format='value(name,topics[].name.join(","))' |
   done
 gcloud secrets list --format='value(name)' | while read -r secret; do
   gcloud secrets get-iam-policy "$secret" --flatten='bindings[].members' \
-    --filter="bindings.members=serviceAccount:$function_account" --format='value(bindings.role)' |
-    while read -r role; do
-      gcloud secrets remove-iam-policy-binding "$secret" --role="$role" \
-        --member="serviceAccount:$function_account"
+    --format='value(bindings.role,bindings.members)' |
+    awk -v roles="projects/$PROJECT/roles/rotation" -v own="serviceAccount:$function_account" \
+      'index($1, roles) == 1 || $2 == own' |
+    while read -r role member; do
+      gcloud secrets remove-iam-policy-binding "$secret" --role="$role" --member="$member"
     done
 done
 for secret in $DELETE_SECRETS; do

@@ -56,6 +56,23 @@ resource "google_project_iam_member" "viewer" {
   member  = each.key
 }
 
+# Doctor asks as the function what the function may do, and tries logins: see also secrets.tf.
+resource "google_project_iam_member" "doctor" {
+  for_each = var.doctors
+
+  project = var.project
+  role    = google_project_iam_custom_role.role["rotationDoctor"].name
+  member  = each.key
+}
+
+resource "google_service_account_iam_member" "doctor" {
+  for_each = var.doctors
+
+  service_account_id = google_service_account.function.name
+  role               = google_project_iam_custom_role.role["rotationDoctorAccount"].name
+  member             = each.key
+}
+
 resource "google_project_iam_member" "operator" {
   for_each = var.operators
 

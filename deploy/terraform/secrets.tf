@@ -17,6 +17,13 @@ locals {
       for member in secret.consumers : "${id} ${member}" => { secret = id, member = member }
     }
   ]...)
+
+  # What doctor tries the logins with.
+  doctors = merge([
+    for member in var.doctors : {
+      for id in setunion(keys(var.secrets), var.reads) : "${id} ${member}" => { secret = id, member = member }
+    }
+  ]...)
 }
 
 resource "google_secret_manager_secret" "rotated" {
@@ -96,5 +103,14 @@ resource "google_secret_manager_secret_iam_member" "consumer" {
   project   = var.project
   secret_id = google_secret_manager_secret.rotated[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
+  member    = each.value.member
+}
+
+resource "google_secret_manager_secret_iam_member" "doctor" {
+  for_each = local.doctors
+
+  project   = var.project
+  secret_id = try(google_secret_manager_secret.rotated[each.value.secret].secret_id, each.value.secret)
+  role      = google_project_iam_custom_role.role["rotationReader"].name
   member    = each.value.member
 }

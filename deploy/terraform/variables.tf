@@ -262,7 +262,14 @@ variable "optional_roles" {
 }
 
 variable "viewers" {
-  description = "Members (group:sre@acme.example) that may run status, history, plan and doctor."
+  description = "Members (group:sre@acme.example) that may run status, history and plan."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "doctors" {
+  description = "Members that may run doctor; they can read the payloads of the secrets and act as the function, for that is how doctor tries logins and rights."
   type        = set(string)
   default     = []
   nullable    = false

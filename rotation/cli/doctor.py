@@ -128,7 +128,7 @@ def _chosen(
 def _matching(context: Context, wanted: str) -> frozenset[SecretName]:
     from rotation.google.rest import Rest  # noqa: PLC0415 - Google's libraries
 
-    rest = Rest(_endpoints(context).secret_manager)
+    rest = Rest(_endpoints(context).secret_manager, identity=context.settings.identity)
     found, token = set(), ""
     while True:
         query = {"filter": wanted, "pageSize": "1000", **({"pageToken": token} if token else {})}
@@ -167,7 +167,7 @@ def _ground(
         topic = f"projects/{context.project}/topics/{topic}"
     return Ground(
         store=context.store,
-        deployment=Deployment(_endpoints(context)),
+        deployment=Deployment(_endpoints(context), settings.identity),
         kinds=context.kinds,
         issuers=context.issuers,
         participants=context.participants,
@@ -208,7 +208,7 @@ def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]
     from rotation.doctor.fixing import mend  # noqa: PLC0415 - Google's libraries
     from rotation.google.deployment import Deployment  # noqa: PLC0415
 
-    deployment = Deployment(_endpoints(context))
+    deployment = Deployment(_endpoints(context), context.settings.identity)
     done = []
     for each in found:
         if each.fix is None:

@@ -226,6 +226,12 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
         yield _warn("sweep-late", said, remedy)
 
 
+def services(facts: Installation) -> Iterator[Finding]:
+    """Whether services that take a secret's latest version could be looked for."""
+    if isinstance(facts.services, Unseen):
+        yield unseen(INSTALLATION, facts.services)
+
+
 def clock(facts: Installation) -> Iterator[Finding]:
     """Whether this machine's clock agrees with Google's."""
     if facts.ahead is not None and abs(facts.ahead) > _SKEW:
@@ -253,7 +259,7 @@ def quota(facts: Installation) -> Iterator[Finding]:
 CHECKS: Final[tuple[Check, ...]] = (
     topic, *check_subscription.CHECKS, function, function_times, function_instances,
     function_account, function_environment, function_version, invoker, function_rights, sweep,
-    clock, quota,
+    services, clock, quota,
 )  # fmt: skip
 
 

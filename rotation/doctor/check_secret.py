@@ -56,6 +56,13 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
     )
 
 
+def expires(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether Secret Manager deletes the secret one day."""
+    if facts.secret.expires_at is not None:
+        said = f"Secret Manager deletes it at {facts.secret.expires_at:%Y-%m-%d %H:%M:%SZ}"
+        yield _bad(facts, "expires", said, _update(facts, "--remove-expiration"))
+
+
 def schedule(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the secret has a schedule that goes on."""
     plan = facts.secret.schedule
@@ -250,7 +257,7 @@ def managed(facts: SecretFacts) -> Iterator[Finding]:
 
 #: In the order a person would mend things.
 CHECKS: Final[tuple[Check, ...]] = (
-    policy, managed, blocked, stuck, topic, topic_rights, schedule, overdue, never, age,
+    policy, expires, managed, blocked, stuck, topic, topic_rights, schedule, overdue, never, age,
     current_version, aliases, destroy_ttl, room,
 )  # fmt: skip
 

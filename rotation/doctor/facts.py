@@ -104,6 +104,8 @@ class Installation:
     dead_consume: Mapping[str, bool | Unseen] = field(default_factory=dict)
     service_name: str = ""
     service: Service | Unseen | None = None
+    #: Every service of the region.
+    services: tuple[Service, ...] | Unseen = ()
     #: May the push account invoke the service, by account.
     invokes: Mapping[str, bool | Unseen] = field(default_factory=dict)
     publishes: tuple[str, ...] | Unseen = ()

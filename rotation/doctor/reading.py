@@ -83,8 +83,10 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
     job_name = f"projects/{ground.project}/locations/{region}/jobs/{ground.job}"
     known = bool(region)
     service = deployment.service(service_name) if known else _no_region("the function")
-    number = deployment.project_number(ground.project)
-    digits = number if isinstance(number, str) else _number_in(secrets)
+    digits = _number_in(secrets)
+    number = digits or deployment.project_number(ground.project)
+    if isinstance(number, str):
+        digits = number
     dead = {each.dead_letter_topic for each in _seen(subscriptions) if each.dead_letter_topic}
     agent = f"serviceAccount:service-{digits}@gcp-sa-pubsub.iam.gserviceaccount.com"
     project = deployment.project_policy(ground.project)
@@ -118,6 +120,7 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
         },
         service_name=service_name,
         service=service,
+        services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
         invokes=_invokes(ground, service, subscriptions, project),
         publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
         if account and topic
@@ -136,18 +139,13 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
 def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) -> Shared:
     """Read once what is needed for several secrets."""
     topics = {name for each in secrets for name in each.topics}
-    services = (
-        ground.deployment.services(f"projects/{ground.project}/locations/{facts.region}")
-        if facts.region
-        else ()
-    )
     return Shared(
         agent=f"service-{facts.number}@gcp-sa-secretmanager.iam.gserviceaccount.com",
         account=facts.service.account if isinstance(facts.service, Service) else "",
         topics={each: ground.deployment.topic_policy(each) for each in topics},
         faults={each: ground.deployment.topic(each) for each in topics},
         project_policy=ground.deployment.project_policy(ground.project),
-        services=services if isinstance(services, tuple) else (),
+        services=facts.services if isinstance(facts.services, tuple) else (),
     )
 
 
@@ -227,12 +225,13 @@ def _may(
     project: Bindings | Unseen,
 ) -> bool | Unseen:
     """Judge by the policies of a resource and of its project; what grants is believed."""
-    for each in (own, project):
-        if not isinstance(each, Unseen) and deployment.grants(each, member, permission):
-            return True
-    if isinstance(own, Unseen) and own.is_missing:
+    told = [
+        each if isinstance(each, Unseen) else deployment.grants(each, member, permission)
+        for each in (own, project)
+    ]
+    if True in told or (isinstance(own, Unseen) and own.is_missing):
         return True  # that it is missing is told where it belongs
-    return own if isinstance(own, Unseen) else project if isinstance(project, Unseen) else False
+    return next((each for each in told if isinstance(each, Unseen)), False)
 
 
 def _rights(

@@ -17,6 +17,7 @@ WHY: Final = {
     "dead-letter-publish": "what cannot be delivered is never moved to the dead letters",
     "dead-letter-reader": "a dead letter that no subscription takes is dropped at once",
     "destroy-ttl": "a revoked payload can still be brought back after the policy's time",
+    "expires": "the secret goes, with every version that consumers read",
     "foreign-topic": "others learn of each change, and a broken topic holds up every other one",
     "function": "no wake-up can be served",
     "function-account": "it has every right of the project, and shares it with others",

@@ -30,6 +30,7 @@ PLACES: Final[Mapping[On, str]] = {
     On.TOPIC: "the topic",
     On.SUBSCRIPTION: "the subscription",
     On.SERVICE: "the service",
+    On.ACCOUNT: "the function's account",
 }
 
 

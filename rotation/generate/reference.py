@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 _FOLDER: Final = "deploy/docs"
 _SCOPES: Final = {
     "secret": "each managed secret",
-    "secret-read": "each secret that a policy names for reading",
+    "secret-read": (
+        "each secret that a policy names for reading; for who runs doctor, on managed ones as well"
+    ),
     "project": "the project",
     "topic": "the topic",
     "service": "the Cloud Run service",
+    "account": "the function's service account",
 }
 _ROLES: Final = "Custom roles, one for each part, with what the plugins that are there declare."
 _DATA: Final = "[iam.json](../generated/iam.json)"

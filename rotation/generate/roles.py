@@ -30,7 +30,7 @@ class Role:
     title: str
     description: str
     part: str
-    #: On what it is granted: secret, secret-read, project, topic or service.
+    #: On what it is granted: secret, secret-read, project, topic, service or account.
     scope: str
     #: Who needs each permission, and what for.
     because: Mapping[str, Sequence[str]]
@@ -87,7 +87,7 @@ _FRAMES: Final = (
         "Reads secrets that plugins need, such as the rotator's login. Granted on the secret.",
         "function",
         "secret-read",
-        {},
+        {Part.DOCTOR: (On.READ_SECRET, On.MANAGED_SECRET)},
         (On.READ_SECRET,),
     ),
     _Frame(
@@ -120,10 +120,26 @@ _FRAMES: Final = (
     _Frame(
         "rotationViewer",
         "Rotation: viewer",
-        "Looks at rotations and what they rest on. Granted on the project.",
+        "Looks at rotations. Granted on the project.",
         "viewer",
         "project",
         {Part.VIEWER: On},
+    ),
+    _Frame(
+        "rotationDoctor",
+        "Rotation: doctor",
+        "Looks at what rotations rest on, and at no payload. Granted on the project.",
+        "doctor",
+        "project",
+        {Part.DOCTOR: (On.PROJECT,)},
+    ),
+    _Frame(
+        "rotationDoctorAccount",
+        "Rotation: doctor as the function",
+        "Acts as the function, with all its rights. Granted on the function's service account.",
+        "doctor",
+        "account",
+        {Part.DOCTOR: (On.ACCOUNT,)},
     ),
     _Frame(
         "rotationOperator",

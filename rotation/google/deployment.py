@@ -6,7 +6,6 @@ It translates Google's JSON into `rotation.model.deployment`; it judges nothing.
 2. Lists are read to their end.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,14 +52,14 @@ class Endpoints:
 class Deployment:
     """Everything around the secrets.  Safe to use from several threads."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, identity: str = "") -> None:
         self._endpoints = endpoints
-        self._pubsub = Rest(endpoints.pubsub)
-        self._run = Rest(endpoints.run)
-        self._scheduler = Rest(endpoints.scheduler)
-        self._projects = Rest(endpoints.projects)
-        self._roles = Rest(endpoints.roles)
-        self._secrets = Rest(endpoints.secret_manager)
+        self._pubsub = Rest(endpoints.pubsub, identity=identity)
+        self._run = Rest(endpoints.run, identity=identity)
+        self._scheduler = Rest(endpoints.scheduler, identity=identity)
+        self._projects = Rest(endpoints.projects, identity=identity)
+        self._roles = Rest(endpoints.roles, identity=identity)
+        self._secrets = Rest(endpoints.secret_manager, identity=identity)
 
     def topic(self, name: str) -> Unseen | None:
         """Return nothing when the topic is there."""
@@ -161,14 +160,15 @@ class Deployment:
 
         return _look(f"what {account} may do in project {project}", read)
 
-    def grants(self, bindings: Bindings, member: str, permission: str) -> bool:
+    def grants(self, bindings: Bindings, member: str, permission: str) -> "bool | Unseen":
         """Tell whether a policy lets a member use a permission."""
-        return any(
-            not each.is_conditional
-            and each.members & (_ANYBODY | {member})
-            and self._role_has(each.role, permission)
+        told = [
+            self._role_has(each.role, permission)
             for each in bindings
-        )
+            if not each.is_conditional and each.members & (_ANYBODY | {member})
+        ]
+        blind = next((each for each in told if isinstance(each, Unseen)), None)
+        return True if True in told else blind or False
 
     def enlarge_ack_deadline(self, name: str, seconds: int) -> None:
         """Give deliveries more time."""
@@ -195,12 +195,15 @@ class Deployment:
                 return each.ahead.total_seconds()
         return None
 
-    def _role_has(self, role: str, permission: str) -> bool:
+    def _role_has(self, role: str, permission: str) -> "bool | Unseen":
         if role.startswith("roles/"):
             return role in _GRANTS.get(permission, ())
-        with contextlib.suppress(RotationError):
+
+        def read() -> bool:
             return permission in self._roles.get(f"v1/{role}").get("includedPermissions", [])
-        return False
+
+        found = _look(f"the role {role}", read)
+        return False if isinstance(found, Unseen) and found.is_missing else found
 
     def _change_subscription(self, name: str, fields: Mapping[str, Any], mask: str) -> None:
         body = {"subscription": {"name": name, **fields}, "updateMask": mask}

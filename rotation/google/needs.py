@@ -26,6 +26,8 @@ class Part(Enum):
     PUSH = "push"
     #: People and CI who look.
     VIEWER = "viewer"
+    #: People and CI who ask doctor what is set up wrongly.
+    DOCTOR = "doctor"
     #: People and CI who ask for rotations and write policies.
     OPERATOR = "operator"
 
@@ -74,6 +76,37 @@ _VIEWER: Final = (
     Permission("secretmanager.secrets.list", On.PROJECT, "find the managed secrets"),
 )
 
+_DOCTOR: Final = (
+    Permission("secretmanager.secrets.get", On.PROJECT, "read policy, state and schedule"),
+    Permission("secretmanager.secrets.list", On.PROJECT, "find the managed secrets"),
+    Permission("secretmanager.versions.get", On.PROJECT, "see whether what is in force is enabled"),
+    Permission("pubsub.topics.get", On.PROJECT, "find topics and their subscriptions"),
+    Permission("pubsub.topics.getIamPolicy", On.PROJECT, "see who may publish"),
+    Permission("pubsub.subscriptions.get", On.PROJECT, "see how wake-ups are delivered"),
+    Permission("pubsub.subscriptions.getIamPolicy", On.PROJECT, "see who may forward dead letters"),
+    Permission("run.services.get", On.PROJECT, "see how the function is set up"),
+    Permission("run.services.list", On.PROJECT, "find services that take the version latest"),
+    Permission("run.services.getIamPolicy", On.PROJECT, "see who may call the function"),
+    Permission("cloudscheduler.jobs.get", On.PROJECT, "see whether the sweep runs"),
+    Permission("resourcemanager.projects.get", On.PROJECT, "learn the project's number"),
+    Permission("resourcemanager.projects.getIamPolicy", On.PROJECT, "see rights on the project"),
+    Permission("iam.roles.get", On.PROJECT, "see what a custom role grants"),
+    Permission(
+        "secretmanager.versions.access", _SECRET, "log in with the credential in force, to try it"
+    ),
+    Permission(
+        "secretmanager.versions.access",
+        On.READ_SECRET,
+        "log in as the rotator, to see the rights of the slots",
+        which="each secret that a policy names",
+    ),
+    Permission(
+        "iam.serviceAccounts.getAccessToken",
+        On.ACCOUNT,
+        "ask as the function's account what that account may do",
+    ),
+)
+
 _OPERATOR: Final = (
     Permission("pubsub.topics.publish", On.PROJECT, "ask for a rotation"),
     Permission("secretmanager.secrets.update", On.PROJECT, "store a policy"),
@@ -85,6 +118,7 @@ NEEDS: Final[Mapping[Part, tuple[Permission, ...]]] = {
     Part.SWEEP: _SWEEP,
     Part.PUSH: _PUSH,
     Part.VIEWER: _VIEWER,
+    Part.DOCTOR: _DOCTOR,
     Part.OPERATOR: _OPERATOR,
 }
 

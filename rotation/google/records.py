@@ -39,6 +39,7 @@ def secret_of(message: Any) -> Secret:  # noqa: ANN401 - generated messages have
         topics=tuple([topic.name for topic in message.topics]),
         schedule=_schedule_of(message),
         version_destroy_ttl=ttl.ToTimedelta() if ttl is not None else None,
+        expires_at=_time_of(message.expire_time) if message.HasField("expire_time") else None,
         managed_rotation=_is_managed(message),
     )
 

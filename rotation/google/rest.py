@@ -2,7 +2,7 @@
 
 1. Every call has a deadline, and none is sent again: a person waits, and can ask again.
 2. A base URL that begins with ``http://`` is an embedded service.  No credentials are sent there;
-   who acts as somebody else says so with that address as the token.
+   who acts as somebody else, or says who it is, does so with that address as the token.
 3. What Google answers becomes an error of this product, with the remedy.
 """
 
@@ -36,12 +36,16 @@ class Rest:
     Args:
         base: For example ``https://pubsub.googleapis.com``.
         account: Service account to act as; empty: whoever runs the command.
+        identity: Who runs the command, told to embedded services only.
         timeout: Seconds one call may take.
     """
 
-    def __init__(self, base: str, account: str = "", *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, base: str, account: str = "", *, identity: str = "", timeout: float = 10.0
+    ) -> None:
         self._base = base.rstrip("/")
         self._account = account
+        self._identity = identity
         self._timeout = timeout
         self._local = threading.local()
         #: How far the service's clock is ahead of this machine's, by its last answer.
@@ -109,9 +113,10 @@ class Rest:
 
     def _credentials(self) -> Credentials:
         if self._is_embedded:
-            if not self._account:
+            caller = self._account or self._identity
+            if not caller:
                 return AnonymousCredentials()  # type: ignore[no-untyped-call]
-            return TokenCredentials(self._account)  # type: ignore[no-untyped-call]
+            return TokenCredentials(caller)  # type: ignore[no-untyped-call]
         import google.auth  # noqa: PLC0415 - only where there is an identity
         from google.auth import impersonated_credentials  # noqa: PLC0415
 
@@ -158,5 +163,5 @@ def _refusal(answer: Any, path: str, base: str) -> RotationError:  # noqa: ANN40
         if "SERVICE_DISABLED" in reasons:
             api = base.partition("://")[2]
             return AccessDeniedError(said, remedy=f"gcloud services enable {api}")
-        return AccessDeniedError(said, remedy="ask for the role rotationViewer of this project")
+        return AccessDeniedError(said, remedy="ask for the role rotationDoctor of this project")
     return TemporaryError(said) if status in _PASSING else PermanentError(said)

@@ -5,19 +5,24 @@ It serves what doctor reads, over REST with Google's own names: the settings of 
 1. GET and PATCH of one service and of one job; a service's IAM policy; pause, resume and run.
 2. A paused job stops the sweep.  What a PATCH of the service says is shown, and not carried out:
    the function is a process of this machine.
-3. Nothing is kept: a stack that starts again shows its own settings again.
+3. Settings are not kept: a stack that starts again shows its own again.  Policies are IAM's.
+4. Who may call is asked of IAM; a list is a matter of the project.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import grpc
+from google.iam.v1 import policy_pb2
+from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rotation.local.bodies import parse_json
+from rotation.local.iam import Iam, caller_of
 from rotation.local.status import StatusError, invalid, not_found, rest_body
 
 _Answer = dict[str, Any]
@@ -37,20 +42,25 @@ class EmbeddedDeployment:
         project: Id of the project.
         publish_sweep: Publishes the sweep's message at once.
         now: The clock of the stack.
+        iam: Who may do what.
     """
 
     def __init__(
-        self, project: str, publish_sweep: Callable[[], None], now: Callable[[], datetime]
+        self,
+        project: str,
+        publish_sweep: Callable[[], None],
+        now: Callable[[], datetime],
+        iam: Iam,
     ) -> None:
         parent = f"projects/{project}/locations/{REGION}"
         self._service_name = f"{parent}/services/{SERVICE}"
         self._job_name = f"{parent}/jobs/{JOB}"
         self._publish_sweep = publish_sweep
         self._now = now
+        self.iam = iam
         #: By full name.
         self.services: dict[str, _Answer] = {}
         self.jobs: dict[str, _Answer] = {}
-        self._policies: dict[str, _Answer] = {}
 
     def deploy(
         self, url: str, account: str, environment: Mapping[str, str], timeout: float
@@ -83,8 +93,9 @@ class EmbeddedDeployment:
 
     def allow(self, member: str, role: str) -> None:
         """Let a member use the service."""
-        bindings = self._policies.setdefault(self._service_name, {"bindings": []})["bindings"]
-        bindings.append({"role": role, "members": [member]})
+        if not self.iam.policy(self._service_name).bindings:
+            binding = policy_pb2.Binding(role=role, members=[member])
+            self.iam.set_policy(self._service_name, policy_pb2.Policy(bindings=[binding]))
 
     @property
     def is_sweeping(self) -> bool:
@@ -104,7 +115,7 @@ class EmbeddedDeployment:
         if name.endswith(":getIamPolicy"):
             name = name.removesuffix(":getIamPolicy")
             _found(self.services, name)
-            return self._policies.get(name, {"etag": "ACAB"})
+            return _policy(self.iam, name)
         return _found(self.services, name)
 
     async def list_services(self, request: Request) -> _Answer:
@@ -124,8 +135,13 @@ class EmbeddedDeployment:
         """Replace the policy of a service."""
         name = _name(request).removesuffix(":setIamPolicy")
         _found(self.services, name)
-        self._policies[name] = (await _body(request)).get("policy", {})
-        return self._policies[name]
+        policy = policy_pb2.Policy()
+        try:
+            json_format.ParseDict((await _body(request)).get("policy", {}), policy)
+        except (json_format.ParseError, TypeError, ValueError):
+            raise invalid("Invalid JSON payload received.") from None
+        self.iam.set_policy(name, policy)
+        return _policy(self.iam, name)
 
     async def get_job(self, request: Request) -> _Answer:
         """Answer one job."""
@@ -172,21 +188,25 @@ def deployment_app(deployment: EmbeddedDeployment) -> Starlette:
     """Return an application that serves both APIs."""
     place = "projects/{project}/locations/{region}"
     services, jobs = f"/v2/{place}/services", f"/v1/{place}/jobs"
-    table: list[tuple[str, str, _Handler]] = [
-        ("GET", services, deployment.list_services),
-        ("POST", services, deployment.create),
-        ("GET", f"{services}/{{name}}", deployment.get_service),
-        ("PATCH", f"{services}/{{name}}", deployment.patch_service),
-        ("POST", f"{services}/{{name}}", deployment.set_policy),
-        ("DELETE", f"{services}/{{name}}", deployment.delete),
-        ("POST", jobs, deployment.create),
-        ("GET", f"{jobs}/{{name}}", deployment.get_job),
-        ("PATCH", f"{jobs}/{{name}}", deployment.patch_job),
-        ("POST", f"{jobs}/{{name}}", deployment.steer_job),
-        ("DELETE", f"{jobs}/{{name}}", deployment.delete),
+    #: Method, path, what answers, and the verb of the permission it needs.
+    table: list[tuple[str, str, _Handler, str]] = [
+        ("GET", services, deployment.list_services, "list"),
+        ("POST", services, deployment.create, "create"),
+        ("GET", f"{services}/{{name}}", deployment.get_service, "get"),
+        ("PATCH", f"{services}/{{name}}", deployment.patch_service, "update"),
+        ("POST", f"{services}/{{name}}", deployment.set_policy, "setIamPolicy"),
+        ("DELETE", f"{services}/{{name}}", deployment.delete, "delete"),
+        ("POST", jobs, deployment.create, "create"),
+        ("GET", f"{jobs}/{{name}}", deployment.get_job, "get"),
+        ("PATCH", f"{jobs}/{{name}}", deployment.patch_job, "update"),
+        ("POST", f"{jobs}/{{name}}", deployment.steer_job, ""),
+        ("DELETE", f"{jobs}/{{name}}", deployment.delete, "delete"),
     ]
     return Starlette(
-        routes=[Route(path, _answering(handler), methods=[verb]) for verb, path, handler in table]
+        routes=[
+            Route(path, _answering(deployment.iam, handler, verb), methods=[method])
+            for method, path, handler, verb in table
+        ]
     )
 
 
@@ -195,14 +215,33 @@ def function_timeout(budget: float, ack_deadline: float) -> float:
     return budget + (ack_deadline - budget) * _MARGIN
 
 
-def _answering(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
+def _answering(iam: Iam, handler: _Handler, verb: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
+            _permit(iam, request, verb)
             return JSONResponse(await handler(request))
         except StatusError as error:
             return JSONResponse(rest_body(error), status_code=error.http_status)
 
     return answer
+
+
+def _permit(iam: Iam, request: Request, verb: str) -> None:
+    name, _, method = _name(request).partition(":")
+    kind = "cloudscheduler.jobs" if "/jobs" in name else "run.services"
+    permission = f"{kind}.{method or verb}"
+    of_project = verb in {"list", "create"}
+    resource = "/".join(name.split("/")[:2]) if of_project else name
+    refusal = StatusError(
+        grpc.StatusCode.PERMISSION_DENIED,
+        f"Permission '{permission}' denied on resource '{resource}' (or it may not exist).",
+    )
+    caller = caller_of(request.headers.items())
+    iam.permit(caller, permission, resource, lambda: iam.policy(resource), refusal)
+
+
+def _policy(iam: Iam, name: str) -> _Answer:
+    return dict(json_format.MessageToDict(iam.policy(name)))
 
 
 def _name(request: Request) -> str:

@@ -22,6 +22,8 @@ class On(Enum):
     SUBSCRIPTION = "subscription"
     #: A Cloud Run service.
     SERVICE = "service"
+    #: The service account that the function runs as.
+    ACCOUNT = "account"
 
 
 @dataclass(frozen=True)

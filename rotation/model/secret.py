@@ -45,6 +45,8 @@ class Secret:
     schedule: Schedule | None = None
     #: Delayed destruction: destroying only disables until this much later.
     version_destroy_ttl: timedelta | None = None
+    #: When Secret Manager deletes the secret with all its versions; None: never.
+    expires_at: datetime | None = None
     #: True while Google's own managed rotation is active; we then keep out.
     managed_rotation: bool = False
 

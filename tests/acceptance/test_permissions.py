@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from rotation.cli.main import main
+from rotation.local.deployment import REGION, SERVICE
 from tests.acceptance.evidence import Evidence
 from tests.acceptance.granting import ROLES, Granting, account
 from tests.acceptance.scene import PROJECT, Scene, opened, options
@@ -19,7 +21,16 @@ from tests.acceptance.target import Target
 pytestmark = pytest.mark.slow
 
 FUNCTION, VIEWER, OPERATOR = account("rotation"), account("viewer"), account("operator")
+DOCTOR, PUSH = account("doctor"), account("rotation-push")
 ENGINE_ROLES = ("rotationFunction", "rotationReader", "rotationSweep", "rotationPublisher")
+PEOPLES_ROLES = ("rotationInvoker", "rotationViewer", "rotationDoctor", "rotationOperator")
+#: Acting as the function is asked of IAM Credentials, which is not embedded: there the address of
+#: an account is its token.
+NOT_EMBEDDED = {"rotationDoctorAccount": ["iam.serviceAccounts.getAccessToken"]}
+#: Without a managed secret nothing tells the project's number, and it is asked for.
+ONLY_AT_FIRST = {"resourcemanager.projects.get"}
+#: Where the policy of a resource grants what is asked, that of the project need not be seen.
+BESIDE = "resourcemanager.projects.getIamPolicy"
 EACH = [(role, permission) for role in ENGINE_ROLES for permission in ROLES[role]]
 
 
@@ -28,11 +39,12 @@ def enforced(evidence: Evidence) -> Iterator[Scene]:
     identity = {"ROTATION_EMBEDDED_IDENTITY": FUNCTION}
     with opened(options(function_environment=identity), evidence) as running:
         granting = Granting(running)
-        for role_id in (*ENGINE_ROLES, "rotationViewer", "rotationOperator"):
+        for role_id in (*ENGINE_ROLES, *PEOPLES_ROLES):
             granting.create(role_id, ROLES[role_id])
         granting.bind(FUNCTION, "rotationSweep", f"projects/{PROJECT}")
         granting.bind(FUNCTION, "rotationPublisher", running.stack.topic)
         granting.bind(VIEWER, "rotationViewer", f"projects/{PROJECT}")
+        granting.bind(DOCTOR, "rotationDoctor", f"projects/{PROJECT}")
         granting.bind(OPERATOR, "rotationOperator", f"projects/{PROJECT}")
         granting.bind(
             running.stack.options.secret_manager_agent, "roles/pubsub.publisher",
@@ -47,7 +59,7 @@ def granting(enforced: Scene) -> Iterator[Granting]:
     granting = Granting(enforced)
     enforced.controls.reset_used_permissions()
     yield granting
-    for role_id in ENGINE_ROLES:
+    for role_id in (*ENGINE_ROLES, "rotationDoctor"):
         granting.change(role_id, ROLES[role_id])
 
 
@@ -140,6 +152,74 @@ def test_asking_needs_exactly_the_operators_role(
     assert used == set(ROLES["rotationOperator"])
     as_caller(managed.scene, VIEWER, monkeypatch)
     assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 3
+
+
+def findings(capsys: pytest.CaptureFixture[str], *secrets: str) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    main(["doctor", "--json", *secrets])
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["findings"]
+    return found
+
+
+def unseen(found: list[dict[str, Any]]) -> list[str]:
+    return [each["message"] for each in found if each["severity"] == "unseen"]
+
+
+def invoker_by_custom_role(scene: Scene) -> None:
+    """Let the push call the function by the generated role, as a deployment does."""
+    role, member = f"projects/{PROJECT}/roles/rotationInvoker", f"serviceAccount:{PUSH}"
+    policy = {"bindings": [{"role": role, "members": [member]}]}
+    service = f"projects/{PROJECT}/locations/{REGION}/services/{SERVICE}"
+    url = f"{scene.stack.services.deployment_rest}/v2/{service}:setIamPolicy"
+    assert httpx.post(url, json={"policy": policy}, trust_env=False).is_success
+
+
+def test_the_doctor_sees_everything_with_exactly_its_roles(
+    granting: Granting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoker_by_custom_role(granting.scene)
+    as_caller(granting.scene, DOCTOR, monkeypatch)
+    assert unseen(findings(capsys)) == []
+    target = treated(granting)
+    found = [*findings(capsys), *findings(capsys, target.id)]
+    assert unseen(found) == []
+    assert not [each for each in found if each["check"] in {"rights", "invoker", "sweep-rights"}]
+    assert granting.denied(DOCTOR) == set()
+    used = granting.used(DOCTOR)
+    payloads = {name for name, each in used.items() if "secretmanager.versions.access" in each}
+    assert payloads == {target.name, target.admin}
+    asked = {each for permissions in used.values() for each in permissions}
+    assert asked == {*ROLES["rotationDoctor"], *ROLES["rotationReader"]}
+    assert {name: ROLES[name] for name in NOT_EMBEDDED} == NOT_EMBEDDED
+    target.delete()
+
+
+def test_what_the_doctor_may_not_see_it_says(
+    granting: Granting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoker_by_custom_role(granting.scene)
+    as_caller(granting.scene, DOCTOR, monkeypatch)
+    target = treated(granting)
+    needed_to_begin = {"secretmanager.secrets.get", "secretmanager.secrets.list"}
+    for permission in {*ROLES["rotationDoctor"]} - ONLY_AT_FIRST - needed_to_begin:
+        kept = [each for each in ROLES["rotationDoctor"] if each != permission]
+        granting.change("rotationDoctor", kept)
+        found = findings(capsys)
+        assert unseen(found) or permission == BESIDE, permission
+        assert permission in granting.denied(DOCTOR), permission
+    target.delete()
+
+
+def treated(granting: Granting) -> Target:
+    """Return a secret that was rotated, and that the doctor may log in with."""
+    target = Target(granting.scene)
+    granting.bind(FUNCTION, "rotationFunction", target.name)
+    granting.bind(FUNCTION, "rotationReader", target.admin)
+    granting.bind(DOCTOR, "rotationReader", target.name)
+    granting.bind(DOCTOR, "rotationReader", target.admin)
+    target.fire()
+    granting.scene.await_resting()
+    return target
 
 
 def as_caller(scene: Scene, caller: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ PACKAGES = {
             "secret-manager-secret",
             "secret-manager-secret-iam-member",
             "service-account",
+            "service-account-iam-member",
             "storage-bucket",
             "storage-bucket-object",
         ],

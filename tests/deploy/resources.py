@@ -58,6 +58,9 @@ def _binding(v: Planned) -> tuple[str, str, Any]:
         "secret_id": "secret",
         "name": "service",
     }
+    if "service_account_id" in v:
+        account = _last(v["service_account_id"]).split("@")[0]
+        return "binding", f"account/{account} {v['role']} {v['member']}", {}
     on = next((f"{kind}/{v[key]}" for key, kind in kinds.items() if key in v), "project")
     return "binding", f"{on} {v['role']} {v['member']}", {}
 
@@ -255,6 +258,7 @@ READERS = {
     "google_secret_manager_secret": _secret,
     "google_secret_manager_secret_iam_member": _binding,
     "google_service_account": _account,
+    "google_service_account_iam_member": _binding,
 }
 
 

@@ -225,9 +225,8 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
 
 @command("secrets get-iam-policy")
 def _(project: Project, names: list[str], flags: Flags) -> str:
-    member = flags["filter"].removeprefix("bindings.members=")
     keys = [each.split(" ") for each in project.of("binding")]
-    return "\n".join(role for on, role, who in keys if on == f"secret/{names[0]}" and who == member)
+    return "\n".join(f"{role}\t{who}" for on, role, who in keys if on == f"secret/{names[0]}")
 
 
 @command("projects get-iam-policy")
@@ -343,6 +342,7 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
 
 
 BOUND = {
+    "iam service-accounts": "account",
     "pubsub topics": "topic",
     "pubsub subscriptions": "subscription",
     "run services": "service",
@@ -357,9 +357,10 @@ def iam(project: Project, words: list[str], flags: Flags) -> bool:
     if verb is None:
         return False
     kind = BOUND[" ".join(words[: words.index(verb)])]
-    on = "project" if kind == "project" else f"{kind}/{words[-1]}"
+    name = words[-1].split("@")[0] if kind == "account" else words[-1]
+    on = "project" if kind == "project" else f"{kind}/{name}"
     if kind != "project":
-        project.get(kind, words[-1])
+        project.get(kind, name)
     (project.bind if verb.startswith("add") else project.unbind)(on, flags)
     return True
 

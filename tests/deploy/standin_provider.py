@@ -161,7 +161,11 @@ def computed(kind: str, values: dict[str, Any], project: str) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {
         "google_pubsub_topic": {"id": f"projects/{project}/topics/{name}"},
         "google_pubsub_subscription": {"id": f"projects/{project}/subscriptions/{name}"},
-        "google_service_account": {"email": account, "member": f"serviceAccount:{account}"},
+        "google_service_account": {
+            "email": account,
+            "member": f"serviceAccount:{account}",
+            "name": f"projects/{project}/serviceAccounts/{account}",
+        },
         "google_secret_manager_secret": {"id": secret},
         "google_project_iam_custom_role": {"id": role, "name": role},
         "google_project_service_identity": {"email": agent, "member": f"serviceAccount:{agent}"},

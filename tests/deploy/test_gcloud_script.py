@@ -1,6 +1,7 @@
 import importlib.util
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ TREE = Path("/usr/lib/google-cloud-sdk/data/cli/gcloud_completions.py")
 EVERYWHERE = {"--project", "--format", "--filter", "--flatten"}
 
 
+@cache
 def gcloud_tree() -> Any:
     if not TREE.is_file():
         pytest.skip(f"the Google Cloud SDK with its list of commands is not at {TREE}")

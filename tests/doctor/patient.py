@@ -13,6 +13,7 @@ import pytest
 from rotation.cli.main import main
 from rotation.local.deployment import JOB, REGION, SERVICE
 from rotation.local.stack import Stack
+from tests.deploy.test_gcloud_script import TREE, gcloud_tree, unknown_in
 
 PROJECT = "projects/demo-project"
 TOPIC = f"{PROJECT}/topics/rotation"
@@ -29,9 +30,26 @@ PUBLISHER = "serviceAccount:service-123456789012@gcp-sa-secretmanager.iam.gservi
 ACCOUNT = "serviceAccount:rotation@demo-project.iam.gserviceaccount.com"
 
 _POLICIES = (TOPIC, DEAD, SUBSCRIPTION)
-_FIELDS = ("labels", "annotations", "versionAliases", "topics", "rotation", "versionDestroyTtl")
+_FIELDS = (
+    "labels",
+    "annotations",
+    "versionAliases",
+    "topics",
+    "rotation",
+    "versionDestroyTtl",
+    "expireTime",
+)
 
 Json = dict[str, Any]
+
+
+def unknown(remedy: str) -> list[str]:
+    """Return what gcloud's own list does not know of a remedy; nothing where there is no list."""
+    words = shlex.split(remedy) if remedy.startswith("gcloud ") else []
+    if not words or not TREE.is_file():
+        return []
+    fault = unknown_in(words[1:], gcloud_tree())
+    return [fault] if fault else []
 
 
 class Patient:
@@ -54,6 +72,7 @@ class Patient:
         """Return the findings of the doctor."""
         self.code, said = self.run("doctor", "--json", *more)
         found: list[Json] = json.loads(said)["findings"]
+        assert [fault for each in found for fault in unknown(each["remedy"] or "")] == []
         return found
 
     def ask(self, method: str, name: str, body: Any = None, **query: str) -> Json:

@@ -163,6 +163,7 @@ def test_a_sound_installation_has_no_finding() -> None:
             "subscription-unwrapped",
         ),
         (replace(WELL, subscriptions=Unseen("the subscriptions", "denied")), "not-seen"),
+        (replace(WELL, services=Unseen("the services", "denied")), "not-seen"),
         (replace(WELL, job=Unseen("the job", "denied")), "not-seen"),
         (replace(WELL, invokes={"a@b": Unseen("the policy", "denied")}), "not-seen"),
         (replace(WELL, publishes=Unseen("rights", "denied")), "not-seen"),

@@ -106,6 +106,11 @@ PLANTED: dict[str, tuple[Plant, set[str], str]] = {
         {"destroy-ttl"},
         "--version-destroy-ttl=86400s",
     ),
+    "an end of its own": (
+        lambda p: p.secret("expireTime", expireTime="2099-01-01T00:00:00Z"),
+        {"expires"},
+        "--remove-expiration",
+    ),
     "the function may not write": (
         lambda p: p.bind(SECRET, (f"{ROLES}/rotationReader", ACCOUNT)),
         {"rights"},

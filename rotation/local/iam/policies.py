@@ -148,6 +148,11 @@ class Iam:
         custom: list[str] = self.roles.get(self.named(role), {}).get("includedPermissions", [])
         return PREDEFINED.get(role, custom)
 
+    def number(self, project: str) -> str | None:
+        """Return the number of a project, as a text; None where there is no such project."""
+        name = self.named(project).partition("/")[2]
+        return next((digits for digits, each in self._ids.items() if each == name), None)
+
     def named(self, resource: str) -> str:
         """Spell a name with the project's id."""
         collection, _, rest = resource.partition("/")

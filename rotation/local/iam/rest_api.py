@@ -31,6 +31,7 @@ def iam_routes(iam: Callable[[], Iam]) -> list[BaseRoute]:
     of_project, of_roles = "resourcemanager.projects", "iam.roles"
     #: Method, path, what answers, and the permission it needs.
     table: list[tuple[str, str, _Handler, str]] = [
+        ("GET", project, served.get_project, f"{of_project}.get"),
         ("POST", f"{project}:getIamPolicy", served.get_policy, f"{of_project}.getIamPolicy"),
         ("POST", f"{project}:setIamPolicy", served.set_policy, f"{of_project}.setIamPolicy"),
         ("POST", f"{project}:testIamPermissions", served.test_permissions, ""),
@@ -78,6 +79,13 @@ class _Served:
 
     def __init__(self, iam: Callable[[], Iam]) -> None:
         self._iam = iam
+
+    async def get_project(self, http: Request) -> Any:  # noqa: ANN401 - JSON
+        number = self._iam().number(_project(http))
+        if number is None:
+            raise not_found(f"The project {http.path_params['project']} was not found.")
+        name = self._iam().named(_project(http)).partition("/")[2]
+        return {"projectId": name, "projectNumber": number, "lifecycleState": "ACTIVE"}
 
     async def get_policy(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         return json_format.MessageToDict(self._iam().policy(_project(http)))

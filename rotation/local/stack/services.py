@@ -162,6 +162,7 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
             options.project,
             lambda: publish(options.topic_name, SWEEP_ATTRIBUTES, None),
             clock.now,
+            iam,
         )
         shown = await stack.enter_async_context(serve_app(deployment_app(deployment)))
 
