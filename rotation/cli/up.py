@@ -71,7 +71,7 @@ def up(
     count: int | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    r"""Run Secret Manager, Pub/Sub, a scheduler, PostgreSQL and the function until interrupted.
+    """Run Secret Manager, Pub/Sub, a scheduler, PostgreSQL and the function until interrupted.
 
     Everything listens on 127.0.0.1. Then, in another shell:
 
@@ -80,7 +80,7 @@ def up(
       rotation status
       rotation rotate orders
       rotation clock advance 10m
-    """
+    """  # noqa: D301 - click takes the character, not the two letters
     context = ctx.ensure_object(Context)
     if count is not None and not sample:
         raise click.UsageError("--secrets says how large the sample is: give --sample, too", ctx)

@@ -162,7 +162,7 @@ def _help(text: str) -> str:
     parts = []
     for paragraph in text.strip().split("\n\n"):
         lines = [line.strip() for line in paragraph.strip("\n").splitlines()]
-        if lines and lines[0] in ("\b", "\\b"):
+        if lines and lines[0] == "\b":
             parts.append("\n".join(["```", *lines[1:], "```"]))
         else:
             parts.append(" ".join(lines))

@@ -152,6 +152,7 @@ def test_its_help_fits_80_columns(name: str, environment: dict[str, str]) -> Non
     terminal = Terminal(environment, name, "--help")
     assert terminal.read() == 0
     assert terminal.wraps == []
+    assert rb"\b" not in terminal.written, "a mark for click is shown"
 
 
 @pytest.mark.parametrize("name", ["status", "watch", "emergency", "rotate", "revert", "drill"])
