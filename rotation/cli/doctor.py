@@ -17,6 +17,7 @@ import click
 
 from rotation.cli.context import Context, json_option, printable
 from rotation.cli.failures import NO, OK, UNREACHABLE
+from rotation.cli.selecting import filter_option, find
 from rotation.cli.standing import is_managed, not_managed
 from rotation.doctor.findings import INSTALLATION, Finding, Severity
 from rotation.doctor.why import why
@@ -34,7 +35,7 @@ _WIDTH: Final = 80
 
 @click.command()
 @click.argument("secrets", metavar="[SECRET]...", nargs=-1)
-@click.option("--filter", "wanted", metavar="FILTER", default="", help="Such as labels.db=orders.")
+@filter_option
 @click.option(
     "--region", metavar="REGION", default="", help="Of the function; else $ROTATION_REGION."
 )
@@ -95,7 +96,7 @@ def doctor(
 
 
 def _look(
-    context: Context, names: Sequence[str], wanted: str, region: str, tree: Path | None
+    context: Context, names: Sequence[str], matching: str, region: str, tree: Path | None
 ) -> Callable[[], tuple[int, Sequence[Finding]]]:
     from rotation.doctor.examining import examine  # noqa: PLC0415 - Google's libraries
 
@@ -103,7 +104,7 @@ def _look(
         everything = sorted(
             filter(is_managed, context.store.list()), key=lambda each: str(each.name)
         )
-        secrets = _chosen(context, everything, names, wanted)
+        secrets = _chosen(context, everything, names, matching)
         ground = _ground(context, secrets, region, tree)
         with _progress(context, len(secrets)) as told:
             return len(secrets), examine(ground, secrets, everything, told)
@@ -112,31 +113,17 @@ def _look(
 
 
 def _chosen(
-    context: Context, everything: Sequence[Secret], names: Sequence[str], wanted: str
+    context: Context, everything: Sequence[Secret], names: Sequence[str], matching: str
 ) -> Sequence[Secret]:
-    if wanted:
-        everything = [each for each in everything if each.name in _matching(context, wanted)]
-    if not names:
+    if not names and not matching:
         return everything
-    chosen = [context.store.get(context.secret_name(each)) for each in names]
+    chosen = find(context, names, matching)
+    if matching:
+        return list(filter(is_managed, chosen))
     for each in chosen:
         if not is_managed(each):
             raise not_managed(each)
     return chosen
-
-
-def _matching(context: Context, wanted: str) -> frozenset[SecretName]:
-    from rotation.google.rest import Rest  # noqa: PLC0415 - Google's libraries
-
-    rest = Rest(_endpoints(context).secret_manager, identity=context.settings.identity)
-    found, token = set(), ""
-    while True:
-        query = {"filter": wanted, "pageSize": "1000", **({"pageToken": token} if token else {})}
-        page = rest.get(f"v1/projects/{context.project}/secrets", **query)
-        found |= {SecretName.parse(each["name"]) for each in page.get("secrets", [])}
-        token = page.get("nextPageToken", "")
-        if not token:
-            return frozenset(found)
 
 
 def _endpoints(context: Context) -> Any:  # noqa: ANN401 - imported late

@@ -137,10 +137,11 @@ class Rest:
 
 def _no_identity(account: str) -> RotationError:
     if account:
+        project = account.partition("@")[2].partition(".")[0]
         return AccessDeniedError(
             f"you may not act as {account}",
             remedy=f"gcloud iam service-accounts add-iam-policy-binding {account}"
-            " --member=user:YOU --role=roles/iam.serviceAccountTokenCreator",
+            f" --member=user:YOU --role=projects/{project}/roles/rotationDoctorAccount",
         )
     return AccessDeniedError(
         "Google did not accept your credentials",

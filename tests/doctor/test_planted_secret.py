@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.doctor.patient import ACCOUNT, ADMIN, PLACE, PROJECT, PUBLISHER, SECRET, TOPIC, Patient
+from tests.deploy.test_gcloud_script import gcloud_tree
+from tests.doctor.patient import (
+    ACCOUNT,
+    ADMIN,
+    PLACE,
+    PROJECT,
+    PUBLISHER,
+    SECRET,
+    TOPIC,
+    Patient,
+    unknown,
+)
 
 Plant = Callable[[Patient], Any]
 OTHER = f"{PROJECT}/topics/other"
@@ -216,6 +227,18 @@ def test_a_filter_narrows_what_is_looked_at(patient: Patient) -> None:
     patient.annotate(**{"rotation.policy": "{}"})
     assert patient.look("--filter", "labels.db=nothing") == []
     assert {each["check"] for each in patient.look("--filter", "name:orders")} == {"policy"}
+
+
+def test_a_filter_beside_names_is_refused(patient: Patient) -> None:
+    code, _ = patient.run("doctor", "orders", "--filter", "name:orders")
+    assert code == 2
+
+
+def test_what_gcloud_does_not_know_is_found_in_a_remedy() -> None:
+    gcloud_tree()  # skips, with the reason, where the SDK with its list of commands is not there
+    assert unknown("gcloud secrets describe orders") == []
+    assert unknown("gcloud secrets mend orders")
+    assert unknown("gcloud secrets describe orders --loudly")
 
 
 def test_everything_but_remedies_fits_80_columns(patient: Patient) -> None:
