@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rotation.model.deployment import Job, Service, Subscription, Unseen
+from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
 from rotation.model.errors import PermanentError
 from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
@@ -92,6 +92,8 @@ class Installation:
     region: str
     #: Number of the project; empty: not known.
     number: str = ""
+    #: Who may do what in the project.
+    policy: Bindings | Unseen = ()
     topic_fault: Unseen | None = None
     subscriptions: tuple[Subscription | Unseen, ...] | Unseen = ()
     #: Subscriptions of each dead-letter topic.

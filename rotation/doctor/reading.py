@@ -8,6 +8,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
 from rotation.doctor.findings import short
@@ -83,12 +84,8 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
     job_name = f"projects/{ground.project}/locations/{region}/jobs/{ground.job}"
     known = bool(region)
     service = deployment.service(service_name) if known else _no_region("the function")
-    digits = _number_in(secrets)
-    number = digits or deployment.project_number(ground.project)
-    if isinstance(number, str):
-        digits = number
-    dead = {each.dead_letter_topic for each in _seen(subscriptions) if each.dead_letter_topic}
-    agent = f"serviceAccount:service-{digits}@gcp-sa-pubsub.iam.gserviceaccount.com"
+    number = _number_of(ground, secrets)
+    agent = f"serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     project = deployment.project_policy(ground.project)
     account = service.account if isinstance(service, Service) else ""
     schedules = [each.schedule for each in secrets if each.schedule]
@@ -97,27 +94,11 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
         project=ground.project,
         topic=topic,
         region=region,
-        number=digits,
+        number=number,
+        policy=project,
         topic_fault=deployment.topic(topic) if topic else None,
         subscriptions=subscriptions,
-        dead_letters={each: deployment.subscriptions(each) for each in dead},
-        dead_publish={
-            each: _may(
-                deployment, agent, "pubsub.topics.publish", deployment.topic_policy(each), project
-            )
-            for each in dead
-        },
-        dead_consume={
-            each.name: _may(
-                deployment,
-                agent,
-                "pubsub.subscriptions.consume",
-                deployment.subscription_policy(each.name),
-                project,
-            )
-            for each in _seen(subscriptions)
-            if each.dead_letter_topic
-        },
+        **_dead_letters(deployment, agent, subscriptions, project),
         service_name=service_name,
         service=service,
         services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
@@ -144,7 +125,7 @@ def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) 
         account=facts.service.account if isinstance(facts.service, Service) else "",
         topics={each: ground.deployment.topic_policy(each) for each in topics},
         faults={each: ground.deployment.topic(each) for each in topics},
-        project_policy=ground.deployment.project_policy(ground.project),
+        project_policy=facts.policy,
         services=facts.services if isinstance(facts.services, tuple) else (),
     )
 
@@ -309,6 +290,33 @@ def _on_latest(services: Sequence[Service], name: SecretName) -> Iterator[tuple[
                 yield service.name, mount.place
 
 
+def _dead_letters(
+    deployment: Deployment,
+    agent: str,
+    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
+    project: Bindings | Unseen,
+) -> dict[str, Any]:
+    """Return the facts about dead letters, by their name in `Installation`."""
+    fed = [each for each in _seen(subscriptions) if each.dead_letter_topic]
+    topics = {each.dead_letter_topic for each in fed}
+
+    def may(permission: str, own: Bindings | Unseen) -> bool | Unseen:
+        return _may(deployment, agent, permission, own, project)
+
+    return {
+        "dead_letters": {each: deployment.subscriptions(each) for each in topics},
+        "dead_publish": {
+            each: may("pubsub.topics.publish", deployment.topic_policy(each)) for each in topics
+        },
+        "dead_consume": {
+            each.name: may(
+                "pubsub.subscriptions.consume", deployment.subscription_policy(each.name)
+            )
+            for each in fed
+        },
+    }
+
+
 def _invokes(
     ground: Ground,
     service: Service | Unseen,
@@ -342,8 +350,13 @@ def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str
     return ""
 
 
-def _number_in(secrets: Sequence[Secret]) -> str:
-    return next((each.name.project for each in secrets if each.name.project.isdecimal()), "")
+def _number_of(ground: Ground, secrets: Sequence[Secret]) -> str:
+    """Return the project's number: as a secret's name tells it, or as the project does."""
+    for each in secrets:
+        if each.name.project.isdecimal():
+            return each.name.project
+    told = ground.deployment.project_number(ground.project)
+    return told if isinstance(told, str) else ""
 
 
 def _no_region(what: str) -> Unseen:

@@ -92,7 +92,7 @@ class EmbeddedDeployment:
         }
 
     def allow(self, member: str, role: str) -> None:
-        """Let a member use the service."""
+        """Let a member use the service, unless its policy was set before the stack began again."""
         if not self.iam.policy(self._service_name).bindings:
             binding = policy_pb2.Binding(role=role, members=[member])
             self.iam.set_policy(self._service_name, policy_pb2.Policy(bindings=[binding]))

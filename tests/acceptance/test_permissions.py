@@ -5,6 +5,7 @@ The function is a process with an identity of its own on a stack that enforces I
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,20 @@ def granting(enforced: Scene) -> Iterator[Granting]:
         granting.change(role_id, ROLES[role_id])
 
 
-@pytest.fixture
-def managed(granting: Granting) -> Iterator[Target]:
+@contextmanager
+def managing(granting: Granting) -> Iterator[Target]:
     target = Target(granting.scene)
     granting.bind(FUNCTION, "rotationFunction", target.name)
     granting.bind(FUNCTION, "rotationReader", target.admin)
     yield target
     target.delete()
     target.scene.await_resting()
+
+
+@pytest.fixture
+def managed(granting: Granting) -> Iterator[Target]:
+    with managing(granting) as target:
+        yield target
 
 
 def pass_time(target: Target, until: str) -> None:
@@ -180,8 +187,9 @@ def test_the_doctor_sees_everything_with_exactly_its_roles(
     invoker_by_custom_role(granting.scene)
     as_caller(granting.scene, DOCTOR, monkeypatch)
     assert unseen(findings(capsys)) == []
-    target = treated(granting)
-    found = [*findings(capsys), *findings(capsys, target.id)]
+    with managing(granting) as target:
+        treat(target, granting)
+        found = [*findings(capsys), *findings(capsys, target.id)]
     assert unseen(found) == []
     assert not [each for each in found if each["check"] in {"rights", "invoker", "sweep-rights"}]
     assert granting.denied(DOCTOR) == set()
@@ -191,15 +199,17 @@ def test_the_doctor_sees_everything_with_exactly_its_roles(
     asked = {each for permissions in used.values() for each in permissions}
     assert asked == {*ROLES["rotationDoctor"], *ROLES["rotationReader"]}
     assert {name: ROLES[name] for name in NOT_EMBEDDED} == NOT_EMBEDDED
-    target.delete()
 
 
 def test_what_the_doctor_may_not_see_it_says(
-    granting: Granting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    managed: Target,
+    granting: Granting,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     invoker_by_custom_role(granting.scene)
     as_caller(granting.scene, DOCTOR, monkeypatch)
-    target = treated(granting)
+    treat(managed, granting)
     needed_to_begin = {"secretmanager.secrets.get", "secretmanager.secrets.list"}
     for permission in {*ROLES["rotationDoctor"]} - ONLY_AT_FIRST - needed_to_begin:
         kept = [each for each in ROLES["rotationDoctor"] if each != permission]
@@ -207,19 +217,14 @@ def test_what_the_doctor_may_not_see_it_says(
         found = findings(capsys)
         assert unseen(found) or permission == BESIDE, permission
         assert permission in granting.denied(DOCTOR), permission
-    target.delete()
 
 
-def treated(granting: Granting) -> Target:
-    """Return a secret that was rotated, and that the doctor may log in with."""
-    target = Target(granting.scene)
-    granting.bind(FUNCTION, "rotationFunction", target.name)
-    granting.bind(FUNCTION, "rotationReader", target.admin)
+def treat(target: Target, granting: Granting) -> None:
+    """Rotate a secret for the first time, and let the doctor log in with it."""
     granting.bind(DOCTOR, "rotationReader", target.name)
     granting.bind(DOCTOR, "rotationReader", target.admin)
     target.fire()
     granting.scene.await_resting()
-    return target
 
 
 def as_caller(scene: Scene, caller: str, monkeypatch: pytest.MonkeyPatch) -> None:
