@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# Only what a lock names is installed, with the hash that stands there.
+INSTALL := $(PIP) --require-hashes --no-deps
 # For every Python from 3.11 on and every platform; keeps what is pinned unless UPGRADE is set.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-  pyproject.toml
+  --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+LOCKS := deploy/requirements
+AGREEING := --constraints $(LOCKS)-dev.txt
 SEEDS ?= 20
 ROTATIONS ?= 200
 EMERGENCIES ?= 50
@@ -15,7 +18,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill story fuzz \
-  bench lint check generate lock sbom clean
+  bench lint check generate lock upgrade sbom clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -45,7 +48,7 @@ story: $(VENV)/.dev ## Execute every command of the documents, from nothing to a
 	DOCUMENTS_TELL=1 $(PYTEST) -q -s tests/documents/test_storyline.py
 
 fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
-	@$(PIP) --editable '.[fuzz]' || echo "no atheris here: hunting by coverage is skipped"
+	@$(INSTALL) --requirement $(LOCKS)-fuzz.txt || echo "no atheris here: hunting by coverage is skipped"
 	ROTATION_FUZZ=long $(PYTEST) --timeout 0 tests/fuzz
 	$(BIN)/python -m tests.fuzz.coverage_guided --seconds $(FUZZ_SECONDS)
 
@@ -70,13 +73,20 @@ check: lint test ## What to run before a commit
 generate: $(VENV)/.dev ## Write the generated parts of the documents
 	$(BIN)/python -m rotation generate
 
-lock: $(VENV)/.dev ## Pin the function's libraries with hashes; UPGRADE=1 takes the newest
-	@$(PIP) uv
-	$(LOCK) --extra publish --output-file requirements.txt
-	$(LOCK) --extra publish --extra git --output-file deploy/requirements-git.txt
+lock: | $(BIN)/uv ## Pin every library with hashes, those of tests and tools too; UPGRADE=1 takes the newest
+	$(LOCK) pyproject.toml --extra local --extra publish --group dev --group build --group sbom \
+	  $(if $(UPGRADE),--upgrade) --output-file $(LOCKS)-dev.txt
+	$(LOCK) pyproject.toml --extra local --group build $(AGREEING) --output-file $(LOCKS)-local.txt
+	$(LOCK) pyproject.toml --extra publish --extra git $(AGREEING) --output-file $(LOCKS)-git.txt
+	$(LOCK) pyproject.toml --extra publish $(AGREEING) --output-file requirements.txt
+	$(LOCK) --group fuzz $(if $(UPGRADE),--upgrade) --output-file $(LOCKS)-fuzz.txt
+
+upgrade: ## Take the newest libraries, say which, and run the checks; `git checkout .` takes it back
+	@$(MAKE) lock UPGRADE=1
+	@git diff --unified=0 -- $(LOCKS)-dev.txt | grep -E '^[-+][a-z0-9].*==' || echo "nothing newer"
+	@$(MAKE) check
 
 sbom: $(VENV)/.dev ## Write dist/rotation.cdx.json, the function's bill of materials (CycloneDX)
-	@$(PIP) cyclonedx-bom
 	@mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 	  --output-file dist/rotation.cdx.json requirements.txt
@@ -89,10 +99,16 @@ $(VENV)/bin/python:
 	  || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.local: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[local]'
+# Part of the lock; this one is for a tree whose lock is missing or cannot be installed.
+$(BIN)/uv: | $(VENV)/bin/python
+	$(PIP) uv
+
+$(VENV)/.local: $(LOCKS)-local.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --requirement $(LOCKS)-local.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --editable '.[dev]'
+$(VENV)/.dev: $(LOCKS)-dev.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --requirement $(LOCKS)-dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.local
