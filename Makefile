@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest
+# Tests wait more than they compute: two processes for each processor.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+# Of what is many alike, the K-th of N shares: SHARE=K/N.
+SHARED := $(if $(SHARE),--share $(SHARE))
 # Only what a lock names is installed, with the hash that stands there.
 INSTALL := $(PIP) --require-hashes --no-deps
 # For every Python from 3.11 on and every platform; keeps what is pinned unless UPGRADE is set.
@@ -17,7 +21,7 @@ EMERGENCIES ?= 50
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all model-check model-check-full chaos drill story fuzz \
+.PHONY: help setup demo test test-slow test-all proof model-check model-check-full chaos drill story fuzz \
   bench lint check generate lock upgrade sbom clean
 
 help: ## Show this list
@@ -31,21 +35,24 @@ demo: $(VENV)/.local ## Watch a credential being rotated, on real parts, in abou
 test: $(VENV)/.dev ## Run the tests that take seconds each
 	$(PYTEST) -m "not slow"
 
-test-slow: $(VENV)/.dev ## Run the tests that take longer
-	$(PYTEST) -m slow
+test-slow: $(VENV)/.dev ## Run the tests that take longer; SHARE=K/N runs a share of what is many alike
+	$(PYTEST) -m slow $(SHARED)
 
 test-all: $(VENV)/.dev ## Run every test
 	$(PYTEST)
 
-model-check: $(VENV)/.dev ## Walk every path of two and three workers, with faults, within bounds
-	$(BIN)/python -m tests.model_check
+proof: lint test-all model-check chaos drill fuzz ## Everything that CI shares out over commits, whole; two hours
+proof: SEEDS = 200
+
+model-check: $(VENV)/.dev ## Walk every path of two and three workers, with faults, within bounds; SHARE=K/N
+	$(BIN)/python -m tests.model_check $(SHARED)
 
 model-check-full: $(VENV)/.dev ## The same within wider bounds, and random paths beyond; takes hours
 	$(BIN)/python -m tests.model_check --full
 	$(BIN)/python -m tests.model_check --random 20000
 
 story: $(VENV)/.dev ## Execute every command of the documents, from nothing to a fleet and back
-	DOCUMENTS_TELL=1 $(PYTEST) -q -s tests/documents/test_storyline.py
+	DOCUMENTS_TELL=1 $(BIN)/python -m pytest -q -s tests/documents/test_storyline.py
 
 fuzz: $(VENV)/.dev ## Hunt long for inputs that break us (FUZZ_SECONDS for each byte decoder)
 	@$(INSTALL) --requirement $(LOCKS)-fuzz.txt || echo "no atheris here: hunting by coverage is skipped"
@@ -80,6 +87,7 @@ lock: | $(BIN)/uv ## Pin every library with hashes, those of tests and tools too
 	$(LOCK) pyproject.toml --extra publish --extra git $(AGREEING) --output-file $(LOCKS)-git.txt
 	$(LOCK) pyproject.toml --extra publish $(AGREEING) --output-file requirements.txt
 	$(LOCK) --group fuzz $(if $(UPGRADE),--upgrade) --output-file $(LOCKS)-fuzz.txt
+	$(LOCK) --group checkov $(if $(UPGRADE),--upgrade) --output-file $(LOCKS)-checkov.txt
 
 upgrade: ## Take the newest libraries, say which, and run the checks; `git checkout .` takes it back
 	@$(MAKE) lock UPGRADE=1

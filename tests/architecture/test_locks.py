@@ -3,29 +3,24 @@
 import re
 import tomllib
 from importlib.metadata import distributions
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from tests.support.locks import ROOT, locked
+
 LOCKS = {
     "development": "deploy/requirements-dev.txt",
     "fuzzing": "deploy/requirements-fuzz.txt",
     "demo": "deploy/requirements-local.txt",
+    "checkov": "deploy/requirements-checkov.txt",
     "function": "requirements.txt",
     "function with pins in Git": "deploy/requirements-git.txt",
 }
 #: The environment's own, and the project.
 NOT_LOCKED = {"pip", "rotation"}
-
-
-def locked(file: str) -> dict[str, Requirement]:
-    text = (ROOT / file).read_text().replace("\\\n", " ")
-    lines = [line.partition("--hash")[0] for line in text.splitlines() if re.match(r"\w", line)]
-    return {canonicalize_name(each.name): each for each in map(Requirement, lines)}
 
 
 def pins(file: str) -> dict[str, str]:
@@ -74,7 +69,11 @@ def test_the_lock_answers_every_requirement_of_the_project() -> None:
         *extras,
         *(line for group in groups.values() for line in group),
     ]
-    lock = locked(LOCKS["development"]) | locked(LOCKS["fuzzing"])
+    lock = {
+        name: pin
+        for what in ("checkov", "fuzzing", "development")
+        for name, pin in locked(LOCKS[what]).items()
+    }
     for requirement in map(Requirement, lines):
         name = canonicalize_name(requirement.name)
         if name != "rotation":

@@ -12,8 +12,9 @@ from tests.crash.stage import Stage, need_replica, staged
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-#: Among them: a fail-over, a restart, emergencies and reverts, one to four processes.
-SEEDS = range(1, 9)
+#: Seeds of one run; the next share of a run takes the next ones, up to ALL_SEEDS.
+SEEDS = 8
+ALL_SEEDS = 200
 #: Seeds played with a fault planted, until one finds it.
 HANDFUL = 16
 
@@ -25,7 +26,13 @@ def stage() -> Iterator[Stage]:
         yield running
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        share = metafunc.config.getoption("--share")
+        first = 1 + share.number % (ALL_SEEDS // SEEDS) * SEEDS
+        metafunc.parametrize("seed", range(first, first + SEEDS))
+
+
 def test_whatever_goes_wrong_nobody_notices_and_everything_ends_well(
     stage: Stage, seed: int
 ) -> None:
@@ -84,6 +91,7 @@ PLANTS = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("plant", "suits", "words"), PLANTS)
 def test_planted_fault_is_found_by_a_handful_of_seeds(
     plant: str, suits: Callable[[Schedule], bool], words: str

@@ -14,8 +14,9 @@ MODULE = ROOT / "deploy/terraform"
 @pytest.mark.slow
 def test_checkov_finds_nothing_that_is_not_argued(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    pip = [tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", "checkov>=3.3"]
-    subprocess.run(pip, check=True, timeout=280)
+    pip = [tmp_path / "venv/bin/python", "-m", "pip", "install", "-q"]
+    locked = ["--require-hashes", "--no-deps", "-r", ROOT / "deploy/requirements-checkov.txt"]
+    subprocess.run([*pip, *locked], check=True, timeout=280)
     done = subprocess.run(
         [tmp_path / "venv/bin/checkov", "--skip-download", "--quiet", "--compact", "-d", MODULE],
         capture_output=True,

@@ -50,6 +50,7 @@ def test_the_function_tells_the_release_it_runs(tmp_path: Path, scenario: str) -
 
 
 @needs_terraform
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("file", "written", "planted"),
     [

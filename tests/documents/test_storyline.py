@@ -22,6 +22,9 @@ from tests.documents.blocks import DOCS, README, Block, blocks, pages
 from tests.documents.terminal import Terminal
 from tests.documents.world import World
 
+#: The two readers need nothing of each other.
+pytestmark = pytest.mark.spread
+
 #: In the order in which a newcomer reads them; what is not named has no commands.
 STORY = [
     README,

@@ -7,6 +7,8 @@ import sys
 import time
 from os import cpu_count
 
+from tests.support.shares import Share
+
 from .explore import Report, explore_all, wander
 from .scenarios import SCENARIOS, walks
 from .state import Bounds
@@ -23,7 +25,11 @@ def main() -> int:
     if asked.random:
         found = (wander(each, FAR, asked.seed, asked.random) for each in scenarios)
     else:
-        wanted = [walk for walk in walks(wide=asked.full) if walk[0] in scenarios]
+        wanted = [
+            (each, bounds)
+            for each, bounds in walks(wide=asked.full)
+            if each in scenarios and asked.share.takes(f"{each.name} {bounds}")
+        ]
         found = explore_all(wanted, asked.processes)
     for report in found:
         sys.stdout.write(f"{report}\n")
@@ -49,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--random", type=int, default=0, metavar="N", help="N random paths instead")
     parser.add_argument("--seed", type=int, default=1, help="of the random paths")
     parser.add_argument("--scenario", default="", help="only those whose name contains this")
+    parser.add_argument("--share", type=Share.parse, default=Share(), help="K/N of the walks")
     parser.add_argument("--processes", type=int, default=cpu_count() or 1)
     return parser.parse_args()
 

@@ -6,8 +6,11 @@ from . import scenarios
 from .explore import explore
 from .mutants import MUTANTS, Mutant
 
+pytestmark = pytest.mark.spread
+
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.plant.__name__)
 def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from tests.contract.participants.host_worlds import SiteWorld, site_world
 from tests.contract.participants.subject import CONTENT, MOVE, MOVED, PATH, Result
 from tests.hosting.serving import Request, Response, Trouble
 
+pytestmark = pytest.mark.spread
+
 #: More than the requests of any call.
 _ROUNDS = 200
 TROUBLES: dict[str, Response | Trouble] = {
@@ -61,6 +63,7 @@ def contents(world: SiteWorld) -> list[bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("kind", ["http", "gitlab", "gitea"])
 def test_rotation_and_revert_end_as_if_nothing_had_failed(kind: str, trouble: str) -> None:

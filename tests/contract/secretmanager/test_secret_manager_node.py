@@ -16,6 +16,8 @@ from rotation.local.secretmanager.server import SecretManagerServer
 from rotation.local.secretmanager.store import Store
 
 PACKAGE = "@google-cloud/secret-manager"
+#: The packages, each with its version and hash.
+LOCKED = Path(__file__).with_name("node")
 DRIVER = Path(__file__).with_name("secret_manager_driver.js")
 NODE_ROWS = [row for row in ROWS if row.node]
 # Every row has a project of its own, so that all run in one Node process.
@@ -34,8 +36,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = os.environ.get("ROTATION_TEST_NODE_CACHE")
     folder = Path(cache) if cache else tmp_path_factory.mktemp("node")
     if not (folder / "node_modules" / PACKAGE).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", PACKAGE]
+        shutil.copytree(LOCKED, folder, dirs_exist_ok=True)
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--silent", "--ignore-scripts"]
         installed = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         if installed.returncode:
             pytest.skip(f"npm cannot install {PACKAGE} here")

@@ -18,6 +18,8 @@ from tests.contract.participants.subject import (
 )
 from tests.forges.github.server import Failure
 
+pytestmark = pytest.mark.spread
+
 #: A time-out costs its length at every request, so the limit is short.
 PATIENCE = {Failure.DONE_BUT_SILENT: timedelta(milliseconds=400)}
 #: One that comes before the effect, and one that comes after it.
@@ -106,6 +108,7 @@ def outcomes(before: Callable[[GitHubWorld], None], act: Act, failure: Failure) 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("failure", Failure, ids=lambda failure: failure.name)
 def test_whichever_request_fails_it_ends_merged_exactly_once(failure: Failure) -> None:
     ends = outcomes(nothing, bring_in, failure)
@@ -113,6 +116,7 @@ def test_whichever_request_fails_it_ends_merged_exactly_once(failure: Failure) -
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("failure", ONE_OF_EACH, ids=lambda failure: failure.name)
 def test_whichever_request_fails_a_revert_ends_taken_back_exactly_once(failure: Failure) -> None:
     ends = outcomes(commit_first, take_back, failure)
@@ -121,6 +125,7 @@ def test_whichever_request_fails_a_revert_ends_taken_back_exactly_once(failure: 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("failure", ONE_OF_EACH, ids=lambda failure: failure.name)
 def test_whichever_request_fails_an_abort_leaves_nothing_behind(failure: Failure) -> None:
     ends = outcomes(prepare_first, give_up, failure)

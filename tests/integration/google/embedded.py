@@ -49,7 +49,9 @@ class Embedded:
 
 
 @contextmanager
-def embedded_secret_manager(timeout: float = 2.0) -> Iterator[Embedded]:
+def embedded_secret_manager(
+    timeout: float = 2.0, quota_patience: float = 4.0
+) -> Iterator[Embedded]:
     with (
         serve_in_background(lambda: SecretManagerServer(Store())) as background,
         Controls(background.served.rest_url) as controls,
@@ -57,7 +59,9 @@ def embedded_secret_manager(timeout: float = 2.0) -> Iterator[Embedded]:
     ):
         endpoint = background.served.grpc_address
         transport = SecretManagerServiceGrpcTransport(channel=channel)
-        store = SecretManager(PROJECT, endpoint=endpoint, timeout=timeout)
+        store = SecretManager(
+            PROJECT, endpoint=endpoint, timeout=timeout, quota_patience=quota_patience
+        )
         yield Embedded(endpoint, controls, SecretManagerServiceClient(transport=transport), store)
         controls.clear_failures()
         store.close()

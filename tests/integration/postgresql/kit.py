@@ -25,7 +25,7 @@ SERVERS = [
     pytest.param(
         binaries,
         id=f"postgres-{binaries.version}",
-        marks=[pytest.mark.slow] if place else [],
+        marks=[pytest.mark.slow, pytest.mark.exhaustive] if place else [],
     )
     for place, binaries in enumerate(find_bindirs())
 ]

@@ -411,11 +411,11 @@ def test_a_payload_of_impossible_size_is_not_sent(
 
 @pytest.mark.parametrize("code", [code for code in CODE if code is not CODE.OK])
 def test_no_error_of_adding_repeats_what_the_service_says(
-    service: ScriptedService, store: SecretManager, code: grpc.StatusCode
+    service: ScriptedService, impatient: SecretManager, code: grpc.StatusCode
 ) -> None:
     service.script("AddSecretVersion", (code, f"cannot store {SECRET_TEXT}"))
     with pytest.raises(Exception, match="AddSecretVersion") as caught:
-        store.add_version(NAME, Payload(SECRET_TEXT.encode()))
+        impatient.add_version(NAME, Payload(SECRET_TEXT.encode()))
     assert SECRET_TEXT not in repr(caught.value) + str(caught.value)
     # The frames of the client hold the payload.
     assert caught.value.__cause__ is caught.value.__context__ is None
