@@ -27,7 +27,7 @@ from rotation.local.stack import Stack, StackOptions
 from tests.acceptance.evidence import Evidence
 
 #: Seconds until a condition that should come true is given up.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 PROJECT = "demo-project"
 PROJECT_NUMBER = 123456789012

@@ -229,6 +229,14 @@ class Target:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
+    def sessions(self, role: str) -> int:
+        """Count the sessions of a role; one that was closed is there a little longer."""
+        counting = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+        with self.scene.stack.postgres.connect() as connection:
+            row = connection.execute(counting, [role]).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def cut_rotator(self) -> None:
         """End the rotator's sessions, as a restart of the server or a firewall does."""
         ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"

@@ -22,7 +22,7 @@ from rotation.model.errors import VersionUnavailableError
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 WAITS = {"soak": "1h", "retire": {"observe": "30m", "destroy_after": "1h"}}
 
 

@@ -188,6 +188,7 @@ def test_emergency_lifts_a_block(target: Target) -> None:
     with closing(target.connect({**first, "username": target.slots[1]} | _login(target))):
         target.fire()
         target.await_blocked("slot-in-use")
+    wait_until(lambda: not target.sessions(target.slots[1]), "the session has ended")
     target.ask("emergency")
     target.await_phase("destroying", 2)
     target.scene.await_idle()

@@ -1,5 +1,6 @@
 """A database with one login is brought under rotation while its application runs."""
 
+import re
 import time
 from contextlib import closing, suppress
 
@@ -85,8 +86,9 @@ def test_killed_before_each_statement_it_goes_on_and_ends_the_same(
 
     def dying(connection: psycopg.Connection, statements: tuple[str, ...], doing: str) -> None:
         for number, statement in enumerate(statements):
-            if statement not in seen:
-                seen.add(statement)
+            known = re.sub(r"\d+", "0", statement)  # some hold the time of day
+            if known not in seen:
+                seen.add(known)
                 with suppress(psycopg.Error):
                     connection.execute("BEGIN")
                     for each in statements[:number]:
