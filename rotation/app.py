@@ -142,7 +142,7 @@ def make_clock(settings: Settings) -> Clock:
     """Return the system's clock, or the one that an embedded stack moves."""
     if settings.clock_file is None:
         return SystemClock()
-    from rotation.local.clock import MovableClock  # noqa: PLC0415 - never on Google Cloud
+    from rotation.emulator.clock import MovableClock  # noqa: PLC0415 - never on Google Cloud
 
     return MovableClock(settings.clock_file)
 

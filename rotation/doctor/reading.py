@@ -15,7 +15,6 @@ from rotation.doctor.findings import short
 from rotation.engine import codec
 from rotation.engine.participants import Participants, pointed, riding_of
 from rotation.engine.planning import plan
-from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
@@ -33,6 +32,7 @@ from rotation.model.policy import Policy
 from rotation.model.rollout import Look
 from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.policy import Kinds, check_fits, decode_policy
 from rotation.ports.issuer import Issuer, IssuerEnvironment
 from rotation.ports.secrets import SecretStore
 

@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from rotation.engine import codec
-from rotation.local.drill import Claim, DrillOptions, leaks, run_drill
-from rotation.local.drill.leaks import Place
+from rotation.local.demo import Claim, DrillOptions, leaks, run_drill
+from rotation.local.demo.leaks import Place
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def consumers_of(process: psutil.Process) -> list[psutil.Process]:
 
 def is_consumer(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ends just now
-        return "rotation.local.drill.client" in process.cmdline()
+        return "rotation.local.demo.client" in process.cmdline()
     return False
 
 

@@ -23,15 +23,15 @@ from rotation.model.rollout import Answer, Look
 from rotation.participants.git import GitParticipant
 from rotation.participants.git.settings import Auth, GitSettings
 from rotation.ports.issuer import IssuerEnvironment
-from tests.acceptance.evidence import Evidence
 from tests.acceptance.granting import Granting, account
-from tests.acceptance.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
-from tests.acceptance.target import Target
 from tests.contract.gates.subjects import SPEAKERS, report, watch
-from tests.contract.gates.web import serve_web
 from tests.contract.participants.host_worlds import site_world
 from tests.contract.participants.subject import CONTENT, MOVE, PATH
-from tests.hosting.sites import SECRET as TOKEN
+from tests.support.hosting.sites import SECRET as TOKEN
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
+from tests.support.stack.target import Target
+from tests.support.web import serve_web
 
 pytestmark = pytest.mark.slow
 

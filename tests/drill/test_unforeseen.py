@@ -15,12 +15,12 @@ from rotation.config import Settings
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.tick import Plugins
 from rotation.issuers.postgresql import credential
-from rotation.local.drill.leaks import Place, find
+from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
-from tests.acceptance.evidence import Evidence
-from tests.acceptance.scene import Scene, opened, options
-from tests.acceptance.target import Target
 from tests.drill.rendering import rendered
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import Scene, opened, options
+from tests.support.stack.target import Target
 
 
 class UnforeseenError(Exception):

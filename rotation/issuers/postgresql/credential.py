@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from rotation.issuers.postgresql import shapes
 from rotation.issuers.postgresql.settings import NAME_BYTES, PayloadShape, PostgreSQLSettings
-from rotation.issuers.postgresql.verifier import new_password
+from rotation.kit.credentials.verifier import new_password
 from rotation.model.password import Password
 from rotation.model.payload import ID_MARK, ROTATION_ID, Fields, Payload, PayloadError
 

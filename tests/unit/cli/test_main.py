@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from rotation.cli import failures
 from rotation.cli.lazy import LazyGroup
 from rotation.cli.main import COMMANDS, main
+from rotation.cli.views import failures
 from rotation.config import ConfigError
 from rotation.model.errors import (
     AccessDeniedError,
@@ -48,7 +48,7 @@ def test_help_imports_no_library_of_google_and_no_command() -> None:
     code = (
         "import sys; from rotation.cli.main import main; main(['--help']); "
         "bad = [m for m in sys.modules if m.startswith(('google.a', 'google.p', 'grpc', 'rich', "
-        "'psycopg', 'rotation.local', 'rotation.cli.status'))]; sys.exit(str(bad) if bad else 0)"
+        "'psycopg', 'rotation.local', 'rotation.cli.commands.status'))]; sys.exit(str(bad) if bad else 0)"
     )
     result = python("-c", code)
     assert result.stderr == ""

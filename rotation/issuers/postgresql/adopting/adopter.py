@@ -26,7 +26,7 @@ from rotation.issuers.postgresql.errors import login_failure, translate
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
 from rotation.issuers.postgresql.settings import PayloadShape, PostgreSQLSettings
 from rotation.issuers.postgresql.shapes import Found
-from rotation.issuers.postgresql.verifier import new_password, scram_verifier
+from rotation.kit.credentials.verifier import new_password, scram_verifier
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
 from rotation.model.errors import PermanentError, PolicyError, RotationError, TemporaryError
 from rotation.model.payload import Payload, PayloadError
