@@ -13,6 +13,14 @@ import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the services ask for the time."""
+
+    def now(self) -> datetime:
+        """Return the time now, with the UTC zone."""
 
 
 class MovableClock:

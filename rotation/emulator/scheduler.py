@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from rotation.ports.clock import Clock
+from rotation.emulator.clock import Clock
 
 LOOK_EVERY: Final = 0.1
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from google.pubsub_v1 import types
 
+from rotation.emulator.clock import Clock
 from rotation.emulator.iam import Iam
 from rotation.emulator.pubsub.catalogue import Catalogue
 from rotation.emulator.pubsub.failures import Failures
@@ -24,7 +25,6 @@ from rotation.emulator.pubsub.names import project_of, short_id
 from rotation.emulator.pubsub.queue import Queue
 from rotation.emulator.pubsub.rules import check_modified_deadline, rules_of
 from rotation.emulator.status import invalid
-from rotation.ports.clock import Clock
 
 _MOST_ATTRIBUTES: Final = 100
 _LONGEST_KEY: Final = 256
