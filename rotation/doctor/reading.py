@@ -25,7 +25,7 @@ from rotation.model.errors import (
     StateError,
     VersionUnavailableError,
 )
-from rotation.model.names import SecretName
+from rotation.model.names import SecretName, VersionName
 from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
@@ -226,8 +226,8 @@ def _rights(
     name = str(secret.name)
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
     admin = getattr(policy.issuer.settings, "admin", "") if policy else ""
-    if "/secrets/" in admin:
-        read = admin.partition("/versions/")[0]
+    if VersionName.is_name_or_secret(admin):
+        read = str(VersionName.parse_or_latest(admin).secret)
         permission = ["secretmanager.versions.access"]
         yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from rotation.cli.views.context import printable
+from rotation.model.names import SecretName
 from rotation.pins import PinError
 from rotation.pins.source import MAX_BYTES
 from rotation.pins.survey import Sighting, survey
@@ -133,7 +134,7 @@ class Scan:
     def _fix(self, use: Use, shown: str) -> str:
         full = str(use.named)
         if use.named.project is None:
-            full = f"projects/{self.project}/secrets/{use.named.secret_id}"
+            full = str(SecretName(self.project, use.named.secret_id))
         by_hand = use.state is State.UNPINNED and use.insertion is None
         match use.state:
             case State.PINNED:

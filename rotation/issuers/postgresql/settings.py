@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rotation.model.adoption import ShapeName
-from rotation.model.errors import BadNameError, PolicyError
-from rotation.model.names import SecretName
+from rotation.model.errors import PolicyError
+from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
 
 IAM = "iam"
@@ -27,7 +27,6 @@ _TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_ti
 _SHOWN = 80
 #: One address: libpq takes a comma for a list of hosts.
 _HOST = re.compile(r"[^\s,\0]+")
-_VERSION = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -172,16 +171,11 @@ class PostgreSQLSettings:
     @property
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""
-        return self.admin if "/versions/" in self.admin else f"{self.admin}/versions/latest"
+        return str(VersionName.parse_or_latest(self.admin))
 
 
 def _check_secret(name: str) -> None:
-    secret, pinned, version = name.partition("/versions/")
-    try:
-        SecretName.parse(secret)
-    except BadNameError:
-        secret = ""
-    if not secret or (pinned and not _VERSION.fullmatch(version)):
+    if not VersionName.is_name_or_secret(name):
         raise PolicyError("admin must be iam, or a secret: projects/PROJECT/secrets/SECRET")
 
 

@@ -19,6 +19,7 @@ from rotation.kit.credentials.verifier import scram_verifier
 from rotation.local.postgres.rotatable import slot_statements
 from rotation.local.stack import Stack
 from rotation.model.errors import PermanentError
+from rotation.model.names import SecretName
 from rotation.model.password import Password
 
 SECRET: Final = "orders"  # noqa: S105 - its name
@@ -142,7 +143,7 @@ def _policy(stack: Stack, slots: tuple[str, str] = _SLOTS) -> Mapping[str, Any]:
         "database": _DATABASE,
         "slots": slots,
         "owner": _OWNER,
-        "admin": f"projects/{stack.options.project}/secrets/{ROTATOR}",
+        "admin": str(SecretName(stack.options.project, ROTATOR)),
         **tls,
     }
     return {"issuer": issuer, **_WAITS}
