@@ -17,6 +17,7 @@ from typing import Any, Final, get_args
 
 import click
 
+from rotation import wiring
 from rotation.adopt import files, plan
 from rotation.adopt.run import run
 from rotation.cli.views.context import Context, json_option, printable
@@ -31,6 +32,7 @@ from rotation.model.plugin import Severity
 from rotation.model.secret import Secret
 from rotation.policies.duration import parse_duration
 from rotation.ports.adoption import Adoptable, Adopter
+from rotation.ports.setup import SecretSetup
 
 _CHOSEN: Final = ("owner", "second", "host", "port", "tls", "tls_root_cert", "shape")
 #: Until the first rotation; time to run doctor and to give the rights that are shown.
@@ -136,10 +138,8 @@ class _Adoption:
         except NotFoundError:
             return None
 
-    def _setup(self) -> Any:  # noqa: ANN401 - imported when it is needed
-        from rotation.google.setup import Setup  # noqa: PLC0415 - no library of Google before
-
-        setup = Setup(self._context.settings.secret_manager or None)
+    def _setup(self) -> SecretSetup:
+        setup = wiring.make_setup(self._context.settings)
         self._closing.callback(setup.close)
         return setup
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rotation import wiring
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK, UNREACHABLE
 from rotation.cli.views.selecting import filter_option, find
@@ -126,26 +127,10 @@ def _chosen(
     return chosen
 
 
-def _endpoints(context: Context) -> Any:  # noqa: ANN401 - imported late
-    from rotation.google.deployment import Endpoints  # noqa: PLC0415
-
-    told, google = context.settings, Endpoints()
-    return Endpoints(
-        pubsub=told.pubsub_rest or google.pubsub,
-        secret_manager=told.secret_manager_rest or google.secret_manager,
-        run=told.run_rest or google.run,
-        scheduler=told.scheduler_rest or google.scheduler,
-        projects=told.projects_rest or google.projects,
-        roles=told.iam_rest or google.roles,
-    )
-
-
 def _ground(
     context: Context, secrets: Sequence[Secret], region: str, tree: Path | None
 ) -> "Ground":
-    from rotation import app  # noqa: PLC0415 - Google's libraries
-    from rotation.doctor.reading import Ground  # noqa: PLC0415
-    from rotation.google.deployment import Deployment  # noqa: PLC0415
+    from rotation.doctor.reading import Ground  # noqa: PLC0415 - Google's libraries
 
     settings = context.settings
     first = next((each for each in secrets if len(each.topics) == 1), None)
@@ -154,12 +139,12 @@ def _ground(
         topic = f"projects/{context.project}/topics/{topic}"
     return Ground(
         store=context.store,
-        deployment=Deployment(_endpoints(context), settings.identity),
+        deployment=wiring.make_deployment(settings),
         kinds=context.kinds,
         issuers=context.issuers,
         participants=context.participants,
         rollout=context.rollout,
-        access=app.issuer_environment(context.store),
+        access=wiring.issuer_environment(context.store),
         now=context.clock.now,
         project=context.project,
         topic=topic,
@@ -193,9 +178,8 @@ def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[
 
 def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]:
     from rotation.doctor.fixing import mend  # noqa: PLC0415 - Google's libraries
-    from rotation.google.deployment import Deployment  # noqa: PLC0415
 
-    deployment = Deployment(_endpoints(context), context.settings.identity)
+    deployment = wiring.make_deployment(context.settings)
     done = []
     for each in found:
         if each.fix is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rotation import wiring
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.env_file import EnvFile
 from rotation.model.errors import RotationError
@@ -140,10 +141,9 @@ def _options(data_dir: Path | None, project: str, lease: int, **more: Any) -> "S
 
 
 def _create_sample(stack: "Stack", count: int | None) -> None:
-    from rotation.google.secret_manager import SecretManager  # noqa: PLC0415
-    from rotation.local.stack.sample import create_sample, create_samples  # noqa: PLC0415 - the extra [local]
+    from rotation.local.stack.sample import create_sample, create_samples  # noqa: PLC0415 - as above
 
-    store = SecretManager(stack.options.project, endpoint=stack.services.secret_manager_grpc)
+    store = wiring.make_store_at(stack.services.secret_manager_grpc, stack.options.project)
     try:
         existing = frozenset(each.name.secret_id for each in store.list())
         if count is None:

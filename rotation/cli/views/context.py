@@ -1,6 +1,7 @@
 """What every command is given: the adapters the environment describes, and the ways to answer.
 
-1. Nothing is connected, and no library of Google imported, before a command asks for it.
+1. Nothing is connected, and no library of Google imported, before a command asks for it; what
+   stands behind a port is picked by `rotation.wiring`.
 2. ``--project`` wins over the environment.
 3. With ``--json`` a command prints one JSON object on standard output, and nothing else there.
 """
@@ -12,11 +13,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rotation import config
+from rotation import config, wiring
 from rotation.config import ConfigError, Settings
 from rotation.model.errors import BadNameError
 from rotation.model.names import SecretName
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
     from rotation.ports.secrets import SecretStore
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
-
-#: The project of a name that carries its own.
-#: Seconds a person waits for a quota to free itself.
-_QUOTA_PATIENCE = 10.0
-_NO_PROJECT: Final = "-"
 
 
 class Context:
@@ -79,28 +75,14 @@ class Context:
     @cached_property
     def store(self) -> "SecretStore":
         """Secret Manager."""
-        from rotation.google.secret_manager import SecretManager  # noqa: PLC0415 - rule 1
-
-        settings = self.settings
-        store = SecretManager(
-            settings.project or _NO_PROJECT,
-            endpoint=settings.secret_manager or None,
-            identity=settings.identity,
-            quota_patience=_QUOTA_PATIENCE,
-        )
+        store = wiring.make_store_of_a_person(self.settings)
         self._closing.callback(store.close)
         return store
 
     @cached_property
     def clock(self) -> "Clock":
         """The system's clock, or the one of an embedded stack."""
-        if self.settings.clock_file is not None:
-            from rotation.emulator.clock import MovableClock  # noqa: PLC0415 - rule 1
-
-            return MovableClock(self.settings.clock_file)
-        from rotation.google.clock import SystemClock  # noqa: PLC0415
-
-        return SystemClock()
+        return wiring.make_clock(self.settings)
 
     @cached_property
     def issuers(self) -> Mapping[str, "type[Issuer]"]:
@@ -139,20 +121,13 @@ class Context:
 
     def rollout(self, policy: "Policy") -> "Participants":
         """Return the participants and gates of a policy, to be asked from here."""
-        from rotation import app  # noqa: PLC0415 - rule 1
-        from rotation.engine.gather import in_turn  # noqa: PLC0415
-        from rotation.engine.participants import Participants  # noqa: PLC0415
-
-        around = app.surroundings(self.store, self.settings.project)
-        return Participants(policy, self.participants, self.gates, around, in_turn)
+        around = wiring.surroundings(self.store, self.settings.project)
+        return wiring.make_rollout(policy, self.participants, self.gates, around)
 
     def issuer(self, policy: "Policy") -> "Issuer":
         """Return the issuer of a policy, to be asked from here."""
-        from rotation import app  # noqa: PLC0415 - rule 1
-
-        return self.issuers[policy.issuer.kind](
-            policy.issuer.settings, app.issuer_environment(self.store)
-        )
+        environment = wiring.issuer_environment(self.store)
+        return self.issuers[policy.issuer.kind](policy.issuer.settings, environment)
 
     def secret_name(self, text: str) -> SecretName:
         """Read a secret's id, or its full name.
@@ -160,9 +135,8 @@ class Context:
         Raises:
             BadNameError: ``text`` is neither.
         """
-        full = text if "/" in text else f"projects/{self.project}/secrets/{text}"
         try:
-            return SecretName.parse(full)
+            return SecretName.parse(text if "/" in text else str(SecretName(self.project, text)))
         except BadNameError:
             raise BadNameError(
                 f"{text!r} is not the name of a secret",
@@ -188,13 +162,8 @@ class Context:
 
     def publisher(self, topic: str) -> "Publisher":
         """Return the way to publish to a topic."""
-        from rotation.google.publisher import PubSubPublisher  # noqa: PLC0415 - rule 1
-
         if topic not in self._publishers:
-            settings = self.settings
-            publisher = PubSubPublisher(
-                topic, timeout=10.0, emulator=settings.pubsub_emulator, identity=settings.identity
-            )
+            publisher = wiring.make_publisher(self.settings, topic)
             self._closing.callback(publisher.close)
             self._publishers[topic] = publisher
         return self._publishers[topic]
