@@ -15,7 +15,7 @@ from rotation.app import Application
 from rotation.config import Settings
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.tick import Plugins
-from rotation.issuers.postgresql import credential
+from rotation.kit.credentials import credential
 from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
 from tests.drill.rendering import rendered

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from rotation.adopt.run import run
 from rotation.issuers.postgresql import PostgreSQL, PostgreSQLSettings
-from rotation.issuers.postgresql.settings import PayloadShape
+from rotation.kit.credentials.credential import PayloadShape
 from rotation.local.postgres import PostgresServer
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
 from rotation.model.password import Password

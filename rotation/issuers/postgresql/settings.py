@@ -9,10 +9,10 @@ Rules of this module:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from rotation.model.adoption import ShapeName
+from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
@@ -45,20 +45,6 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PayloadShape:
-    """How the payload is spelled: as the applications that read it need it."""
-
-    #: ``json`` unless they cannot read that.  The version in force may still have another shape.
-    shape: ShapeName = "json"
-    #: Key of the user in a JSON payload.
-    username: str = "username"
-    #: Key of the password in a JSON payload.
-    password: str = "password"  # noqa: S105 - the name of a key
-    #: Slot of a version in force that is nothing but a password, from before the adoption.
-    bare_user: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class PostgreSQLSettings:
     """The ``issuer`` object of a policy, without ``kind``."""
 
@@ -85,7 +71,7 @@ class PostgreSQLSettings:
     #: Read-only queries that every new credential must be able to run.
     probes: tuple[str, ...] = ()
     #: How a new version is spelled.
-    payload: PayloadShape = PayloadShape()
+    payload: PayloadShape = field(default_factory=PayloadShape)
     #: Seconds until a login attempt is given up.
     connect_timeout: int = 5
     #: Seconds to wait for another rotator's lock.
