@@ -19,7 +19,7 @@ import click
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO, OK
 from rotation.engine import codec
-from rotation.local.demo import Claim, DrillOptions, Summary, run_drill
+from rotation.local.demo import Claim, DemoOptions, Summary, run_demo
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -82,7 +82,7 @@ def demo(ctx: click.Context, /, *, keep: bool) -> None:
         signal.signal(number, _interrupt)
     folder = _kept_folder() if keep else None
     teller = _Teller(to_stderr=context.json)
-    summary = run_drill(teller, DrillOptions(codec.POLICY, folder))
+    summary = run_demo(teller, DemoOptions(codec.POLICY, folder))
     teller.summary(summary)
     if folder is not None:
         click.echo(f"kept, with the passwords of this demo in it: {folder}", err=context.json)

@@ -1,9 +1,9 @@
-"""The consumer processes of the drill: start them, ask them, deploy to them, end them.
+"""The consumer processes of the demo: start them, ask them, deploy to them, end them.
 
 Rules of this module:
   1. A consumer gets a small environment of its own and a session of its own: a Ctrl-C on the
-     terminal reaches the drill, and the drill ends them.
-  2. An answer that does not come in time is a `DrillError`.
+     terminal reaches the demo, and the demo ends them.
+  2. An answer that does not come in time is a `DemoError`.
 """
 
 import os
@@ -21,7 +21,7 @@ from typing import Final, Self
 import msgspec
 
 import rotation
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 from rotation.local.demo.wire import Binding, Order, Pace, Report, Roster, Start
 
 #: Four consumers follow the alias, two ``latest``, two are pinned to a number.
@@ -89,7 +89,7 @@ class _Process:
         while b"\n" not in self._received:
             left = max(end - time.monotonic(), 0)
             if not select.select([output], [], [], left)[0]:
-                raise DrillError(f"{self._name} did not answer within {_ANSWER_SECONDS:.0f} s")
+                raise DemoError(f"{self._name} did not answer within {_ANSWER_SECONDS:.0f} s")
             part = os.read(output, 65536)
             if not part:
                 raise self._dead()
@@ -114,8 +114,8 @@ class _Process:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _dead(self) -> DrillError:
-        return DrillError(f"{self._name} ended by itself; consumers.log says why")
+    def _dead(self) -> DemoError:
+        return DemoError(f"{self._name} ended by itself; consumers.log says why")
 
 
 @dataclass(frozen=True)

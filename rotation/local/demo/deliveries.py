@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 
 _LIMIT: Final = 30.0
 _PAUSE: Final = 0.2
@@ -43,13 +43,13 @@ def deliver_until_accepted(url: str, delivery: Delivery) -> None:
     """Send one delivery again and again until it is accepted.
 
     Raises:
-        DrillError: It never was.
+        DemoError: It never was.
     """
     end = time.monotonic() + _LIMIT
     with _client() as client:
         while _post(client, url, delivery) >= _SERVER_ERROR:
             if time.monotonic() > end:
-                raise DrillError(f"a delivery was not accepted within {_LIMIT:.0f} s")
+                raise DemoError(f"a delivery was not accepted within {_LIMIT:.0f} s")
             time.sleep(_PAUSE)
 
 
@@ -63,4 +63,4 @@ def _post(client: httpx.Client, url: str, delivery: Delivery) -> int:
         "publishTime": delivery.published_at.isoformat(),
         "attributes": dict(delivery.attributes),
     }
-    return client.post(url, json={"message": message, "subscription": "drill"}).status_code
+    return client.post(url, json={"message": message, "subscription": "demo"}).status_code

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import psycopg
 
 from rotation.local.demo.director import Director, by_method
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 from rotation.local.demo.wire import REFUSALS
 from rotation.local.demo.world import World
 
@@ -52,7 +52,7 @@ class Intruder:
     def await_refusal(self) -> float:
         """Return the monotonic time of the first refusal."""
         if not self._refused.wait(60):
-            raise DrillError("the leaked credential still logs in after 60 s")
+            raise DemoError("the leaked credential still logs in after 60 s")
         return self.refused_at
 
     def is_out(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 
 Entry = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class FunctionLog:
         """Pass over entries until one is what is waited for; return that one.
 
         Raises:
-            DrillError: None came in time.
+            DemoError: None came in time.
         """
         end = time.monotonic() + seconds
         while True:
@@ -44,7 +44,7 @@ class FunctionLog:
                 if is_it(entry):
                     return entry
             if time.monotonic() > end:
-                raise DrillError(f"{what} did not happen within {seconds:.0f} s")
+                raise DemoError(f"{what} did not happen within {seconds:.0f} s")
             time.sleep(_LOOK_EVERY)
 
     def catch_up(self) -> None:

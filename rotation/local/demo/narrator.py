@@ -1,4 +1,4 @@
-"""How the drill speaks: scenes, lines, claims.  Whoever runs it decides how they look."""
+"""How the demo speaks: scenes, lines, claims.  Whoever runs it decides how they look."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,10 +6,10 @@ from typing import Protocol
 from rotation.model.errors import PermanentError
 
 
-class DrillError(PermanentError):
-    """Something the drill waited for did not happen in time.  Ends the drill as failed."""
+class DemoError(PermanentError):
+    """Something the demo waited for did not happen in time.  Ends the demo as failed."""
 
-    reason = "drill-failed"
+    reason = "demo-failed"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Claim:
 
 
 class Narrator(Protocol):
-    """Shows the drill to whoever watches."""
+    """Shows the demo to whoever watches."""
 
     def scene(self, title: str) -> None:
         """Begin a scene."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from rotation.local.demo.deliveries import Delivery, deliver_at_once, deliver_until_accepted
 from rotation.local.demo.director import Director, by_method, reached
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 from rotation.local.demo.world import LEASE, SOAK
 
 #: Calls until the next version is in force, by a worker that has just started.
@@ -33,7 +33,7 @@ def first_credential(director: Director) -> None:
         held=current == 1,
     )
     if current != 1:
-        raise DrillError("without a first credential there is nothing to rotate")
+        raise DemoError("without a first credential there is nothing to rotate")
     director.consumers.begin(world.stack.services.consumer_grpc, world.secret, current)
     told = director.consumers.reports()
     bindings = [each.binding for each in told]
@@ -73,7 +73,7 @@ def killed_in_the_middle(director: Director, marker: Path) -> None:
     workers = set(function.children())
     director.line("the function starts again, to be killed by SIGKILL once it has added a version")
     director.count_from_here()
-    director.publish(**world.request(mode="routine", reason="drill", requested_by="demo"))
+    director.publish(**world.request(mode="routine", reason="demo", requested_by="demo"))
     director.await_claimed()
     director.wait("the kill", marker.exists)
     director.wait("the end of the worker", lambda: workers.isdisjoint(function.children()))
@@ -99,8 +99,8 @@ def deliveries_at_once(director: Director) -> None:
     director.scene("conflicting deliveries at once")
     world, before = director.world, director.consumers.tally()
     version, url = max(world.versions()), world.stack.function.url
-    first = world.request(mode="routine", request_id="drill-1", requested_by="demo")
-    second = world.request(mode="routine", request_id="drill-2", requested_by="demo")
+    first = world.request(mode="routine", request_id="demo-1", requested_by="demo")
+    second = world.request(mode="routine", request_id="demo-2", requested_by="demo")
     posts = [
         Delivery(message_id, attributes, world.now())
         for message_id, attributes in (("1", first), ("1", first), ("2", second), ("2", second))

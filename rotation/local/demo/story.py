@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. A scene that cannot go on fails its claim; what was found so far is still summed up.
-  2. Processes, connections and the folder are gone when `run_drill` returns or raises.
+  2. Processes, connections and the folder are gone when `run_demo` returns or raises.
 """
 
 import json
@@ -34,8 +34,8 @@ from rotation.model.errors import RotationError
 
 
 @dataclass(frozen=True)
-class DrillOptions:
-    """How the drill is run."""
+class DemoOptions:
+    """How the demo is run."""
 
     #: Annotation that holds a secret's policy.
     policy_key: str
@@ -43,7 +43,7 @@ class DrillOptions:
     data_dir: Path | None = None
 
 
-def run_drill(narrator: Narrator, options: DrillOptions) -> Summary:
+def run_demo(narrator: Narrator, options: DemoOptions) -> Summary:
     """Run every scene; return what was found.
 
     Raises:
@@ -84,7 +84,7 @@ def _play(director: Director, scenes: list[Callable[[], None]], seen: list[bytes
         except (RotationError, httpx.HTTPError, psycopg.Error) as error:
             # What a service says is not for the screen: nobody knows what it quotes.
             why = str(error) if isinstance(error, RotationError) else type(error).__name__
-            director.claim("the drill goes on", why, held=False)
+            director.claim("the demo goes on", why, held=False)
             return
         seen.append(leaks.processes())
 
@@ -124,5 +124,5 @@ def _places(world: World, processes: bytes, kept: Mapping[str, bytes]) -> list[P
         *(Place(name, text, "secrets.lock") for name, text in kept.items()),
     ]
     if leaks.can_see_processes():
-        places.append(Place("command lines and environments", processes, "drill.client"))
+        places.append(Place("command lines and environments", processes, "demo.client"))
     return places

@@ -1,4 +1,4 @@
-"""What the drill found, as plain data: for a table, or for one JSON object."""
+"""What the demo found, as plain data: for a table, or for one JSON object."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class Summary:
     calls: dict[str, dict[str, int]]
     #: Seconds from the emergency request to the database's refusal.
     refused_after: float | None
-    #: Length of the drill.
+    #: Length of the demo.
     seconds: float
 
     @property

@@ -1,4 +1,4 @@
-"""A small web application whose credential is pinned in Git: ``python -m ...drill.webapp``.
+"""A small web application whose credential is pinned in Git: ``python -m ...demo.webapp``.
 
 It follows a file in a repository, reads the version the file names, and queries the database
 without a pause.  ``/healthz`` answers 200, or 500 while queries fail; ``/`` tells what it did.

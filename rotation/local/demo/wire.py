@@ -1,4 +1,4 @@
-"""What the drill and its consumer processes say to each other: JSON lines over pipes.
+"""What the demo and its consumer processes say to each other: JSON lines over pipes.
 
 A process is sent one `Roster`, then any number of `Order`s; it answers each with one list of
 `Report`s, in the roster's order.

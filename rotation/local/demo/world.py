@@ -1,4 +1,4 @@
-"""The place the drill happens in: the stack, one database, one secret, and ways to look at them.
+"""The place the demo happens in: the stack, one database, one secret, and ways to look at them.
 
 It arranges and looks; it never judges.
 
@@ -20,7 +20,7 @@ from typing import Any, Final
 import httpx
 import psycopg
 
-from rotation.local.demo.narrator import DrillError
+from rotation.local.demo.narrator import DemoError
 from rotation.local.stack import Stack, StackOptions
 
 DATABASE: Final = "orders"
@@ -42,7 +42,7 @@ _LOOK_EVERY: Final = 0.05
 
 
 def stack_options() -> StackOptions:
-    """Return the stack of the drill: short lease, every statement logged."""
+    """Return the stack of the demo: short lease, every statement logged."""
     return StackOptions(
         ack_deadline=ACK_DEADLINE,
         lease=LEASE,
@@ -112,7 +112,7 @@ class World:
             dbname=payload["dbname"],
             user=payload["username"],
             password=payload["password"],
-            application_name="drill",
+            application_name="demo",
             autocommit=True,
             connect_timeout=5,
         )
@@ -182,12 +182,12 @@ def await_that(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
     """Return after how many seconds the condition held.
 
     Raises:
-        DrillError: It did not in time.
+        DemoError: It did not in time.
     """
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
-            raise DrillError(f"{what} did not happen within {seconds:.0f} s")
+            raise DemoError(f"{what} did not happen within {seconds:.0f} s")
         time.sleep(_LOOK_EVERY)
     return time.monotonic() - began
 

@@ -1,4 +1,4 @@
-"""Exercises: an incident on a copy of the stack, for people to end, and a judge of how it went.
+"""The drill: an incident on a copy of the stack, for people to end, and a judge of how it went.
 
 1. Nothing of the real project is touched: a fleet of that shape is made on an embedded stack, with
    payloads of its own.
