@@ -15,6 +15,7 @@ from rotation.app import Application
 from rotation.config import Settings
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.tick import Plugins
+from rotation.google import journal
 from rotation.kit.credentials import credential
 from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
@@ -72,7 +73,7 @@ def failing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, opened_parts: None
 ) -> Callable[[CrashPoint], Application]:
     """Make an application that fails at one crash point."""
-    monkeypatch.setattr(wiring, "install_json_logging", lambda: None)
+    monkeypatch.setattr(journal, "install_json_logging", lambda: None)
 
     def make(point: CrashPoint) -> Application:
         def reach(reached: CrashPoint) -> None:
