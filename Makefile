@@ -69,10 +69,11 @@ chaos: $(VENV)/.dev ## Hurt everything at once for SEEDS=20 seeds, or replay SEE
 bench: $(VENV)/.dev ## Measure calls, times, memory and a mass rotation; ten minutes
 	@$(BIN)/python -m tests.bench $(GROUPS)
 
-lint: $(VENV)/.dev ## Check style, types and generated documents
+lint: $(VENV)/.dev ## Check style, types, layers and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m rotation generate --check
 
 check: lint test ## What to run before a commit

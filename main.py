@@ -1,4 +1,4 @@
-"""Cloud Run function: one HTTP request in, `rotation.app` out; no logic.
+"""Cloud Run function: one HTTP request in, an answer of `rotation.app` out; no logic.
 
 Serve it with ``functions-framework --target rotate --signature-type http``.
 """
@@ -7,9 +7,9 @@ import functions_framework
 from flask import Request
 from flask.typing import ResponseReturnValue
 
-from rotation import app
+from rotation import wiring
 
-_application = app.from_environment()
+_application = wiring.make_application()
 
 
 @functions_framework.http

@@ -19,9 +19,9 @@ from typing import Any, Final
 import rotation.gates
 import rotation.issuers
 import rotation.participants
-from rotation.engine.policy import Kinds
 from rotation.model.permission import Permission
 from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
+from rotation.policies.policy import Kinds
 from rotation.ports.gate import Gate
 from rotation.ports.issuer import Issuer
 from rotation.ports.participant import OutsideParticipant, RidingParticipant

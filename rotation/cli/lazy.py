@@ -1,7 +1,7 @@
 """A click group whose commands are imported when they are used, one module each.
 
 1. Listing the commands imports none of them: ``rotation --help`` answers at once.
-2. A command is the attribute of the module ``rotation.cli.NAME`` that has the module's name.
+2. A command is the attribute of the module ``rotation.cli.commands.NAME`` that has its name.
 3. A command that does not exist is answered with the nearest ones.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-_PACKAGE = "rotation.cli"
+_PACKAGE = "rotation.cli.commands"
 
 
 class LazyGroup(click.Group):

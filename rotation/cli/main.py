@@ -10,9 +10,9 @@ from typing import Final, NoReturn
 
 import click
 
-from rotation.cli.context import Context
-from rotation.cli.failures import EXIT_CODES, OK, explain
 from rotation.cli.lazy import LazyGroup
+from rotation.cli.views.context import Context
+from rotation.cli.views.failures import EXIT_CODES, OK, explain
 
 #: Every command and its line in the help; `LazyGroup` finds the module by the name.
 COMMANDS: Final = {

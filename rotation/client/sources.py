@@ -20,7 +20,7 @@ from rotation.model.errors import (
     TemporaryError,
     VersionUnavailableError,
 )
-from rotation.model.names import SecretName
+from rotation.model.names import SecretName, VersionName
 
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -77,8 +77,10 @@ class SecretManagerSource:
         outcome = self._access(name)
         if isinstance(outcome, RotationError):
             raise outcome
-        secret, _, number = outcome.name.rpartition("/versions/")
-        return Credentials(outcome.payload.data, secret=secret, version=int(number))
+        found = VersionName.parse(outcome.name)
+        return Credentials(
+            outcome.payload.data, secret=str(found.secret), version=int(found.version)
+        )
 
     def close(self) -> None:
         """Close the connection; a later read opens another one."""

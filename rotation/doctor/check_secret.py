@@ -11,12 +11,12 @@ from typing import Final
 from rotation.doctor.facts import SecretFacts
 from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, unseen
 from rotation.engine import codec
-from rotation.engine.duration import format_duration
 from rotation.machine import due
 from rotation.model.deployment import Unseen
 from rotation.model.phase import Phase
 from rotation.model.secret import VersionState
 from rotation.model.wakeup import WakeUp, WakeUpKind
+from rotation.policies.duration import format_duration
 
 #: A lease that ended so long ago was not merely interrupted: the sweep did not take over.
 _STUCK: Final = timedelta(minutes=15)

@@ -15,7 +15,6 @@ from rotation.doctor.findings import short
 from rotation.engine import codec
 from rotation.engine.participants import Participants, pointed, riding_of
 from rotation.engine.planning import plan
-from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
@@ -26,13 +25,14 @@ from rotation.model.errors import (
     StateError,
     VersionUnavailableError,
 )
-from rotation.model.names import SecretName
+from rotation.model.names import SecretName, VersionName
 from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rollout import Look
 from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.policy import Kinds, check_fits, decode_policy
 from rotation.ports.issuer import Issuer, IssuerEnvironment
 from rotation.ports.secrets import SecretStore
 
@@ -226,8 +226,8 @@ def _rights(
     name = str(secret.name)
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
     admin = getattr(policy.issuer.settings, "admin", "") if policy else ""
-    if "/secrets/" in admin:
-        read = admin.partition("/versions/")[0]
+    if VersionName.is_name_or_secret(admin):
+        read = str(VersionName.parse_or_latest(admin).secret)
         permission = ["secretmanager.versions.access"]
         yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
 

@@ -24,7 +24,6 @@ from rotation.engine.gather import Call
 from rotation.engine.inspecting import inspect
 from rotation.engine.outcome import Waiting, with_evidence
 from rotation.engine.participants import Participants, Surroundings
-from rotation.engine.policy import Kinds, check_fits, decode_policy
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Run, SupersededError, Tools
 from rotation.machine import pausing, transitions
@@ -46,6 +45,7 @@ from rotation.model.policy import Policy
 from rotation.model.rotation import Block, Receipt, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Request, WakeUp, WakeUpKind
+from rotation.policies.policy import Kinds, check_fits, decode_policy
 from rotation.ports.gate import Gate
 from rotation.ports.journal import Journal
 from rotation.ports.participant import OutsideParticipant, RidingParticipant

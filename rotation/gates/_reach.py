@@ -13,8 +13,8 @@ from typing import Final
 
 from rotation.gates._fetch import Request
 from rotation.gates._location import Location
-from rotation.model.errors import BadNameError, PermanentError, PolicyError
-from rotation.model.names import SecretName
+from rotation.model.errors import PermanentError, PolicyError
+from rotation.model.names import VersionName
 from rotation.model.password import Password
 from rotation.model.permission import On, Permission
 from rotation.ports.gate import GateEnvironment
@@ -22,7 +22,6 @@ from rotation.ports.gate import GateEnvironment
 _LONGEST_TIMEOUT: Final = timedelta(seconds=10)
 _LONGEST_SECRET: Final = 8 * 1024
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_VERSION: Final = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
 _AUDIENCE: Final = re.compile(r"[!-~]{1,500}")
 _LINE: Final = re.compile(r"[ -~]+")
 #: What the exchange itself says, and what would make a metadata server answer.
@@ -67,18 +66,13 @@ class SecretHeader:
             raise PolicyError("header.name must be letters, digits and dashes")
         if self.name.lower() in _KEPT:
             raise PolicyError("header.name is a header that a gate does not set")
-        secret, pinned, version = self.secret.partition("/versions/")
-        try:
-            SecretName.parse(secret)
-        except BadNameError:
-            secret = ""
-        if not secret or (pinned and not _VERSION.fullmatch(version)):
+        if not VersionName.is_name_or_secret(self.secret):
             raise PolicyError("header.secret must be a secret: projects/PROJECT/secrets/SECRET")
 
     @property
     def version_name(self) -> str:
         """Full name of the version that is read."""
-        return self.secret if "/versions/" in self.secret else f"{self.secret}/versions/latest"
+        return str(VersionName.parse_or_latest(self.secret))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rotation.engine.policy import Kinds
 from rotation.generate.describing import described
 from rotation.generate.files import MARK
 from rotation.generate.roles import Role, roles
 from rotation.generate.schema import commented_schema
 from rotation.model.plugin import IssuerSpec, Spec
+from rotation.policies.policy import Kinds
 
 _FOLDER: Final = "deploy/generated"
 

@@ -20,8 +20,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from rotation.engine.duration import format_duration
 from rotation.model.errors import PermanentError
+from rotation.policies.duration import format_duration
 
 _WORDS: Final[Mapping[type, str]] = {
     str: "text",

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from rotation.engine.duration import format_duration
 from rotation.generate import states
 from rotation.generate.fields import meaning_of
 from rotation.generate.files import MARK
@@ -17,6 +16,7 @@ from rotation.google.needs import NOT_NEEDED
 from rotation.machine.transitions import TRANSITIONS
 from rotation.model.plugin import Spec
 from rotation.model.policy import ParticipantChoice, Policy, Retire, Stage
+from rotation.policies.duration import format_duration
 
 if TYPE_CHECKING:
     import click

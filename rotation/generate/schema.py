@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
-from rotation.engine.policy import Kinds
-from rotation.engine.schema import policy_schema
 from rotation.generate.fields import meaning_of
+from rotation.policies.policy import Kinds
+from rotation.policies.schema import policy_schema
 
 _Schema = dict[str, Any]
 

@@ -27,11 +27,12 @@ class Setup:
 
     def create(self, name: SecretName) -> None:
         """Create a secret with automatic replication; one that exists is left as it is."""
-        parent = str(name).rpartition("/secrets/")[0]
         wanted = types.Secret(
             {} if name.location else {"replication": {"automatic": {}}}  # a region is one place
         )
-        request = types.CreateSecretRequest(parent=parent, secret_id=name.secret_id, secret=wanted)
+        request = types.CreateSecretRequest(
+            parent=name.parent, secret_id=name.secret_id, secret=wanted
+        )
         try:
             self._clients.at(name.location).create_secret(
                 request=request, retry=None, timeout=_TIMEOUT

@@ -1,1 +1,1 @@
-"""The Google services a rotation rests on, embedded: one process, nothing mocked, no account."""
+"""Emulator, a real database and the function put together: to try, to show and to practise on."""

@@ -23,7 +23,7 @@ from dulwich.web import WSGIRequestHandlerLogger, make_wsgi_chain
 BASE = "main"
 _BASE_REF = f"refs/heads/{BASE}".encode()
 _TRIES = 4
-_AUTHOR = b"drill <drill@localhost>"
+_AUTHOR = b"demo <demo@localhost>"
 _FILE, _FOLDER = 0o100644, 0o040000
 
 

@@ -1,6 +1,6 @@
 """What the owner of a secret wants: issuer, rollout, soak, retirement.
 
-The annotation ``rotation.policy`` is decoded into these records by `rotation.engine.policy`.
+The annotation ``rotation.policy`` is decoded into these records by `rotation.policies.policy`.
 Defaults live here and nowhere else.
 """
 

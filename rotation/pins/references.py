@@ -9,17 +9,18 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from rotation.model.names import VERSIONS
 from rotation.pins.use import FULL_NAME, TEMPLATE, WORD, Insertion, Named, Use
 
 #: Behind a colon stands a version in gcloud's lists, and a verb in URLs.
 _REFERENCE: Final = re.compile(
-    rf"(?<![\w-]){FULL_NAME}(?:/versions/(?P<version>{WORD})"
+    rf"(?<![\w-]){FULL_NAME}(?:{VERSIONS}(?P<version>{WORD})"
     rf"|:(?P<short>(?:[0-9]++|latest)(?![\w-])|{TEMPLATE}))"
 )
 _FLAG: Final = re.compile(r"(?<![\w-])--(?:set|update)-secrets(?:\s*+\\\r?\n|[=\s\"',]){1,80}+")
 _ITEM: Final = re.compile(
     rf"(?<![\w./-])(?P<target>[\w./-]{{1,255}}+)=(?P<named>(?:projects/[^/\s,]{{1,200}}+/secrets/)?{WORD})"
-    rf"(?:(?::|/versions/)(?P<version>{WORD}))?"
+    rf"(?:(?::|{VERSIONS})(?P<version>{WORD}))?"
 )
 _ACCESS: Final = re.compile(rf"secrets\s++versions\s++access\s++[\"']?(?P<version>{WORD})")
 _GAP: Final = r"(?:=|\s++)[\"']?"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rotation.model.names import SecretName
+from rotation.model.names import SecretName, secret_pattern
 
 #: What stands in for text that is filled in later: Helm, Jinja, shell, Terraform, Actions, Python.
 TEMPLATE: Final = (
@@ -22,8 +22,7 @@ TEMPLATE: Final = (
 #: A secret's id or a version, or what stands in for one.
 WORD: Final = rf"(?:{TEMPLATE}|[A-Za-z0-9_-]{{1,255}}+)++"
 PROJECT: Final = rf"(?:{TEMPLATE}|[^/\s\"'`{{}}$]{{1,200}}+)++"
-_LOCATION: Final = rf"(?:/locations/(?P<location>{WORD}))?"
-FULL_NAME: Final = rf"projects/(?P<project>{PROJECT}){_LOCATION}/secrets/(?P<secret>{WORD})"
+FULL_NAME: Final = secret_pattern(PROJECT, WORD, WORD)
 
 _FULL_NAME: Final = re.compile(FULL_NAME)
 _TEMPLATE: Final = re.compile(TEMPLATE)
@@ -64,7 +63,7 @@ class Named:
     @classmethod
     def of(cls, found: re.Match[str]) -> "Named":
         """Take the groups of `FULL_NAME`."""
-        return cls(found["secret"], found["project"], found["location"])
+        return cls(found["secret_id"], found["project"], found["location"])
 
     def is_for(self, secret: SecretName, same: Same) -> bool:
         """Whether this names the secret."""
@@ -77,8 +76,7 @@ class Named:
     def __str__(self) -> str:
         if self.project is None:
             return self.secret_id
-        location = f"/locations/{self.location}" if self.location else ""
-        return f"projects/{self.project}{location}/secrets/{self.secret_id}"
+        return str(SecretName(self.project, self.secret_id, self.location))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.evidence import Evidence
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
-from tests.acceptance.target import Target
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
+from tests.support.stack.target import Target
 
 _EVIDENCE = Evidence()
 _LAST = "test_leaks.py"

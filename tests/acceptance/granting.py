@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 import rotation
-from tests.acceptance.scene import PROJECT, Scene
+from tests.support.stack.scene import PROJECT, Scene
 
 ROOT = Path(rotation.__file__).parent.parent
 GENERATED: list[dict[str, Any]] = json.loads((ROOT / "deploy/generated/iam.json").read_text())[

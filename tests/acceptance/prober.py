@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from tests.acceptance.scene import wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 
 class Prober:

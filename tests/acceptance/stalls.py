@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-from tests.acceptance.scene import Scene, wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene, wait_until
+from tests.support.stack.target import Target
 
 
 @contextmanager

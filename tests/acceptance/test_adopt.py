@@ -23,7 +23,7 @@ from rotation.local.stack import Stack, StackOptions
 from rotation.model.errors import VersionUnavailableError
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from tests.integration.adopt.kit import PASSWORD, Legacy, Load, state
+from tests.support.legacy import PASSWORD, Legacy, Load, state
 
 
 class Bench:

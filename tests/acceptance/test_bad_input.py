@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.scene import wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 FAULTY_POLICIES: dict[str, tuple[Any, str]] = {
     "not JSON": ("{", "not JSON"),

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from rotation.cli.sample import create_many
 from rotation.google.secret_manager import SecretManager
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.sample import create_many
 from rotation.model.names import SecretName
 
 PATIENCE = 60.0

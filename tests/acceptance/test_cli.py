@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from rotation.cli.context import Context
 from rotation.cli.main import main
+from rotation.cli.views.context import Context
 from rotation.google.secret_manager import SecretManager
 from rotation.local.stack import Stack, StackOptions
 from rotation.model.errors import VersionUnavailableError

@@ -13,9 +13,9 @@ from rotation.gates.consumers import ConsumersGate, ConsumersSettings
 from rotation.model.names import SecretName
 from rotation.model.plugin import Change
 from rotation.model.rollout import Look
-from tests.acceptance.scene import PROJECT, PROJECT_NUMBER, wait_until
-from tests.acceptance.target import Target
 from tests.contract.gates.subjects import environment, watch
+from tests.support.stack.scene import PROJECT, PROJECT_NUMBER, wait_until
+from tests.support.stack.target import Target
 
 
 @dataclass

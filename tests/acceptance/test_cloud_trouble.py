@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from rotation.local.secretmanager.quotas import REAL, Limits
+from rotation.emulator.secretmanager.quotas import REAL, Limits
 from tests.acceptance.conftest import MakeTarget
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import Scene, wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene, wait_until
+from tests.support.stack.target import Target
 
 ALONG = ("GetSecret", "UpdateSecret", "AccessSecretVersion", "AddSecretVersion")
 RETIRING = ("GetSecretVersion", "DisableSecretVersion", "DestroySecretVersion", "ListSecrets")

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.acceptance.conftest import MakeTarget
-from tests.acceptance.scene import Scene
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene
+from tests.support.stack.target import Target
 
 WRITES = {"UpdateSecret": 2, "AddSecretVersion": 1}
 CHANGES = {"EnableSecretVersion", "DisableSecretVersion", "DestroySecretVersion"}

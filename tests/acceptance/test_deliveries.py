@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 import rotation
-from tests.acceptance.scene import Scene
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene
+from tests.support.stack.target import Target
 
 ROOT = Path(rotation.__file__).parent.parent
 

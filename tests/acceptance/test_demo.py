@@ -18,8 +18,8 @@ import psycopg
 import pytest
 
 from rotation.engine import codec
-from rotation.local.drill import Claim, DrillOptions, leaks, run_drill
-from rotation.local.drill.leaks import Place
+from rotation.local.demo import Claim, DemoOptions, leaks, run_demo
+from rotation.local.demo.leaks import Place
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def consumers_of(process: psutil.Process) -> list[psutil.Process]:
 
 def is_consumer(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ends just now
-        return "rotation.local.drill.client" in process.cmdline()
+        return "rotation.local.demo.client" in process.cmdline()
     return False
 
 
@@ -132,11 +132,11 @@ def test_an_interrupted_demo_ends_every_process(environment: dict[str, str]) -> 
 
 def test_a_failed_query_a_dead_consumer_and_a_written_password_are_seen(folder: Path) -> None:
     saboteur = Saboteur(folder)
-    summary = run_drill(saboteur, DrillOptions(codec.POLICY, folder))
+    summary = run_demo(saboteur, DemoOptions(codec.POLICY, folder))
     assert not summary.held
     failed = {text: claim.detail for text, claim in saboteur.claims.items() if not claim.held}
     assert "failed: 1 queries" in failed.pop("nobody noticed the scheduled rotation")
-    assert "ended by itself" in failed.pop("the drill goes on")
+    assert "ended by itself" in failed.pop("the demo goes on")
     assert failed == {
         "none of 4 passwords was written anywhere": "the superuser's password in the consumers' log"
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rotation.local.exercise.scenarios import SCENARIOS
+from rotation.local.drill.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.slow
 

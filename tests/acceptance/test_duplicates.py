@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.scene import PROJECT, Scene, at_once
-from tests.acceptance.target import Target
+from tests.support.stack.scene import PROJECT, Scene, at_once
+from tests.support.stack.target import Target
 
 MANY = 20
 

@@ -7,9 +7,9 @@ import pytest
 
 from rotation.engine.crashpoints import CrashPoint
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import wait_until
 from tests.acceptance.stalls import straggling
-from tests.acceptance.target import Target
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import base64
 import json
 from contextlib import closing
 
-from tests.acceptance.evidence import Evidence
-from tests.acceptance.scene import Scene
-from tests.acceptance.target import Target
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import Scene
+from tests.support.stack.target import Target
 
 PLACES = {
     "annotations",

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from rotation.cli.main import main
-from rotation.local.deployment import REGION, SERVICE
-from tests.acceptance.evidence import Evidence
+from rotation.emulator.cloud_run import REGION, SERVICE
 from tests.acceptance.granting import ROLES, Granting, account
-from tests.acceptance.scene import PROJECT, Scene, opened, options
-from tests.acceptance.target import Target
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import PROJECT, Scene, opened, options
+from tests.support.stack.target import Target
 
 pytestmark = pytest.mark.slow
 

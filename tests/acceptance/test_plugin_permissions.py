@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rotation import app, registry
+from rotation import registry, wiring
 from rotation.gates._reach import SecretHeader
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import AccessDeniedError
@@ -23,15 +23,15 @@ from rotation.model.rollout import Answer, Look
 from rotation.participants.git import GitParticipant
 from rotation.participants.git.settings import Auth, GitSettings
 from rotation.ports.issuer import IssuerEnvironment
-from tests.acceptance.evidence import Evidence
 from tests.acceptance.granting import Granting, account
-from tests.acceptance.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
-from tests.acceptance.target import Target
 from tests.contract.gates.subjects import SPEAKERS, report, watch
-from tests.contract.gates.web import serve_web
 from tests.contract.participants.host_worlds import site_world
 from tests.contract.participants.subject import CONTENT, MOVE, PATH
-from tests.hosting.sites import SECRET as TOKEN
+from tests.support.hosting.sites import SECRET as TOKEN
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import PROJECT, PROJECT_NUMBER, Scene, opened, options
+from tests.support.stack.target import Target
+from tests.support.web import serve_web
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ class Alone:
             endpoint=scene.stack.services.secret_manager_grpc,
             identity=self.caller,
         )
-        self.around = app.surroundings(self.store, PROJECT)
+        self.around = wiring.surroundings(self.store, PROJECT)
         for number, need in enumerate(self.needs):
             self.granting.create(f"{self.role}_{number}", [need.name])
 
@@ -132,7 +132,7 @@ def drive_git(alone: Alone) -> Callable[[], bool]:
 
     def run() -> bool:
         environment = replace(
-            app.surroundings(alone.store, PROJECT).participants, access_token=lambda: ""
+            wiring.surroundings(alone.store, PROJECT).participants, access_token=lambda: ""
         )
         vote = GitParticipant(settings, environment).prepare(replace(MOVE, secret=BY_NUMBER))
         return vote.answer is Answer.DONE
@@ -154,7 +154,7 @@ def drive_speaker(name: str) -> Callable[[Alone], Callable[[], bool]]:
         def run() -> bool:
             gate = SPEAKERS[name].gate(
                 web.url,
-                app.surroundings(alone.store, PROJECT).gates,
+                wiring.surroundings(alone.store, PROJECT).gates,
                 header=SecretHeader("X-Api-Key", TOKEN_SECRET),
             )
             return gate.check(watch(secret=BY_NUMBER)).look is Look.PASS

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import wait_until
 from tests.acceptance.stalls import straggling
-from tests.acceptance.target import Target
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 
 @pytest.mark.slow

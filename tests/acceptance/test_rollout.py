@@ -16,8 +16,8 @@ import pytest
 from rotation.cli.main import main
 from rotation.local.git import Repository, serving
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from google.cloud import secretmanager_v1
 
 from tests.acceptance.conftest import MakeTarget
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import Scene, wait_until
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene, wait_until
+from tests.support.stack.target import Target
 
 
 def test_secret_made_with_googles_client_rotates_on_its_schedule_and_settles(

@@ -7,9 +7,9 @@ import pytest
 
 from rotation.local.postgres import PostgresBinaries, find_bindirs
 from tests.acceptance.conftest import MakeTarget
-from tests.acceptance.evidence import Evidence
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import Scene, opened, options, wait_until
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import Scene, opened, options, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.acceptance.conftest import MakeTarget
 from tests.acceptance.prober import probing
-from tests.acceptance.scene import Scene, wait_until
 from tests.acceptance.stalls import settle_by_hand, stalled
-from tests.acceptance.target import Target
+from tests.support.stack.scene import Scene, wait_until
+from tests.support.stack.target import Target
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ import pyte
 import pytest
 
 from rotation.cli.main import COMMANDS
-from rotation.cli.sample import create_many
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.sample import create_many
 
 pytestmark = pytest.mark.slow
 

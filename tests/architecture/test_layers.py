@@ -1,51 +1,93 @@
 import ast
-from collections.abc import Iterator
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import rotation
-from rotation.generate.layers import LAYERS, draw, may_import
+from rotation.generate.layers import BESIDE, LAYERS, draw
 
 ROOT = Path(rotation.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
+LINTER = Path(sys.executable).with_name("lint-imports")
+PROJECT = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
+CONTRACTS: dict[str, dict[str, Any]] = {
+    each["id"]: each for each in PROJECT["tool"]["importlinter"]["contracts"]
+}
 
 
 def names_in_layers() -> set[str]:
     return {name for layer in LAYERS for name in layer}
 
 
-def package_of(path: Path) -> str:
-    top = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    return {"__init__": "model", "__main__": "main"}.get(top, top)
+def packages() -> set[str]:
+    """What is right below the package."""
+    return {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in MODULES} - {"__init__"}
 
 
-def imported_packages(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "rotation":
-                names = [f"rotation.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "rotation" and len(parts) > 1:
-                yield parts[1]
+def linted(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LINTER, "--no-cache", "--no-logo"], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path: Path) -> None:
-    importer = package_of(path)
-    for imported in imported_packages(ast.parse(path.read_text())):
-        assert may_import(importer, imported), f"{importer} must not import {imported}"
+def test_imports_point_down() -> None:
+    result = linted(ROOT.parent)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_every_package_is_in_a_layer() -> None:
-    packages = {package_of(path) for path in MODULES}
-    assert packages <= names_in_layers()
+@pytest.mark.parametrize(
+    ("path", "imported", "said"),
+    [
+        ("model/version.py", "rotation.machine.due", "rotation.model is not allowed"),
+        ("engine/outcome.py", "rotation.google.clock", "rotation.engine is not allowed"),
+        ("emulator/bodies.py", "rotation.model.names", "rotation.emulator is not allowed"),
+        ("cli/views/table.py", "rotation.google.clock", "rotation.cli is not allowed"),
+        ("kit/credentials/shapes.py", "rotation.emulator.clock", "rotation.kit is not allowed"),
+        ("newcomer.py", "rotation.model.names", "newcomer"),
+    ],
+)
+def test_a_violation_is_seen(tmp_path: Path, path: str, imported: str, said: str) -> None:
+    here = tmp_path / "rotation"
+    shutil.copytree(ROOT, here, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT.parent / "pyproject.toml", tmp_path)
+    with (here / path).open("a") as file:
+        file.write(f"import {imported}\n")
+    result = linted(tmp_path)
+    assert result.returncode == 1
+    assert said in re.sub(r"\s+", " ", result.stdout + result.stderr)
+
+
+def test_the_drawing_and_the_contract_are_the_same() -> None:
+    contract = CONTRACTS["layers"]
+    assert contract["exhaustive"]
+    assert contract["exhaustive_ignores"] == list(BESIDE)
+    drawn = [" | ".join(layer) for layer in LAYERS]
+    assert contract["layers"] == [line.replace("main |", "__main__ |") for line in drawn]
+    assert all(line in draw() for line in drawn)
+
+
+def test_only_what_exists_is_drawn() -> None:
+    assert packages() - {"__main__"} == (names_in_layers() | set(BESIDE)) - {"main"}
+
+
+def test_the_emulator_is_kept_from_everything_else() -> None:
+    others = {f"rotation.{name}" for name in packages() - {"emulator"}}
+    assert set(CONTRACTS["emulator"]["forbidden_modules"]) == others
+
+
+def test_the_function_asks_wiring_for_everything() -> None:
+    tree = ast.parse((ROOT.parent / "main.py").read_text())
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = {(node.module, name.name) for node in found for name in node.names}
+    assert {each for each in ours if str(each[0]).startswith("rotation")} == {
+        ("rotation", "wiring")
+    }
 
 
 def test_model_uses_the_standard_library_only() -> None:
@@ -79,13 +121,3 @@ def test_the_engine_names_no_cloud_and_no_plugin() -> None:
 def test_every_module_says_what_it_is() -> None:
     silent = [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
     assert silent == []
-
-
-def test_a_violation_would_be_seen() -> None:
-    assert not may_import("model", "machine")
-    assert not may_import("engine", "google")
-    assert may_import("engine", "machine")
-
-
-def test_the_drawing_has_every_layer() -> None:
-    assert all(" | ".join(layer) in draw() for layer in LAYERS)

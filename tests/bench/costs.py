@@ -16,7 +16,7 @@ from tests.bench.figures import Figure, Goal
 from tests.bench.instance import Instance, depth, instance
 from tests.bench.lab import LOGGED, Lab, full_name
 from tests.bench.server import Call
-from tests.integration.postgresql.wire import Wire
+from tests.support.postgresql.wire import Wire
 
 WRITES = ("UpdateSecret", "AddSecretVersion")
 _METHODS = ("GetSecret", "UpdateSecret", "AccessSecretVersion", "AddSecretVersion")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rotation.local.secretmanager.quotas import REAL, Limits
+from rotation.emulator.secretmanager.quotas import REAL, Limits
 from tests.bench.costs import WRITES
 from tests.bench.figures import Figure, Goal
 from tests.bench.lab import Lab

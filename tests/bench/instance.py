@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from rotation import app
+from rotation import wiring
 from rotation.engine.gather import Threads
 from rotation.engine.pool import IssuerPool
 from rotation.engine.worker import Worker
@@ -45,7 +45,7 @@ class Instance:
 
     def __init__(self, lab: Lab, **environment: str) -> None:
         self._lab = lab
-        self.application = app.from_environment({**lab.environment(), **environment})
+        self.application = wiring.make_application({**lab.environment(), **environment})
         sys.excepthook = sys.__excepthook__  # the bench's own faults are for people
         os.environ["PUBSUB_EMULATOR_HOST"] = lab.services.addresses["pubsub"]
         self._journal = StrictJournal()

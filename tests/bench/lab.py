@@ -18,10 +18,10 @@ from typing import Any, Self
 
 from psycopg import sql
 
-from rotation.local.clock import MovableClock
+from rotation.emulator.clock import MovableClock
+from rotation.emulator.secretmanager.controls import Controls
 from rotation.local.postgres.rotatable import create_rotatable_database, slot_statements
 from rotation.local.postgres.server import PostgresServer
-from rotation.local.secretmanager.controls import Controls
 from tests.bench.server import OPTIONS, Call
 
 DATABASE, OWNER, ROTATOR = "bench", "bench_owner", "bench_rotator"

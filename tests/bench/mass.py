@@ -18,8 +18,8 @@ from typing import Any
 
 from psycopg import sql
 
-from rotation.issuers.postgresql.verifier import scram_verifier
-from rotation.local.secretmanager.quotas import REAL
+from rotation.emulator.secretmanager.quotas import REAL
+from rotation.kit.credentials.verifier import scram_verifier
 from rotation.local.stack.function import FunctionProcess
 from rotation.model.password import Password
 from tests.bench.costs import WRITES

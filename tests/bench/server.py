@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 from google.cloud.secretmanager_v1 import types as secrets_types
 from google.pubsub_v1 import types as pubsub_types
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.iam import OWNER
-from rotation.local.secretmanager import secrets, versions
-from rotation.local.secretmanager.dispatcher import Dispatcher
-from rotation.local.secretmanager.history import FRESH
-from rotation.local.secretmanager.messages import Message
-from rotation.local.secretmanager.rpcs import Rpc
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.iam import OWNER
+from rotation.emulator.secretmanager import secrets, versions
+from rotation.emulator.secretmanager.dispatcher import Dispatcher
+from rotation.emulator.secretmanager.history import FRESH
+from rotation.emulator.secretmanager.messages import Message
+from rotation.emulator.secretmanager.rpcs import Rpc
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
 
@@ -190,7 +190,7 @@ def _create(running: Services, **made: Any) -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
-    sys.modules["rotation.local.secretmanager.server"].Dispatcher = RecordingDispatcher  # type: ignore[attr-defined]
+    sys.modules["rotation.emulator.secretmanager.server"].Dispatcher = RecordingDispatcher  # type: ignore[attr-defined]
     with serve_in_background(
         lambda: services(OPTIONS, Path(sys.argv[1]), emulator="")
     ) as background:

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from psycopg import sql
 
-from rotation.issuers.postgresql.verifier import scram_verifier
+from rotation.kit.credentials.verifier import scram_verifier
 from rotation.model.password import Password
 from tests.bench.figures import Figure, Goal, spread
 from tests.bench.instance import Instance, instance

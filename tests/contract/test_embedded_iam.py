@@ -19,9 +19,9 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from rotation.emulator.background import serve_in_background
+from rotation.emulator.secretmanager.controls import Controls
 from rotation.google.clients import embedded_channel
-from rotation.local.background import serve_in_background
-from rotation.local.secretmanager.controls import Controls
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
 

@@ -21,10 +21,10 @@ import psycopg
 from google.api_core.exceptions import GoogleAPICallError
 
 from rotation.local.postgres import PostgresServer
-from tests.acceptance.scene import wait_until
-from tests.acceptance.target import REFUSALS, Target
 from tests.crash.history import Key, key_of
 from tests.crash.stage import Stage
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import REFUSALS, Target
 
 #: Seconds between two probes of one consumer.
 _PAUSE = 0.02

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tests.acceptance.target import Target
 from tests.crash.fleet import UNNOTICED, Instance
 from tests.crash.proxy import Ending
 from tests.crash.schedule import Step
 from tests.crash.stage import LEASE, Stage
+from tests.support.stack.target import Target
 
 #: What relays count of the faults that wait for something to meet.
 _MET = ("commit answer lost", "commit request lost", "request cut", "begin late")

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from rotation.local.stack import FunctionProcess
-from tests.acceptance.scene import wait_until
 from tests.crash.proxy import Ending, Relay
+from tests.support.stack.scene import wait_until
 
 #: Seconds until the balancer notices that an instance does not answer.
 UNNOTICED = 0.15

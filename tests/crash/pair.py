@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing, contextmanager
 import psycopg
 
 from rotation.local.postgres import PostgresReplica, PostgresServer
-from tests.acceptance.scene import wait_until
 from tests.crash.proxy import Relay
+from tests.support.stack.scene import wait_until
 
 #: Settings that a standby needs of its primary, or that make both quick.
 SETTINGS = {

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from tests.acceptance.evidence import Evidence
-from tests.acceptance.scene import wait_until
 from tests.crash import rules
 from tests.crash.consumers import consuming
 from tests.crash.faults import Faults
@@ -27,6 +25,8 @@ from tests.crash.rules import Asked, Verdict
 from tests.crash.schedule import Schedule, Step
 from tests.crash.secret import make_target, remove
 from tests.crash.stage import Stage
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import wait_until
 
 #: Seconds a step may take before it is given up: the machine may be busy with other things.
 PATIENCE = 120.0

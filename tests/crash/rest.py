@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from rotation.local.drill import leaks
-from tests.acceptance.target import THEIRS, Target
+from rotation.local.demo import leaks
 from tests.crash.consumers import Consumers
 from tests.crash.history import Stored, key_of
 from tests.crash.rules import Asked
 from tests.crash.stage import Stage
+from tests.support.stack.target import THEIRS, Target
 
 #: Moves of the clock within which any rotation, and one more after it, comes to rest.
 MOVES = 60

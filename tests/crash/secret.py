@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 
-from tests.acceptance.scene import wait_until
-from tests.acceptance.target import Target
 from tests.crash.schedule import Schedule
 from tests.crash.stage import SOAK, Stage
+from tests.support.stack.scene import wait_until
+from tests.support.stack.target import Target
 
 
 def make_target(stage: Stage, schedule: Schedule) -> Target:

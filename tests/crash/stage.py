@@ -23,12 +23,12 @@ from google.pubsub_v1 import types
 import rotation
 from rotation.local.postgres import PostgresBinaries, find_bindirs
 from rotation.local.stack import Stack, StackOptions
-from tests.acceptance.evidence import Evidence
-from tests.acceptance.scene import POSTGRES, Scene, options
 from tests.crash.fleet import Fleet, fleet
 from tests.crash.history import History
 from tests.crash.pair import SETTINGS, Pair, replicated
 from tests.crash.proxy import Relay, relaying
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import POSTGRES, Scene, options
 
 #: Function processes a schedule may use.
 WORKERS = 4

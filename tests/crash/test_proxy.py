@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from rotation.local.postgres import PostgresServer, find_bindirs
-from tests.acceptance.scene import wait_until
 from tests.crash.proxy import Ending, Relay, relaying
 from tests.crash.proxy.frontend import BEGIN, COMMIT, Frontend
 from tests.crash.proxy.relay import MakeRelay
+from tests.support.stack.scene import wait_until
 
 
 @pytest.fixture(scope="module")

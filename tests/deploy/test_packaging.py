@@ -17,6 +17,11 @@ import pytest
 from tests.deploy.world import ROOT, linter
 from tests.support.locks import locked
 
+#: Secret Manager's, which needs no call to anything.
+TEST_PUBLICATION = {
+    "message": {"attributes": {"eventType": "TOPIC_CONFIGURED"}, "messageId": "1"},
+    "subscription": "s",
+}
 REQUIREMENTS = ["requirements.txt", "deploy/requirements-git.txt"]
 
 
@@ -37,16 +42,44 @@ def test_the_function_brings_no_tool_along() -> None:
     assert {"dulwich", "httpx", "paramiko", "pyyaml"} <= set(locked("deploy/requirements-git.txt"))
 
 
-@pytest.mark.parametrize(
-    ("file", "requirements"),
-    [
-        (".gcloudignore", REQUIREMENTS[:1]),
-        # The image is made of either, copied by name.
-        ("deploy/image/Dockerfile.dockerignore", REQUIREMENTS),
-    ],
-)
+SENT = {
+    ".gcloudignore": REQUIREMENTS[:1],
+    # The image is made of either, copied by name.
+    "deploy/image/Dockerfile.dockerignore": REQUIREMENTS,
+}
+LEFT_OUT = {"__main__.py", "adopt", "cli", "doctor", "emulator", "generate", "local"}
+
+
+def sent(file: str, tree: Path) -> set[str]:
+    """Return what of a tree is sent to be built."""
+    if not (tree / ".git").exists():
+        run("git", "init", "-q", tree)
+    found = run("git", "-C", tree, "ls-files", "-o", f"--exclude-from={ROOT / file}")
+    return set(found.splitlines())
+
+
+def copied(tree: Path) -> Path:
+    """Return a copy of what a checkout has of the function and of what is around it."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "rotation", tree / "rotation", ignore=ignored)
+    for name in ("main.py", *REQUIREMENTS):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+def strip(tree: Path, file: str) -> set[str]:
+    """Leave only what is sent; return its names."""
+    kept = sent(file, tree)
+    for path in [each for each in tree.rglob("*") if each.is_file()]:
+        if str(path.relative_to(tree)) not in kept:
+            path.unlink()
+    return kept
+
+
+@pytest.mark.parametrize(("file", "requirements"), SENT.items())
 def test_only_the_function_is_sent(tmp_path: Path, file: str, requirements: list[str]) -> None:
-    here = tmp_path / "tree"
+    tree = copied(tmp_path / "tree")
     unwanted = [
         "tests/x.py",
         "deploy/x.tf",
@@ -55,18 +88,67 @@ def test_only_the_function_is_sent(tmp_path: Path, file: str, requirements: list
         "stack.env",
         "rotation/__pycache__/a.pyc",
     ]
-    for name in [
-        *unwanted,
-        "main.py",
-        "rotation/app.py",
-        "rotation/google/token.py",
-        *REQUIREMENTS,
-    ]:
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).touch()
-    run("git", "init", "-q", here)
-    kept = run("git", "-C", here, "ls-files", "-o", f"--exclude-from={ROOT / file}").split()
-    assert set(kept) == {"main.py", "rotation/app.py", "rotation/google/token.py", *requirements}
+    for name in unwanted:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    kept = sent(file, tree)
+    assert {"main.py", "rotation/app.py", "rotation/google/token.py", *requirements} <= kept
+    others = {name for name in kept if not name.startswith("rotation/")}
+    assert others == {"main.py", *requirements}
+    parts = {name.split("/")[1] for name in kept - others}
+    there = {path.name for path in (ROOT / "rotation").iterdir()} - {"__pycache__"}
+    assert there - parts == LEFT_OUT
+
+
+def test_terraform_sends_the_same(tmp_path: Path) -> None:
+    kept = sent(".gcloudignore", copied(tmp_path / "tree"))
+    text = (ROOT / "deploy/terraform/function.tf").read_text()
+    pattern = re.search(r'left_out = "(.*)"', text)
+    assert pattern is not None
+    files = (path for path in (ROOT / "rotation").rglob("*") if path.is_file())
+    names = {str(path.relative_to(ROOT)) for path in files}
+    left_out = re.compile(pattern[1].replace("\\\\", "\\"))
+    assert {name for name in names if not left_out.search(name)} == {
+        name for name in kept if name.startswith("rotation/")
+    }
+
+
+#: Every module that is sent is imported, so that none needs what stays behind; then a delivery is
+#: handled.  Nothing of this checkout is on the path.
+_FUNCTION = """
+import importlib, pkgutil, sys
+sys.path = [sys.argv[1], *(each for each in sys.path if each != sys.argv[2])]
+import main, rotation
+assert rotation.__file__.startswith(sys.argv[1]), rotation.__file__
+assert main._application.handle("application/json", sys.argv[3].encode())[1] == 204
+for module in pkgutil.walk_packages(rotation.__path__, "rotation."):
+    importlib.import_module(module.name)
+"""
+
+
+@pytest.mark.parametrize("file", SENT)
+def test_what_is_sent_needs_nothing_else(tmp_path: Path, file: str) -> None:
+    tree = copied(tmp_path / "tree")
+    strip(tree, file)
+    run(
+        sys.executable,
+        "-c",
+        _FUNCTION,
+        tree,
+        ROOT,
+        json.dumps(TEST_PUBLICATION),
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "ROTATION_PROJECT": "acme-prod"},
+    )
+
+
+def test_the_layers_know_what_is_deployed() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    modules = next(c["source_modules"] for c in contracts["contracts"] if c["id"] == "deployed")
+    there = {path.stem for path in (ROOT / "rotation").iterdir() if path.suffix in ("", ".py")}
+    # The client is imported by applications; it is sent, and does no harm.
+    expected = there - {"__init__", "__pycache__", "__main__", "client"} - LEFT_OUT
+    assert {name.removeprefix("rotation.") for name in modules} == expected
 
 
 @pytest.mark.slow
@@ -75,9 +157,10 @@ def test_gcloud_reads_the_list_of_what_is_sent_the_same_way(tmp_path: Path) -> N
     if not shutil.which("gcloud"):
         pytest.skip("gcloud is not on this machine")
     environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path)}
-    sent = run("gcloud", "meta", "list-files-for-upload", ROOT, env=environment).split()
-    assert {"main.py", "requirements.txt", "rotation/app.py"} <= set(sent)
-    assert [each for each in sent if not re.match(r"main\.py|requirements|rotation/", each)] == []
+    tree = copied(tmp_path / "tree")
+    shutil.copy(ROOT / ".gcloudignore", tree)
+    listed = run("gcloud", "meta", "list-files-for-upload", tree, env=environment).split()
+    assert set(listed) == sent(".gcloudignore", tree)
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -111,11 +194,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "-r",
         ROOT / "requirements.txt",
     )
-    tree = folder / "srv"
-    shutil.copytree(
-        ROOT / "rotation", tree / "rotation", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copy(ROOT / "main.py", tree)
+    tree = copied(folder / "srv")
+    strip(tree, "deploy/image/Dockerfile.dockerignore")
+    shutil.rmtree(tree / ".git")
     run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", tree)
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
@@ -175,8 +256,7 @@ def without_capabilities() -> list[str]:
 
 def posted(server: subprocess.Popen[bytes], port: int) -> int | None:
     """Deliver Secret Manager's test publication, which needs no call to anything."""
-    message = {"attributes": {"eventType": "TOPIC_CONFIGURED"}, "messageId": "1"}
-    body = json.dumps({"message": message, "subscription": "s"}).encode()
+    body = json.dumps(TEST_PUBLICATION).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/", body, {"Content-Type": "application/json"}
     )

@@ -10,8 +10,8 @@ import hcl2
 import pytest
 
 from rotation import registry
-from rotation.engine.policy import decode_policy
-from rotation.engine.schema import policy_schema
+from rotation.policies.policy import decode_policy
+from rotation.policies.schema import policy_schema
 from tests.deploy import provider_schema
 from tests.deploy.terraform import MODULE, ROOT, Terraform, TerraformError
 from tests.deploy.world import variables

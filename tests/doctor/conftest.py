@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rotation.cli.sample import create_sample
 from rotation.local.stack import Stack
+from rotation.local.stack.sample import create_sample
 from tests.doctor.patient import Patient
 
 

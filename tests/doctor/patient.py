@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from rotation.cli.main import main
-from rotation.local.deployment import JOB, REGION, SERVICE
+from rotation.emulator.cloud_run import JOB, REGION, SERVICE
 from rotation.local.stack import Stack
 from tests.deploy.test_gcloud_script import TREE, gcloud_tree, unknown_in
 

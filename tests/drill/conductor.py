@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from rotation.engine import codec
-from rotation.local.drill.consumers import Consumers, Member, Tally, Told
-from rotation.local.drill.director import WAITS, Director, reached
-from rotation.local.drill.emergency import Intruder
-from rotation.local.drill.narrator import Claim
-from rotation.local.drill.wire import Failure, Pace
-from rotation.local.drill.world import World
+from rotation.local.demo.consumers import Consumers, Member, Tally, Told
+from rotation.local.demo.director import WAITS, Director, reached
+from rotation.local.demo.emergency import Intruder
+from rotation.local.demo.narrator import Claim
+from rotation.local.demo.wire import Failure, Pace
+from rotation.local.demo.world import World
 from tests.drill.findings import DIRECT, POOLED, Emergency, Findings, Story, path_of
 from tests.drill.pooler import Pooler
 

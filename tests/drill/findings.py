@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
 
-from rotation.local.drill.consumers import Member, Tally
-from rotation.local.drill.wire import Failure
+from rotation.local.demo.consumers import Member, Tally
+from rotation.local.demo.wire import Failure
 
 DIRECT, POOLED = "direct", "pgbouncer"
 

@@ -14,8 +14,8 @@ import httpx
 import psycopg
 
 from rotation.engine import codec
-from rotation.local.drill.scenes import first_credential
-from rotation.local.drill.world import DATABASE, World, make_world, stack_options
+from rotation.local.demo.scenes import first_credential
+from rotation.local.demo.world import DATABASE, World, make_world, stack_options
 from rotation.local.stack import Stack
 from rotation.model.errors import RotationError
 from tests.drill.conductor import Conductor, Watched, roster

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 from typing import Final, Self
 
-from rotation.local.drill import leaks
-from rotation.local.drill.leaks import Place
-from rotation.local.drill.world import SLOTS, World
+from rotation.local.demo import leaks
+from rotation.local.demo.leaks import Place
+from rotation.local.demo.world import SLOTS, World
 from tests.drill.findings import Findings
 
 #: Files below the run's folder, and a word that must be in each.
@@ -51,7 +51,7 @@ class ProcessWatch:
     def place(self) -> Place:
         """Return everything seen so far."""
         self.look()
-        return Place("processes", b"\n".join(self._seen), "rotation.local.drill.client")
+        return Place("processes", b"\n".join(self._seen), "rotation.local.demo.client")
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY):

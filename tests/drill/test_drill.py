@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from rotation.local.drill.world import DATABASE, World
+from rotation.local.demo.world import DATABASE, World
 from tests.drill import pooler
 from tests.drill.findings import DIRECT, POOLED, by_kind, path_of
 from tests.drill.pooler import Pooler

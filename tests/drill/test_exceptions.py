@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from rotation.issuers.postgresql import PostgreSQL
-from rotation.local.drill.leaks import Place, find
+from rotation.local.demo.leaks import Place, find
 from rotation.local.postgres import PostgresServer
 from rotation.local.postgres.server import free_port
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from tests.drill.rendering import chain, rendered
-from tests.integration.google.embedded import Embedded, embedded_secret_manager
-from tests.integration.postgresql.kit import Site, make_site
-from tests.integration.postgresql.wire import Wire
+from tests.support.postgresql.kit import Site, make_site
+from tests.support.postgresql.wire import Wire
+from tests.support.secret_manager import Embedded, embedded_secret_manager
 
 SECRET = "correct-horse-battery-staple-0123456789"
 

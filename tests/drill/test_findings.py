@@ -2,8 +2,8 @@
 
 import pytest
 
-from rotation.local.drill.consumers import Member, Tally
-from rotation.local.drill.wire import Binding, Failure
+from rotation.local.demo.consumers import Member, Tally
+from rotation.local.demo.wire import Binding, Failure
 from tests.drill.findings import DIRECT, Emergency, Findings, Story, percentile
 
 #: Version 7 leaked: asked at 10, pooler replaced from 12 to 13, deployed at 14, all back at 20.

@@ -17,7 +17,7 @@ from rotation.local.postgres import PostgresServer
 from rotation.model.payload import Payload
 from tests.drill import pooler
 from tests.drill.pooler import Pooler
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
 
 pytestmark = pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.MISSING)
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from rotation.local.drill import leaks
-from rotation.local.drill.leaks import Place
+from rotation.local.demo import leaks
+from rotation.local.demo.leaks import Place
 
 PASSWORD = "correct-horse-battery-staple"
 #: Longer than what the search takes for the beginning of one, and the same up to there.

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 
-from rotation import app
+from rotation import wiring
+from rotation.app import Application
 from rotation.config import Settings
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.tick import Plugins
-from rotation.issuers.postgresql import credential
-from rotation.local.drill.leaks import Place, find
+from rotation.google import journal
+from rotation.kit.credentials import credential
+from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
-from tests.acceptance.evidence import Evidence
-from tests.acceptance.scene import Scene, opened, options
-from tests.acceptance.target import Target
 from tests.drill.rendering import rendered
+from tests.support.stack.evidence import Evidence
+from tests.support.stack.scene import Scene, opened, options
+from tests.support.stack.target import Target
 
 
 class UnforeseenError(Exception):
@@ -51,7 +53,7 @@ def passwords(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close at the end what an application opens and keeps for as long as its process lives."""
     with ExitStack() as parts:
-        make_store, make_plugins = app.make_store, app.make_plugins
+        make_store, make_plugins = wiring.make_store, wiring.make_plugins
 
         def store(settings: Settings) -> Any:
             return parts.enter_context(closing(make_store(settings)))
@@ -61,25 +63,25 @@ def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             parts.enter_context(closing(made.issuers))
             return made
 
-        monkeypatch.setattr(app, "make_store", store)
-        monkeypatch.setattr(app, "make_plugins", plugins)
+        monkeypatch.setattr(wiring, "make_store", store)
+        monkeypatch.setattr(wiring, "make_plugins", plugins)
         yield
 
 
 @pytest.fixture
 def failing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, opened_parts: None
-) -> Callable[[CrashPoint], app.Application]:
+) -> Callable[[CrashPoint], Application]:
     """Make an application that fails at one crash point."""
-    monkeypatch.setattr(app, "install_json_logging", lambda: None)
+    monkeypatch.setattr(journal, "install_json_logging", lambda: None)
 
-    def make(point: CrashPoint) -> app.Application:
+    def make(point: CrashPoint) -> Application:
         def reach(reached: CrashPoint) -> None:
             if reached is point:
                 raise UnforeseenError(point.value)
 
-        monkeypatch.setattr(app, "_crash_point", lambda _settings: reach)
-        return app.from_environment(scene.stack.function_environment())
+        monkeypatch.setattr(wiring, "_crash_point", lambda _settings: reach)
+        return wiring.make_application(scene.stack.function_environment())
 
     return make
 
@@ -104,7 +106,7 @@ def delivery(target: Target, **attributes: str) -> bytes:
 )
 def test_no_frame_from_the_request_to_the_effect_shows_a_password(
     scene: Scene,
-    failing: Callable[[CrashPoint], app.Application],
+    failing: Callable[[CrashPoint], Application],
     passwords: dict[str, str],
     point: CrashPoint,
 ) -> None:

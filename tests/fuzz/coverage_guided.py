@@ -41,7 +41,7 @@ def envelopes() -> Callable[[bytes], None]:
 
 def policies() -> Callable[[bytes], None]:
     """Return the target: any text is a policy that round-trips, or faulty."""
-    from rotation.engine.policy import encode_policy
+    from rotation.policies.policy import encode_policy
     from tests.fuzz.test_policy_text import decode, faults_of
 
     def one(data: bytes) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from rotation.local.pubsub.methods import METHODS
-from rotation.local.secretmanager.rpcs import RPCS, Rpc
+from rotation.emulator.pubsub.methods import METHODS
+from rotation.emulator.secretmanager.rpcs import RPCS, Rpc
 
 Schema = dict[str, Any]
 

@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from rotation.emulator.secretmanager.texts import check_aliases, check_annotations, check_labels
 from rotation.engine import codec
 from rotation.engine.codec import Maps
-from rotation.local.secretmanager.texts import check_aliases, check_annotations, check_labels
 from rotation.model.errors import StateError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Block, State

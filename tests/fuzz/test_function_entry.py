@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.secretmanager.controls import Controls
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.secretmanager.controls import Controls
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 from rotation.local.stack.function import FunctionProcess
 from rotation.machine.envelopes import open_envelope
 from rotation.machine.wakeups import decode_wake_up

@@ -24,7 +24,7 @@ from tests.contract.gates.subjects import (
     samples,
     watch,
 )
-from tests.contract.gates.web import Reply, Web, serve_web
+from tests.support.web import Reply, Web, serve_web
 
 from .profiles import examples
 from .texts import any_text, dumped, json_values

@@ -11,21 +11,21 @@ from google.pubsub_v1 import types
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from rotation.emulator.pubsub import names as topics
+from rotation.emulator.pubsub.catalogue import page_of as page_of_topics
+from rotation.emulator.pubsub.filters import LONGEST_FILTER, compile_filter
+from rotation.emulator.pubsub.rules import completed, rules_of
+from rotation.emulator.secretmanager import messages as m
+from rotation.emulator.secretmanager.filters import parse_filter
+from rotation.emulator.secretmanager.masks import apply_mask, normal_paths
+from rotation.emulator.secretmanager.names import Projects
+from rotation.emulator.secretmanager.paging import page_of
+from rotation.emulator.secretmanager.rest_json import fill, fill_from_query, read_body
+from rotation.emulator.status import StatusError
 from rotation.issuers.postgresql import marker
 from rotation.issuers.postgresql.credential import compose, login_of
 from rotation.issuers.postgresql.marker import Marker, SlotState
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
-from rotation.local.pubsub import names as topics
-from rotation.local.pubsub.catalogue import page_of as page_of_topics
-from rotation.local.pubsub.filters import LONGEST_FILTER, compile_filter
-from rotation.local.pubsub.rules import completed, rules_of
-from rotation.local.secretmanager import messages as m
-from rotation.local.secretmanager.filters import parse_filter
-from rotation.local.secretmanager.masks import apply_mask, normal_paths
-from rotation.local.secretmanager.names import Projects
-from rotation.local.secretmanager.paging import page_of
-from rotation.local.secretmanager.rest_json import fill, fill_from_query, read_body
-from rotation.local.status import StatusError
 from rotation.model.errors import StateError
 from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from rotation.cli.policy_file import compact, to_json, to_yaml
-from rotation.engine.duration import LONGEST, format_duration, parse_duration
-from rotation.engine.policy import FaultyPolicyError, decode_policy, encode_policy
-from rotation.engine.schema import policy_schema
+from rotation.cli.views.policy_file import compact, to_json, to_yaml
 from rotation.model.policy import Policy
+from rotation.policies.duration import LONGEST, format_duration, parse_duration
+from rotation.policies.policy import FaultyPolicyError, decode_policy, encode_policy
+from rotation.policies.schema import policy_schema
 
 from .policies import KINDS, PASSWORD, careful, careless
 from .profiles import examples

@@ -16,14 +16,14 @@ from google.pubsub_v1 import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.clock import MovableClock
-from rotation.local.pubsub.broker import Broker
-from rotation.local.pubsub.server import rest_app
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
-from rotation.local.status import StatusError
-from rotation.local.web import serve_app
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.clock import MovableClock
+from rotation.emulator.pubsub.broker import Broker
+from rotation.emulator.pubsub.server import rest_app
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
+from rotation.emulator.status import StatusError
+from rotation.emulator.web import serve_app
 
 from . import openapi
 from .profiles import examples

@@ -21,10 +21,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.secretmanager.quotas import Quotas
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.secretmanager.quotas import Quotas
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 
 from .profiles import profile
 from .states import label_values

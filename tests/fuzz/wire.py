@@ -11,7 +11,7 @@ import grpc
 import httpx
 from google.protobuf import json_format
 
-from rotation.local.secretmanager.rpcs import RPCS, Rpc
+from rotation.emulator.secretmanager.rpcs import RPCS, Rpc
 
 #: Status codes and the HTTP status Google answers for each
 #: (https://cloud.google.com/apis/design/errors).

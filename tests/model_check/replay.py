@@ -24,7 +24,6 @@ from greenlet import greenlet
 
 from rotation.engine.crashpoints import never
 from rotation.engine.gather import Call
-from rotation.engine.policy import Kinds
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
@@ -43,6 +42,7 @@ from rotation.model.rollout import Move, Plan, Progress, Sight, Verdict, Vote, W
 from rotation.model.secret import Secret, SecretVersion, VersionStatus
 from rotation.model.wakeup import WakeUp
 from rotation.participants.alias import AliasParticipant
+from rotation.policies.policy import Kinds
 from rotation.ports.issuer import IssuerEnvironment
 
 from .world import LEASE, SLOTS, START, Effect, Failed, pairs, secret_of

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import click
 
-from rotation.cli.asking import Manner
 from rotation.cli.campaign import logbook as books
 from rotation.cli.campaign import preview as previews
 from rotation.cli.campaign import receipt as receipts
@@ -26,9 +25,10 @@ from rotation.cli.campaign.runner import Parts, Runner
 from rotation.cli.campaign.selection import NOT_MANAGED, Selection, select
 from rotation.cli.campaign.sessions import look
 from rotation.cli.campaign.telling import make_teller
-from rotation.cli.context import Context
-from rotation.cli.failures import INTERRUPTED, NO, OK, UNREACHABLE
-from rotation.cli.selecting import find
+from rotation.cli.views.asking import Manner
+from rotation.cli.views.context import Context
+from rotation.cli.views.failures import INTERRUPTED, NO, OK, UNREACHABLE
+from rotation.cli.views.selecting import find
 from rotation.machine.campaign import Limits
 from rotation.model.errors import PermanentError, RotationError, TemporaryError
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rotation.cli.asking import Judge
-from rotation.cli.standing import Standing
+from rotation.cli.views.asking import Judge
+from rotation.cli.views.standing import Standing
 from rotation.model.wakeup import Ask
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from rotation.cli.asking import Verdict
+from rotation.cli.views.asking import Verdict
 from rotation.model.errors import PermanentError
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Ask

@@ -10,8 +10,8 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from rotation.cli.context import Context
-from rotation.cli.standing import Standing, read_standing
+from rotation.cli.views.context import Context
+from rotation.cli.views.standing import Standing, read_standing
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 

@@ -14,7 +14,7 @@ from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.selection import Selection
 from rotation.cli.campaign.sessions import Sight
 from rotation.cli.campaign.telling import spelled
-from rotation.cli.context import Context, printable
+from rotation.cli.views.context import Context, printable
 from rotation.machine.campaign import Limits
 from rotation.model.phase import Mode
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rotation.cli.campaign.logbook import Logbook, Story
-from rotation.cli.failures import OK
+from rotation.cli.views.failures import OK
 from rotation.machine.campaign import percentile
 from rotation.model.errors import PermanentError
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from rotation.cli.asking import Asked, Manner, Verdict, message
 from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.logbook import Logbook, Story
 from rotation.cli.campaign.looking import Looker
-from rotation.cli.context import Context
-from rotation.cli.failures import OK, UNREACHABLE
-from rotation.cli.standing import Standing, read_standing
+from rotation.cli.views.asking import Asked, Manner, Verdict, message
+from rotation.cli.views.context import Context
+from rotation.cli.views.failures import OK, UNREACHABLE
+from rotation.cli.views.standing import Standing, read_standing
 from rotation.machine import campaign
 from rotation.machine.campaign import Limits, Subject
 from rotation.model.errors import TemporaryError

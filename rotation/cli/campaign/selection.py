@@ -10,8 +10,8 @@ from typing import Final, Never
 
 from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.logbook import Target
-from rotation.cli.context import Context
-from rotation.cli.standing import Standing, is_managed, read_standing
+from rotation.cli.views.context import Context
+from rotation.cli.views.standing import Standing, is_managed, read_standing
 from rotation.model.errors import PermanentError
 from rotation.model.secret import Secret
 from rotation.ports.issuer import IssuerEnvironment, Placed

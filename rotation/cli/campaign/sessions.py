@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 
-from rotation.cli.context import Context
-from rotation.cli.standing import Standing
+from rotation.cli.views.context import Context
+from rotation.cli.views.standing import Standing
 from rotation.model.errors import RotationError
 from rotation.ports.issuer import Issuer
 

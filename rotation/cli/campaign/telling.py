@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from rotation.cli.asking import Verdict
-from rotation.cli.context import Context, printable
-from rotation.cli.failures import OK
-from rotation.engine.duration import format_duration
+from rotation.cli.views.asking import Verdict
+from rotation.cli.views.context import Context, printable
+from rotation.cli.views.failures import OK
 from rotation.machine import campaign
 from rotation.machine.campaign import Condition, Limits, Subject
+from rotation.policies.duration import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeVar
 
 import psycopg
 
-from rotation.issuers.postgresql.credential import USER, password_in
 from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import IAM, Node, PostgreSQLSettings
+from rotation.kit.credentials.credential import USER, password_in
 from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
 from rotation.model.password import Password
 from rotation.model.payload import PayloadError

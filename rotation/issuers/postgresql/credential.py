@@ -1,30 +1,19 @@
-"""What a PostgreSQL credential looks like as a payload: read one, compose the next.
+"""A PostgreSQL login as a payload: read one of a slot, compose the next.
 
-The policy says how new versions are spelled; the version in force is read in whatever shape it has,
-so that a secret can change its shape with a rotation.
+How payloads are read and composed is `rotation.kit.credentials`; here is what PostgreSQL adds.
 
 Rules of this module:
-  1. Where to connect is kept as consumers have it; user, password and rotation id are replaced.
-  2. Foreign keys are kept.  A URL that embeds the login is rewritten with it: otherwise a version
-     would carry both credentials, and its consumer the dead one.
-  3. A previous password found anywhere else stops the rotation, with the name of the key only.
-  4. A function that has a password in a plain variable raises nothing.
-  5. Where a payload has no place for a rotation id, the password ends with it.
+  1. The user of a payload is one of the policy's slots, or the payload is refused.
+  2. A function that has a password in a plain variable raises nothing.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Any, Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Any
 
 from rotation.issuers.postgresql import shapes
-from rotation.issuers.postgresql.settings import NAME_BYTES, PayloadShape, PostgreSQLSettings
-from rotation.issuers.postgresql.verifier import new_password
+from rotation.issuers.postgresql.settings import NAME_BYTES, PostgreSQLSettings
+from rotation.kit.credentials.credential import compose_object, compose_text, login_in
 from rotation.model.password import Password
-from rotation.model.payload import ID_MARK, ROTATION_ID, Fields, Payload, PayloadError
-
-USER, PASSWORD = "username", "password"
-#: In place of a value that repeats the previous password where it cannot be replaced.
-_STUCK: Final = object()
+from rotation.model.payload import Payload, PayloadError
 
 
 def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, Password]:
@@ -33,7 +22,7 @@ def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, Passw
     Raises:
         PayloadError: A key is missing, or the user is none of the slots.
     """
-    user, password = login_in(payload, settings.payload)
+    user, password = login_in(payload, settings.payload, shapes.find)
     if not _can_log_in(password):
         raise PayloadError(
             "the payload's password holds a character that no PostgreSQL password has",
@@ -48,103 +37,20 @@ def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, Passw
     return user, password
 
 
-def login_in(payload: Payload, shape: PayloadShape) -> tuple[str, Password]:
-    """Return user and password, whoever the user is.
-
-    Raises:
-        PayloadError: There is not exactly one login in the payload.
-    """
-    if not payload.is_object:
-        if found := shapes.find(payload.reveal()):
-            return found.user, found.password
-        if shape.bare_user and (bare := bare_password(payload)):
-            return shape.bare_user, bare
-        payload.fields()  # says what is wrong
-    login = _login_in_fields(payload.fields(), shape)
-    if login is None:
-        keys = f"{shape.username} or {shape.password}"
-        raise PayloadError(
-            f"the payload lacks {keys}", remedy="add a version with both, as one JSON object"
-        )
-    return login
-
-
-def _login_in_fields(fields: Fields, shape: PayloadShape) -> tuple[str, Password] | None:
-    user, password = fields.get(shape.username), fields.get(shape.password)
-    if isinstance(user, str) and isinstance(password, str):
-        return user, Password(password)
-    urls = [
-        found
-        for value in fields.values()
-        if isinstance(value, str)
-        and (found := shapes.find(value.encode(errors="replace")))
-        and found.shape == "url"
-    ]
-    if len(urls) != 1 or shape.username in fields or shape.password in fields:
-        return None
-    return urls[0].user, urls[0].password
-
-
-def bare_password(payload: Payload) -> Password | None:
-    """Return the whole payload as a password; None when it cannot be one."""
-    try:
-        text = payload.reveal().decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        return None
-    return Password(text) if text and text.isprintable() else None
-
-
-def password_in(fields: Fields) -> Password | None:
-    """Return the password; None when there is none."""
-    value = fields.get(PASSWORD)
-    return Password(value) if isinstance(value, str) else None
-
-
 def compose(
     settings: PostgreSQLSettings, slot: str, rotation_id: str, current: Payload | None
 ) -> Payload:
     """Return a new candidate for ``slot``, in the shape the policy asks for."""
-    if settings.payload.shape == "json":
-        return _compose_object(settings, slot, rotation_id, current)
-    password = f"{new_password()}{ID_MARK}{rotation_id}"
-    shape, found = settings.payload.shape, None
-    if current is not None and not current.is_object:
-        found = shapes.find(current.reveal())
-    if current is not None and found is not None and found.shape == shape:
-        data = shapes.replace_login(current.reveal(), slot, password)
-    else:
+    shape = settings.payload
+    if shape.shape == "json":
+        place = {"engine": "postgres", **_place(settings, current)}
+        return compose_object(shape, slot, rotation_id, current, place, shapes.find)
+
+    def build(user: str, password: str) -> bytes | None:
         place = (settings.host, settings.port, settings.database)
-        data = shapes.build(shape, slot, password, *place)
-    if data is None:
-        raise PayloadError(
-            f"the login in the payload cannot be replaced: no {shape}, or its password comes twice",
-            remedy="add a version that holds the password once, or correct payload in the policy",
-            reason="payload-repeats-password",
-        )
-    return Payload(data)
+        return shapes.build(shape.shape, user, password, *place)
 
-
-def _compose_object(
-    settings: PostgreSQLSettings, slot: str, rotation_id: str, current: Payload | None
-) -> Payload:
-    user_key, password_key = settings.payload.username, settings.payload.password
-    fields: dict[str, Any] = {
-        "engine": "postgres",
-        **_place(settings, current),
-        user_key: slot,
-    }
-    fresh = Fields({user_key: slot, password_key: new_password(), ROTATION_ID: rotation_id})
-    previous = current.fields() if current and current.is_object else Fields()
-    login = _login_in_fields(previous, settings.payload)
-    kept = _kept(previous, login, fields.keys(), fresh, (slot, fresh[password_key]))
-    stuck = [key for key, value in kept.items() if value is _STUCK]
-    if stuck:
-        raise PayloadError(
-            f"the payload repeats the password inside its key {stuck[0]!r}",
-            remedy="remove that key from the payload, or make it a URL with user and password",
-            reason="payload-repeats-password",
-        )
-    return Payload.of(fields | kept | fresh)
+    return compose_text(shape, slot, rotation_id, current, build, shapes.find)
 
 
 def _place(settings: PostgreSQLSettings, current: Payload | None) -> dict[str, Any]:
@@ -155,78 +61,6 @@ def _place(settings: PostgreSQLSettings, current: Payload | None) -> dict[str, A
         "port": (found and found.port) or settings.port,
         "dbname": (found and found.database) or settings.database,
     }
-
-
-def _kept(
-    previous: Fields,
-    login: tuple[str, Password] | None,
-    as_it_is: Collection[str],
-    fresh: Fields,
-    next_login: tuple[str, str],
-) -> Fields:
-    return Fields(
-        (key, value if key in as_it_is else _renewed(value, login, next_login))
-        for key, value in previous.items()
-        if key not in fresh
-    )
-
-
-def _renewed(
-    value: Any,  # noqa: ANN401
-    login: tuple[str, Password] | None,
-    next_login: tuple[str, str],
-) -> Any:  # noqa: ANN401
-    """Return the value with the next login in place of the previous; raises nothing.
-
-    Its variables hold both passwords.
-    """
-    old = login[1].reveal() if login else ""
-    if not (login and old and _holds(value, old)):
-        return value
-    if isinstance(value, str):
-        renewed = _renewed_url(value, login[0], old, next_login)
-        if renewed is not None and not _holds(renewed, old):
-            return renewed
-    return _STUCK
-
-
-def _renewed_url(url: str, user: str, password: str, next_login: tuple[str, str]) -> str | None:
-    """Return the URL with the fresh login; None when it is no URL with the old one."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # its text quotes the login
-        return None
-    login, at, address = parts.netloc.rpartition("@")
-    if not (at and parts.scheme and login in _spellings(user, password)):
-        return None
-    renewed = f"{_quoted(next_login[0])}:{next_login[1]}@{address}"
-    return urlunsplit(parts._replace(netloc=renewed))
-
-
-def _holds(value: Any, password: str) -> bool:  # noqa: ANN401
-    spellings = (password, _quoted(password))
-    return any(spelling in text for text in _texts(value) for spelling in spellings)
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401
-    """Yield every text in a JSON value; a stack of our own, as payloads nest as they like."""
-    rest = [value]
-    while rest:
-        part = rest.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, dict):
-            rest += part.values()
-        elif isinstance(part, list):
-            rest += part
-
-
-def _spellings(user: str, password: str) -> set[str]:
-    return {f"{user}:{password}", f"{_quoted(user)}:{_quoted(password)}"}
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="", errors="replace")
 
 
 def _can_log_in(password: Password) -> bool:

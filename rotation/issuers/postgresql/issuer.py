@@ -27,7 +27,7 @@ from rotation.issuers.postgresql.preflight import examine
 from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
-from rotation.issuers.postgresql.verifier import ITERATIONS, scram_verifier, scrambled_verifier
+from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
 from rotation.model.adoption import AdoptionRequest
 from rotation.model.errors import CredentialRefusedError, PermanentError, SlotInUseError
 from rotation.model.password import Password

@@ -9,12 +9,12 @@ Rules of this module:
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from rotation.model.adoption import ShapeName
-from rotation.model.errors import BadNameError, PolicyError
-from rotation.model.names import SecretName
+from rotation.kit.credentials.credential import PayloadShape
+from rotation.model.errors import PolicyError
+from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
 
 IAM = "iam"
@@ -27,7 +27,6 @@ _TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_ti
 _SHOWN = 80
 #: One address: libpq takes a comma for a list of hosts.
 _HOST = re.compile(r"[^\s,\0]+")
-_VERSION = re.compile(r"[0-9]{1,18}|[A-Za-z][A-Za-z0-9_-]{0,62}")
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -43,20 +42,6 @@ class Node:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PayloadShape:
-    """How the payload is spelled: as the applications that read it need it."""
-
-    #: ``json`` unless they cannot read that.  The version in force may still have another shape.
-    shape: ShapeName = "json"
-    #: Key of the user in a JSON payload.
-    username: str = "username"
-    #: Key of the password in a JSON payload.
-    password: str = "password"  # noqa: S105 - the name of a key
-    #: Slot of a version in force that is nothing but a password, from before the adoption.
-    bare_user: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +71,7 @@ class PostgreSQLSettings:
     #: Read-only queries that every new credential must be able to run.
     probes: tuple[str, ...] = ()
     #: How a new version is spelled.
-    payload: PayloadShape = PayloadShape()
+    payload: PayloadShape = field(default_factory=PayloadShape)
     #: Seconds until a login attempt is given up.
     connect_timeout: int = 5
     #: Seconds to wait for another rotator's lock.
@@ -172,16 +157,11 @@ class PostgreSQLSettings:
     @property
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""
-        return self.admin if "/versions/" in self.admin else f"{self.admin}/versions/latest"
+        return str(VersionName.parse_or_latest(self.admin))
 
 
 def _check_secret(name: str) -> None:
-    secret, pinned, version = name.partition("/versions/")
-    try:
-        SecretName.parse(secret)
-    except BadNameError:
-        secret = ""
-    if not secret or (pinned and not _VERSION.fullmatch(version)):
+    if not VersionName.is_name_or_secret(name):
         raise PolicyError("admin must be iam, or a secret: projects/PROJECT/secrets/SECRET")
 
 

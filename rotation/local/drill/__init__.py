@@ -1,13 +1,7 @@
-"""The drill: rotations of every kind under load on the embedded stack, with every claim checked.
+"""The drill: an incident on a copy of the stack, for people to end, and a judge of how it went.
 
-1. Nothing is staged: the function, PostgreSQL and the consumers are processes of their own, and
-   what is claimed was measured.
-2. Nothing waits for a length of time where a condition can be awaited; every wait has a bound.
-3. What was started is ended, however the drill ends.
+1. Nothing of the real project is touched: a fleet of that shape is made on an embedded stack, with
+   payloads of its own.
+2. An incident is real there: somebody is logged in, a rotation is blocked, a gate fails.
+3. It is judged by what is so in the end, never by which commands were typed.
 """
-
-from rotation.local.drill.narrator import Claim, Narrator
-from rotation.local.drill.story import DrillOptions, run_drill
-from rotation.local.drill.summary import Summary
-
-__all__ = ["Claim", "DrillOptions", "Narrator", "Summary", "run_drill"]

@@ -16,20 +16,20 @@ from google.iam.v1 import policy_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1 import types
 
-from rotation.local.clock import MovableClock
-from rotation.local.deployment import EmbeddedDeployment, deployment_app, function_timeout
-from rotation.local.iam import Iam
-from rotation.local.pubsub.broker import Broker
-from rotation.local.pubsub.forward import ForwardingPublisher
-from rotation.local.pubsub.journal import SqliteJournal
-from rotation.local.pubsub.server import PubSubServer, rest_app
-from rotation.local.scheduler import SWEEP_ATTRIBUTES, RotationScheduler, Sweep
-from rotation.local.secretmanager.events import Publish
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.clock import MovableClock
+from rotation.emulator.cloud_run import EmbeddedDeployment, deployment_app, function_timeout
+from rotation.emulator.iam import Iam
+from rotation.emulator.pubsub.broker import Broker
+from rotation.emulator.pubsub.forward import ForwardingPublisher
+from rotation.emulator.pubsub.journal import SqliteJournal
+from rotation.emulator.pubsub.server import PubSubServer, rest_app
+from rotation.emulator.scheduler import SWEEP_ATTRIBUTES, RotationScheduler, Sweep
+from rotation.emulator.secretmanager.events import Publish
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
+from rotation.emulator.status import StatusError
+from rotation.emulator.web import serve_app
 from rotation.local.stack.options import StackOptions
-from rotation.local.status import StatusError
-from rotation.local.web import serve_app
 
 #: What the subscription lets through: Google's firing and our own wake-ups.
 FILTER = 'attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventType, "ROTATION_")'

@@ -18,12 +18,12 @@ from typing import Any, Self
 
 import httpx
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.deployment import REGION
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.cloud_run import REGION
+from rotation.emulator.pubsub.forward import ForwardingPublisher
+from rotation.emulator.secretmanager.controls import Controls
 from rotation.local.postgres.rotatable import create_rotatable_database
 from rotation.local.postgres.server import PostgresServer
-from rotation.local.pubsub.forward import ForwardingPublisher
-from rotation.local.secretmanager.controls import Controls
 from rotation.local.stack.emulator import create_topics, subscribe
 from rotation.local.stack.folder import exclusive, kept_port
 from rotation.local.stack.function import FunctionProcess

@@ -11,14 +11,12 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from rotation.model.errors import PermanentError
+from rotation.model.names import VersionName
 from rotation.participants.git.hosts import HostKind
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
 Locate = Literal["marker", "path", "resource"]
 
-_VERSION: Final = re.compile(
-    r"projects/[a-z0-9:.-]+(?:/locations/[a-z0-9-]+)?/secrets/[A-Za-z0-9_-]+/versions/[\w-]+"
-)
 _PATH: Final = re.compile(r"(?!/)(?!(?:.*/)?\.{0,2}(?:/|$))[^\\\x00-\x1f]+")
 _BRANCH: Final = re.compile(r"(?!-)(?!refs/)(?!.*(?:\.\.|//|@\{))[^\s~^:?*\[\\\x00-\x1f]+(?<![/.])")
 
@@ -141,7 +139,7 @@ class GitSettings:
 
 
 def _check_version(name: str, version: str) -> None:
-    if not _VERSION.fullmatch(version):
+    if not VersionName.is_name(version):
         raise ValueError(f"{name}: expected projects/PROJECT/secrets/SECRET/versions/VERSION")
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rotation.model.names import VERSIONS
 from rotation.pins.kinds.file import File
 from rotation.pins.references import items
 from rotation.pins.tree import Branch, Leaf, walk
@@ -52,7 +53,7 @@ def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
         named, version = told
         start, end = found.span("name")
         if version is None:
-            before = "/versions/" if parts[0] == "projects" else "/"
+            before = VERSIONS if parts[0] == "projects" else "/"
             insertion = Insertion(end, before, "")
             yield Use("github-actions", named, None, start, end, insertion=insertion)
         else:

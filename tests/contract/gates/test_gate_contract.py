@@ -15,9 +15,9 @@ from rotation.gates.sessions import SessionsGate, SessionsSettings
 from rotation.model.errors import AccessDeniedError, NotFoundError, PolicyError, TemporaryError
 from rotation.model.plugin import GateSpec, Observation, Session
 from rotation.model.rollout import Look, Verdict
+from tests.support.web import Asked, Reply, Web, serve_web
 
 from .subjects import HEADER, SPEAKERS, SUBJECTS, TOKENS, Speaker, environment, unseen, watch
-from .web import Asked, Reply, Web, serve_web
 
 MODULES = [name for _, name, _ in pkgutil.iter_modules(rotation.gates.__path__) if name[0] != "_"]
 #: Evidence is stored on the secret.

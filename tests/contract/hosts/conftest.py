@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rotation.participants.git.host import Host
-from tests.hosting.bare import GIT, NO_GIT, Bare
-from tests.hosting.sites import SITES, Ground, Site, make_template
-from tests.hosting.sshd import KEYGEN, NO_SSHD, SSHD, Sshd, run_sshd
+from tests.support.hosting.bare import GIT, NO_GIT, Bare
+from tests.support.hosting.sites import SITES, Ground, Site, make_template
+from tests.support.hosting.sshd import KEYGEN, NO_SSHD, SSHD, Sshd, run_sshd
 
 
 @pytest.fixture(scope="session")

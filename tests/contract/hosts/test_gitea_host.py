@@ -8,10 +8,10 @@ import pytest
 from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryError
 from rotation.participants.git.host import MergeRequest, Readiness, RequestState
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
-from tests.hosting.bare import Bare
-from tests.hosting.gitea import GiteaForge
-from tests.hosting.serving import Request, Response
-from tests.hosting.sites import Ground, Site, gitea_site
+from tests.support.hosting.bare import Bare
+from tests.support.hosting.gitea import GiteaForge
+from tests.support.hosting.serving import Request, Response
+from tests.support.hosting.sites import Ground, Site, gitea_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED

@@ -9,11 +9,11 @@ from rotation.model.errors import AccessDeniedError, PermanentError
 from rotation.participants.git.host import Host, MergeRequest, Readiness, RequestState
 from rotation.participants.git.repository import SshKey
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
-from tests.hosting.bare import Bare
-from tests.hosting.forge import Forge
-from tests.hosting.gitlab import GitLabForge
-from tests.hosting.serving import Response
-from tests.hosting.sites import Ground, Site, gitlab_site
+from tests.support.hosting.bare import Bare
+from tests.support.hosting.forge import Forge
+from tests.support.hosting.gitlab import GitLabForge
+from tests.support.hosting.serving import Response
+from tests.support.hosting.sites import Ground, Site, gitlab_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED

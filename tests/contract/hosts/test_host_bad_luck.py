@@ -18,8 +18,8 @@ from rotation.model.errors import (
 )
 from rotation.participants.git.host import Host, MergeRequest
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
-from tests.hosting.serving import Request, Response, Trouble
-from tests.hosting.sites import SITES, Ground, Site
+from tests.support.hosting.serving import Request, Response, Trouble
+from tests.support.hosting.sites import SITES, Ground, Site
 
 SERVED = ["http", "gitlab", "gitea"]
 #: A body that servers should not send, and messages must not show.

@@ -4,7 +4,7 @@ import pytest
 
 from rotation.model.errors import EtagMismatchError, RotationError
 from rotation.participants.git.host import Files, Host, Readiness, RequestState
-from tests.hosting.sites import FILES, Site
+from tests.support.hosting.sites import FILES, Site
 
 PIN = "deploy/prod/pin.yaml"
 MESSAGE = "Pin version 4\n\nRotation-Id: 20261124t120000-0001-1\n"

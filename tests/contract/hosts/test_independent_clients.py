@@ -13,10 +13,10 @@ import pytest
 
 from rotation.participants.git.host import Readiness, RequestState
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
-from tests.hosting.bare import Bare
-from tests.hosting.gitea import GiteaForge
-from tests.hosting.serving import Request, Response
-from tests.hosting.sites import SECRET, Ground, Site, gitea_site, gitlab_site
+from tests.support.hosting.bare import Bare
+from tests.support.hosting.gitea import GiteaForge
+from tests.support.hosting.serving import Request, Response
+from tests.support.hosting.sites import SECRET, Ground, Site, gitea_site, gitlab_site
 
 gitlab = pytest.importorskip("gitlab", reason="needs python-gitlab: pip install python-gitlab")
 pyforgejo = pytest.importorskip("pyforgejo", reason="needs pyforgejo: pip install pyforgejo")

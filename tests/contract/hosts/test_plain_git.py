@@ -18,10 +18,10 @@ from rotation.participants.git.host import Files, Host, MergeRequest, Readiness,
 from rotation.participants.git.repository import Location, Repository, Token
 from rotation.participants.git.wire import Wire
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
-from tests.hosting.bare import Bare
-from tests.hosting.git_http import git_http
-from tests.hosting.serving import Request, Response, serve
-from tests.hosting.sites import SECRET, SITES, Ground, Site
+from tests.support.hosting.bare import Bare
+from tests.support.hosting.git_http import git_http
+from tests.support.hosting.serving import Request, Response, serve
+from tests.support.hosting.sites import SECRET, SITES, Ground, Site
 
 
 @pytest.fixture(params=["http", "ssh"])

@@ -19,9 +19,9 @@ from rotation.model.errors import (
 from rotation.participants.git.host import Host
 from rotation.participants.git.repository import SshKey, Token
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
-from tests.hosting.bare import Bare
-from tests.hosting.sites import Ground, Site, ssh_site
-from tests.hosting.sshd import KEYGEN, Sshd, run_sshd
+from tests.support.hosting.bare import Bare
+from tests.support.hosting.sites import Ground, Site, ssh_site
+from tests.support.hosting.sshd import KEYGEN, Sshd, run_sshd
 
 
 @pytest.fixture

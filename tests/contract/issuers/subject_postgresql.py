@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.contract.issuers.subject import Subject
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
 
 
 class PostgreSQLSubject(Subject):

@@ -6,8 +6,8 @@ import pytest
 from tests.contract.participants.github_world import GitHubWorld, github_world
 from tests.contract.participants.host_worlds import site_world
 from tests.contract.participants.subject import World
-from tests.forges.github import published
-from tests.forges.github.published import Published
+from tests.support.forges.github import published
+from tests.support.forges.github.published import Published
 
 WORLDS: Mapping[str, Callable[[], AbstractContextManager[World]]] = {
     "github": github_world,

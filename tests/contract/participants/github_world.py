@@ -10,8 +10,8 @@ from rotation.participants.git.github import authorization
 from rotation.participants.git.settings import AppAuth, Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
-from tests.forges.github import Forge, Server
-from tests.forges.github.server import APP, INSTALLATION, TOKEN
+from tests.support.forges.github import Forge, Server
+from tests.support.forges.github.server import APP, INSTALLATION, TOKEN
 
 PERSONAL = "projects/ops/secrets/personal/versions/1"
 KEY = "projects/ops/secrets/github-app/versions/latest"

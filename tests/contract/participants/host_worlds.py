@@ -14,9 +14,9 @@ from rotation.participants.git.repository import SshKey
 from rotation.participants.git.settings import Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
-from tests.hosting.bare import GIT, NO_GIT, Bare
-from tests.hosting.sites import SECRET, SITES, Ground, Site
-from tests.hosting.sshd import KEYGEN, NO_SSHD, SSHD, run_sshd
+from tests.support.hosting.bare import GIT, NO_GIT, Bare
+from tests.support.hosting.sites import SECRET, SITES, Ground, Site
+from tests.support.hosting.sshd import KEYGEN, NO_SSHD, SSHD, run_sshd
 
 CREDENTIAL = "projects/ops/secrets/git/versions/latest"
 

@@ -11,7 +11,7 @@ from rotation.model.errors import TemporaryError
 from rotation.model.rollout import Answer
 from tests.contract.participants.host_worlds import SiteWorld, site_world
 from tests.contract.participants.subject import CONTENT, MOVE, MOVED, PATH, Result
-from tests.hosting.serving import Request, Response, Trouble
+from tests.support.hosting.serving import Request, Response, Trouble
 
 pytestmark = pytest.mark.spread
 

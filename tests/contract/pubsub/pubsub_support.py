@@ -22,12 +22,12 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.clock import MovableClock
-from rotation.local.pubsub.broker import Broker
-from rotation.local.pubsub.journal import SqliteJournal
-from rotation.local.pubsub.server import PubSubServer, rest_app
-from rotation.local.web import serve_app
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.clock import MovableClock
+from rotation.emulator.pubsub.broker import Broker
+from rotation.emulator.pubsub.journal import SqliteJournal
+from rotation.emulator.pubsub.server import PubSubServer, rest_app
+from rotation.emulator.web import serve_app
 
 EMULATOR = Path("/usr/lib/google-cloud-sdk/platform/pubsub-emulator/bin/cloud-pubsub-emulator")
 PATIENCE = 30.0

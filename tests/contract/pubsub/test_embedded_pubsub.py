@@ -15,8 +15,8 @@ from google.cloud import pubsub_v1
 from google.pubsub_v1.types import StreamingPullRequest
 from pubsub_support import PATIENCE, Endpoint, PubSub, Received, ours
 
-from rotation.local.pubsub.forward import ForwardingPublisher
-from rotation.local.status import StatusError
+from rotation.emulator.pubsub.forward import ForwardingPublisher
+from rotation.emulator.status import StatusError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from google.cloud.secretmanager_v1.services.secret_manager_service import transp
 from secretmanager_calls import Json
 from secretmanager_support import World
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.secretmanager.controls import Controls
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.secretmanager.controls import Controls
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 
 
 @pytest.fixture(scope="session")

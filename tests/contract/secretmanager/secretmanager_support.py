@@ -4,13 +4,13 @@ from datetime import timedelta
 import grpc
 from secretmanager_calls import Json
 
-from rotation.local.background import Background
-from rotation.local.clock import MovableClock
-from rotation.local.secretmanager.controls import Controls
-from rotation.local.secretmanager.quotas import Quotas
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
-from rotation.local.status import StatusError
+from rotation.emulator.background import Background
+from rotation.emulator.clock import MovableClock
+from rotation.emulator.secretmanager.controls import Controls
+from rotation.emulator.secretmanager.quotas import Quotas
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
+from rotation.emulator.status import StatusError
 
 Message = tuple[str, dict[str, str], bytes | None]
 

@@ -7,7 +7,7 @@ import pytest
 from google.api_core import exceptions
 from secretmanager_support import World
 
-from rotation.local.secretmanager.quotas import REAL, Limits
+from rotation.emulator.secretmanager.quotas import REAL, Limits
 
 PARENT = "projects/demo-project"
 NAME = "projects/123456789012/secrets/app"

@@ -8,8 +8,8 @@ from google.protobuf import json_format
 from secretmanager_rows import ROWS, Json, Row
 from secretmanager_support import World, dotted
 
-from rotation.local.secretmanager.messages import timestamp
-from rotation.local.secretmanager.rpcs import RPCS
+from rotation.emulator.secretmanager.messages import timestamp
+from rotation.emulator.secretmanager.rpcs import RPCS
 
 _CAPITAL = re.compile(r"([A-Z])")
 

@@ -11,9 +11,9 @@ import pytest
 from secretmanager_rows import ROWS, Json
 from secretmanager_support import Broker, dotted
 
-from rotation.local.background import Background, serve_in_background
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import Background, serve_in_background
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 
 PACKAGE = "@google-cloud/secret-manager"
 #: The packages, each with its version and hash.

@@ -12,18 +12,18 @@ from google.cloud import secretmanager_v1 as sm
 from google.cloud.secretmanager_v1.services.secret_manager_service import transports
 from secretmanager_support import Broker
 
-from rotation.local.background import serve_in_background
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import serve_in_background
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 
 PARENT = "projects/demo-project"
 NAME = "projects/123456789012/secrets/app"
 TOPIC = f"{PARENT}/topics/rotation"
 SERVE = """
 import pathlib, sys
-from rotation.local.background import serve_in_background
-from rotation.local.secretmanager.server import SecretManagerServer
-from rotation.local.secretmanager.store import Store
+from rotation.emulator.background import serve_in_background
+from rotation.emulator.secretmanager.server import SecretManagerServer
+from rotation.emulator.secretmanager.store import Store
 
 store = Store(path=pathlib.Path(sys.argv[1]))
 with serve_in_background(lambda: SecretManagerServer(store)) as background:

@@ -5,7 +5,7 @@ from typing import Any
 from google.cloud import secretmanager_v1 as sm
 from secretmanager_support import World
 
-from rotation.local.scheduler import RotationScheduler
+from rotation.emulator.scheduler import RotationScheduler
 
 NAME = "projects/123456789012/secrets/app"
 

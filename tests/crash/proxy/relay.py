@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from rotation.local.background import Background, serve_in_background
+from rotation.emulator.background import Background, serve_in_background
 from rotation.local.postgres.server import free_port
 from tests.crash.proxy.link import Address, Ending, Link, Trap
 

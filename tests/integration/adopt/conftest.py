@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from rotation.local.postgres import PostgresServer
-from tests.integration.postgresql.kit import SERVERS
+from tests.support.postgresql.kit import SERVERS
 
 
 @pytest.fixture(scope="session", params=SERVERS)

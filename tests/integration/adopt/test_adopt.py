@@ -13,7 +13,7 @@ from rotation.local.postgres import PostgresServer
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Severity
-from tests.integration.adopt.kit import PASSWORD, Legacy, Load, owed
+from tests.support.legacy import PASSWORD, Legacy, Load, owed
 
 
 class KilledError(Exception):

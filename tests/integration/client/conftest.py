@@ -12,8 +12,8 @@ from rotation.local.postgres import PostgresServer
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.plugin import Observation
-from tests.integration.google.embedded import NUMBER, Embedded, embedded_secret_manager
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
+from tests.support.secret_manager import NUMBER, Embedded, embedded_secret_manager
 
 #: Longest that anything is waited for.
 PATIENCE = 60.0

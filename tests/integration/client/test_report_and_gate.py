@@ -19,7 +19,7 @@ from rotation.model.names import SecretName
 from rotation.model.plugin import Change
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import environment, watch
-from tests.integration.google.embedded import NUMBER, PROJECT
+from tests.support.secret_manager import NUMBER, PROJECT
 
 from .conftest import World
 

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.contract.gates.web import Asked, Reply, Web, serve_web
+from tests.support.web import Asked, Reply, Web, serve_web
 
 PROGRAM = shutil.which("prometheus")
 #: The kernel hands ports from 32768 on to outgoing connections.

@@ -10,7 +10,7 @@ import pytest
 from rotation.gates.prometheus import PrometheusGate, PrometheusSettings
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import environment, watch
-from tests.contract.gates.web import Reply
+from tests.support.web import Reply
 
 from .prometheus import Monitoring, needs_prometheus, serve_prometheus, wait_for
 

@@ -11,7 +11,7 @@ from rotation.local.postgres import PostgresServer
 from rotation.model.payload import Payload
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import environment, watch
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
 
 
 @dataclass

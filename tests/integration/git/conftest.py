@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.participants.github_world import GitHubWorld, github_world
-from tests.forges.github import published
-from tests.forges.github.published import Published
+from tests.support.forges.github import published
+from tests.support.forges.github.published import Published
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from tests.contract.participants.subject import (
     prepared,
     reverted,
 )
-from tests.forges.github.server import Failure
+from tests.support.forges.github.server import Failure
 
 pytestmark = pytest.mark.spread
 

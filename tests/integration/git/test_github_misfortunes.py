@@ -25,9 +25,9 @@ from tests.contract.participants.subject import (
     prepared,
     reverted,
 )
-from tests.forges.github.forge import Pull
-from tests.forges.github.server import TOKEN, Failure
-from tests.forges.store import EXECUTABLE, PLAIN, SYMLINK
+from tests.support.forges.github.forge import Pull
+from tests.support.forges.github.server import TOKEN, Failure
+from tests.support.forges.store import EXECUTABLE, PLAIN, SYMLINK
 
 BESIDE = CONTENT.replace(b'"7"', b'"70"')
 

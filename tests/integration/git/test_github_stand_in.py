@@ -7,8 +7,8 @@ from github.Repository import Repository
 
 from tests.contract.participants.github_world import GitHubWorld
 from tests.contract.participants.subject import CONTENT, MOVE, MOVED, PATH, committed, prepared
-from tests.forges.github.published import Published
-from tests.forges.github.server import APP, INSTALLATION, TOKEN, Exchange
+from tests.support.forges.github.published import Published
+from tests.support.forges.github.server import APP, INSTALLATION, TOKEN, Exchange
 
 # PyGithub, a client that nobody here wrote, drives the stand-in; and the check against what GitHub
 # publishes is shown to find faults.

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from rotation.local.secretmanager.quotas import REAL, Limits
+from rotation.emulator.secretmanager.quotas import REAL, Limits
 from rotation.model.errors import (
     AccessDeniedError,
     EtagMismatchError,
@@ -20,7 +20,7 @@ from rotation.model.errors import (
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.secret import Secret, VersionState
-from tests.integration.google.embedded import NUMBER, Embedded, embedded_secret_manager
+from tests.support.secret_manager import NUMBER, Embedded, embedded_secret_manager
 
 FIRST = Payload(b'{"username": "a"}')
 SECOND = Payload(b'{"username": "b"}')

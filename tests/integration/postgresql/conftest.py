@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from rotation.local.postgres import PostgresServer
-from tests.integration.postgresql.kit import SERVERS, Site, SiteMaker, leaked, make_site
+from tests.support.postgresql.kit import SERVERS, Site, SiteMaker, leaked, make_site
 
 LOUD = {"log_statement": "all", "log_min_error_statement": "info", "log_connections": "on"}
 

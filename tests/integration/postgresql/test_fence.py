@@ -13,8 +13,8 @@ from rotation.model.errors import (
     UnknownOutcomeError,
 )
 from rotation.model.payload import Payload
-from tests.integration.postgresql.kit import Site
-from tests.integration.postgresql.wire import Wire
+from tests.support.postgresql.kit import Site
+from tests.support.postgresql.wire import Wire
 
 LOCK = "SELECT pg_advisory_lock(hashtextextended('rotation:' || %s::text, 42))"
 WAITING = """

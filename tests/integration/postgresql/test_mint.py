@@ -14,8 +14,8 @@ from rotation.model.errors import (
 )
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
-from tests.integration.postgresql.kit import Site, SiteMaker, leaked, make_site
-from tests.integration.postgresql.wire import Wire
+from tests.support.postgresql.kit import Site, SiteMaker, leaked, make_site
+from tests.support.postgresql.wire import Wire
 
 
 def test_a_minted_credential_logs_in_as_the_owner(site: Site) -> None:

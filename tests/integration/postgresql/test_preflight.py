@@ -5,7 +5,7 @@ import pytest
 from rotation.local.postgres import PostgresServer
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
 
 
 def preflight(site: Site, current: Payload | None, token: int | None = None) -> list[Finding]:

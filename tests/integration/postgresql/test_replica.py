@@ -13,7 +13,7 @@ from rotation.model.errors import (
     TemporaryError,
 )
 from rotation.model.payload import Payload
-from tests.integration.postgresql.kit import SERVERS, Site, make_site
+from tests.support.postgresql.kit import SERVERS, Site, make_site
 
 pytestmark = pytest.mark.slow
 DELAY = timedelta(seconds=2)

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from rotation.model.errors import CredentialRefusedError, PermanentError
-from tests.integration.postgresql.kit import Site
+from tests.support.postgresql.kit import Site
 
 
 def is_alive(session: psycopg.Connection) -> bool:

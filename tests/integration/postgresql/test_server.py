@@ -13,7 +13,7 @@ from rotation.local.postgres import (
     PostgresServer,
     find_bindirs,
 )
-from tests.integration.postgresql.kit import SERVERS
+from tests.support.postgresql.kit import SERVERS
 
 
 @pytest.fixture(params=SERVERS)

@@ -8,7 +8,7 @@ from rotation.local.postgres.certificate import write_certificates
 from rotation.local.postgres.server import free_port
 from rotation.model.errors import CredentialRefusedError, PermanentError, TemporaryError
 from rotation.model.payload import Payload
-from tests.integration.postgresql.kit import Site, make_site
+from tests.support.postgresql.kit import Site, make_site
 
 
 def test_identity_nodes_and_probes_are_reported(site: Site) -> None:

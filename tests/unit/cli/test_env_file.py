@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rotation.cli.env_file import EnvFile
+from rotation.cli.views.env_file import EnvFile
 
 VARIABLES = {"SECRET_MANAGER_ENDPOINT": "127.0.0.1:1", "PGPASSWORD": 'it\'s $HOME `x` \\ "y"'}
 

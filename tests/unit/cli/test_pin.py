@@ -14,7 +14,7 @@ from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.pins import Pin, PinError, find
 from rotation.pins.adopting import Wish, adopt
-from tests.integration.google.embedded import PROJECT, Embedded, embedded_secret_manager
+from tests.support.secret_manager import PROJECT, Embedded, embedded_secret_manager
 
 ORDERS = SecretName("acme", "orders")
 MARKER = '# {"$rotation": "acme/orders"}'

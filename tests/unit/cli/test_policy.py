@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from rotation.cli.policy import policy
-from rotation.cli.policy_file import to_json
-from rotation.engine.policy import FaultyPolicyError, Kinds
+from rotation.cli.commands.policy import policy
+from rotation.cli.views.policy_file import to_json
 from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import AccessDeniedError, NotFoundError, PermanentError, TemporaryError
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
-from tests.integration.google.embedded import PROJECT, Embedded, embedded_secret_manager
+from rotation.policies.policy import FaultyPolicyError, Kinds
+from tests.support.secret_manager import PROJECT, Embedded, embedded_secret_manager
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def test_a_write_of_somebody_else_in_between_is_kept(embedded: Embedded, good: s
 def test_a_secret_that_keeps_changing_is_given_up(
     embedded: Embedded, good: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rotation.cli.policy._WAIT", 0)
+    monkeypatch.setattr("rotation.cli.commands.policy._WAIT", 0)
     embedded.create()
     store = Meddled(embedded, times=99)
     with pytest.raises(TemporaryError, match="keeps changing"):

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rotation.cli.standing import Standing
-from rotation.cli.table import COLUMNS, LEAVING, rows
-from rotation.cli.watch import screen
+from rotation.cli.commands.watch import screen
+from rotation.cli.views.standing import Standing
+from rotation.cli.views.table import COLUMNS, LEAVING, rows
 from rotation.model.names import SecretName
 from rotation.model.secret import Schedule, Secret
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from rotation.engine.crashpoints import CrashPoint
-from rotation.engine.policy import Kinds
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Tools
 from rotation.engine.tick import Limits, Parts, Plugins
@@ -42,6 +41,7 @@ from rotation.model.rollout import Move, Plan, PlannedEdit, Progress, Sight, Ver
 from rotation.model.secret import Schedule, Secret, SecretVersion, VersionState, VersionStatus
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 from rotation.participants.alias import AliasParticipant
+from rotation.policies.policy import Kinds
 from rotation.ports.issuer import IssuerEnvironment
 
 NAME = SecretName("123456789012", "app")

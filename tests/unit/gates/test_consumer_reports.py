@@ -18,7 +18,7 @@ from tests.contract.gates.subjects import (
     report,
     watch,
 )
-from tests.contract.gates.web import Web, serve_web
+from tests.support.web import Web, serve_web
 
 ARRIVED, LATE = {"version": 7}, {"version": 6}
 REFUSED = LATE | {"failing": {"version": 7, "reason": "refused", "since": NOW.isoformat()}}

@@ -13,7 +13,6 @@ import yaml
 
 import rotation
 from rotation.client import report
-from rotation.engine.typed import Fault, read_record
 from rotation.gates import consumers, http, prometheus, sessions
 from rotation.gates._fetch import LOOK_SECONDS, Answer
 from rotation.gates._reach import Reach
@@ -21,6 +20,7 @@ from rotation.gates._reports import Report, read_report
 from rotation.gates.http import HttpSettings
 from rotation.model.consumer import CONTRACT, Held, Trouble
 from rotation.model.names import SecretName
+from rotation.policies.typed import Fault, read_record
 
 DOCS = Path(rotation.__file__).parent.parent / "deploy" / "docs"
 GATES = {gate.GATE.spec.name: gate.GATE.spec for gate in (sessions, http, prometheus, consumers)}

@@ -4,10 +4,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rotation.engine.policy import Kinds
-from rotation.engine.schema import policy_schema
-from rotation.engine.typed import Fault, Invalid, read_record
 from rotation.gates import consumers, http, prometheus, sessions
+from rotation.policies.policy import Kinds
+from rotation.policies.schema import policy_schema
+from rotation.policies.typed import Fault, Invalid, read_record
 from rotation.ports.gate import Gate
 
 URL = "https://canary.test/healthz"

@@ -6,7 +6,7 @@ import pytest
 from rotation.gates.http import HttpGate, HttpSettings
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import environment, watch
-from tests.contract.gates.web import Asked, Reply, Web, serve_web
+from tests.support.web import Asked, Reply, Web, serve_web
 
 HANG_UP = Reply(raw=b"")
 

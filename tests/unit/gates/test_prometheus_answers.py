@@ -8,7 +8,7 @@ import pytest
 from rotation.gates.prometheus import PrometheusGate, PrometheusSettings
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import NOW, environment, samples, watch
-from tests.contract.gates.web import Asked, Reply, Web, serve_web
+from tests.support.web import Asked, Reply, Web, serve_web
 
 
 @pytest.fixture

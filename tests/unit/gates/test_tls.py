@@ -10,7 +10,7 @@ from rotation.gates._reach import SecretHeader
 from rotation.local.postgres.certificate import write_certificates
 from rotation.model.rollout import Look, Verdict
 from tests.contract.gates.subjects import HEADER, SPEAKERS, TOKENS, watch
-from tests.contract.gates.web import Reply, Web, serve_web
+from tests.support.web import Reply, Web, serve_web
 
 SPEAKER = SPEAKERS["http"]
 

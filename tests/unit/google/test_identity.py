@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.contract.gates.web import Asked, Reply, Web, serve_web
+from tests.support.web import Asked, Reply, Web, serve_web
 
 AUDIENCE = "https://canary.test"
 SCRIPT = """

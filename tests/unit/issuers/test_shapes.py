@@ -3,8 +3,10 @@ from typing import Any
 import pytest
 
 from rotation.issuers.postgresql.credential import compose, login_of
-from rotation.issuers.postgresql.settings import PayloadShape, PostgreSQLSettings
-from rotation.issuers.postgresql.shapes import find, replace_login
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.shapes import find
+from rotation.kit.credentials.credential import PayloadShape
+from rotation.kit.credentials.shapes import replace_login
 from rotation.model.errors import PolicyError
 from rotation.model.payload import Payload, PayloadError
 
@@ -50,7 +52,7 @@ def test_the_next_version_differs_in_user_and_password_only(data: bytes) -> None
     assert user == "app_b"
     assert payload.rotation_id() == ID
     assert OLD.encode() not in payload.reveal()
-    assert replace_login(payload.reveal(), "app", OLD) is not None
+    assert replace_login(payload.reveal(), "app", OLD, find) is not None
     kept = payload.reveal().replace(password.reveal().encode(), b"").replace(b"app_b", b"app")
     for word in (b"db", b"6432", b"orders"):
         assert word in kept

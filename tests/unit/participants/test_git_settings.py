@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from rotation.engine.typed import Fault, read_record
 from rotation.model.errors import PermanentError
 from rotation.participants.git import PARTICIPANT
 from rotation.participants.git.credentials import Credentials
@@ -12,6 +11,7 @@ from rotation.participants.git.github.authorization import app_jwt
 from rotation.participants.git.hosts import HostKind, open_host
 from rotation.participants.git.repository import AppKey, Location, Repository, SshKey, Token
 from rotation.participants.git.settings import Auth, GitSettings, PinnedFile
+from rotation.policies.typed import Fault, read_record
 
 VERSION = "projects/ops/secrets/key/versions/latest"
 SMALLEST = {"host": "github", "url": "https://github.com/acme/shop", "path": "app.yaml"}

@@ -21,12 +21,18 @@ from rotation.issuers.postgresql import shapes
 from rotation.issuers.postgresql.adopting import checks, steps
 from rotation.issuers.postgresql.adopting.facts import Names
 from rotation.issuers.postgresql.adopting.reading import read_facts
-from rotation.issuers.postgresql.credential import PASSWORD, USER, bare_password, login_in
 from rotation.issuers.postgresql.errors import login_failure, translate
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
-from rotation.issuers.postgresql.settings import PayloadShape, PostgreSQLSettings
-from rotation.issuers.postgresql.shapes import Found
-from rotation.issuers.postgresql.verifier import new_password, scram_verifier
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.kit.credentials.credential import (
+    PASSWORD,
+    USER,
+    PayloadShape,
+    bare_password,
+    login_in,
+)
+from rotation.kit.credentials.shapes import Found
+from rotation.kit.credentials.verifier import new_password, scram_verifier
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
 from rotation.model.errors import PermanentError, PolicyError, RotationError, TemporaryError
 from rotation.model.payload import Payload, PayloadError
@@ -134,7 +140,7 @@ class PostgreSQLAdopter:
         chosen, login = self._request.settings, self._found.user
         rotator = self._request.rotator_user
         if self._request.rotator is not None:
-            rotator = login_in(self._request.rotator, PayloadShape())[0]
+            rotator = login_in(self._request.rotator, PayloadShape(), shapes.find)[0]
         owner = str(chosen.get("owner") or (becomes if becomes != login else f"{login}_owner"))
         slots = chosen.get("slots")
         if not slots:
@@ -151,7 +157,7 @@ class PostgreSQLAdopter:
         if self._request.rotator is None:
             return "SCRAM-SHA-256$..."
         if not self._verifier:
-            _, password = login_in(self._request.rotator, PayloadShape())
+            _, password = login_in(self._request.rotator, PayloadShape(), shapes.find)
             self._verifier = scram_verifier(password)
         return self._verifier
 
@@ -187,7 +193,7 @@ def _read(request: AdoptionRequest) -> Found:
             remedy="if it is the password alone, name its user with --user NAME",
         )
     fields = payload.fields()
-    user, password = login_in(payload, _keys(request))
+    user, password = login_in(payload, _keys(request), shapes.find)
     port = str(fields.get("port", ""))
     return Found(
         "json",
@@ -205,8 +211,8 @@ def _keys(request: AdoptionRequest) -> PayloadShape:
     if {USER, PASSWORD} <= fields.keys():
         return PayloadShape()
     texts = [key for key, value in fields.items() if isinstance(value, str)]
-    users = [key for key in texts if shapes.USER_KEYS.fullmatch(key)]
-    passwords = [key for key in texts if shapes.PASSWORD_KEYS.fullmatch(key)]
+    users = [key for key in texts if shapes.DIALECT.user.fullmatch(key)]
+    passwords = [key for key in texts if shapes.DIALECT.password.fullmatch(key)]
     if len(users) == len(passwords) == 1:
         return PayloadShape(username=users[0], password=passwords[0])
     return PayloadShape()

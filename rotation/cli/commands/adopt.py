@@ -1,0 +1,392 @@
+"""The command ``adopt``: bring an existing secret and its database under rotation.
+
+1. Without ``--apply`` nothing is changed: the plan is shown, or written with ``--out``.
+2. What stands in the way is told with its remedy, and stops everything (exit code 1).
+3. Every step looks whether it is done; after Ctrl-C, a crash or a lost network, run it again.
+4. No password is taken from the command line, and none is shown.
+"""
+
+import json
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import click
+
+from rotation import wiring
+from rotation.adopt import files, plan
+from rotation.adopt.run import run
+from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.failures import NO, OK
+from rotation.engine import codec
+from rotation.model.adoption import AdoptionRequest, IssuerPlan, ShapeName, Step
+from rotation.model.errors import NotFoundError, PermanentError
+from rotation.model.names import SecretName
+from rotation.model.password import Password
+from rotation.model.payload import Payload
+from rotation.model.plugin import Severity
+from rotation.model.secret import Secret
+from rotation.policies.duration import parse_duration
+from rotation.ports.adoption import Adoptable, Adopter
+from rotation.ports.setup import SecretSetup
+
+_CHOSEN: Final = ("owner", "second", "host", "port", "tls", "tls_root_cert", "shape")
+#: Until the first rotation; time to run doctor and to give the rights that are shown.
+_FIRST: Final = timedelta(days=1)
+
+
+class _Adoption:
+    """One secret, what is wanted of it, and the two sides it touches."""
+
+    def __init__(self, context: Context, secret: str, options: dict[str, Any]) -> None:
+        self._context, self._options = context, options
+        self._closing = ExitStack()
+        self._adopter: Adopter | None = None
+        self.name = context.secret_name(secret)
+        self.rotator = _rotator_name(context, self.name, options["rotator_secret"])
+        self.secret = context.store.get(self.name)
+        _refuse(self.secret)
+        pointed = self.secret.aliases.get(plan.CURRENT)
+        self.in_force = context.store.access(self.name, pointed or "latest")
+        self.found: IssuerPlan | None = None
+        self.rotator_login = self._read_rotator()
+
+    def look(self) -> tuple[Step, ...]:
+        """Read both sides anew; return the steps as they stand."""
+        self.secret = self._context.store.get(self.name)
+        self.found = self.adopter.plan()
+        return plan.every_step(self.wanted, self.found)
+
+    @property
+    def wanted(self) -> plan.Wanted:
+        """What is wanted of the secret."""
+        options = self._options
+        return plan.Wanted(
+            secret=self.secret,
+            version=self.in_force.number,
+            rotator_secret=self.rotator,
+            has_rotator=self._read_rotator() is not None,
+            topic=self._topic(),
+            period=parse_duration(options["period"]),
+            first=(self._context.clock.now() + _FIRST).replace(microsecond=0),
+            issuer=options["issuer"],
+            labels=dict(_pair(each) for each in options["label"]),
+        )
+
+    @property
+    def adopter(self) -> Adopter:
+        """The issuer's side."""
+        if self._adopter is None:
+            kind: object = self._context.issuers.get(self._options["issuer"])
+            if not isinstance(kind, Adoptable):
+                raise PermanentError(
+                    f"the issuer {self._options['issuer']} cannot adopt what exists",
+                    remedy="set the secret up by hand: see its page in deploy/docs",
+                )
+            self._adopter = kind.adopting(self._request())
+            self._closing.callback(self._adopter.close)
+        return self._adopter
+
+    def take(self, step: Step) -> None:
+        """Take one step."""
+        context = self._context
+        if step.name == plan.ROTATOR_SECRET:
+            self._keep_rotator()
+        elif step.name == plan.POINTER and self.found is not None:
+            wanted = self.wanted
+            context.store.update(
+                wanted.secret,
+                labels=plan.labels_of(wanted),
+                annotations={
+                    **wanted.secret.annotations,
+                    plan.POLICY: plan.policy_of(wanted, self.found),
+                },
+                aliases=plan.aliases_of(wanted),
+            )
+        elif step.name == plan.SCHEDULE:
+            wanted = self.wanted
+            kept = wanted.secret.schedule
+            first = kept.next_time if kept else wanted.first
+            period = kept.period if kept and kept.period else wanted.period
+            self._setup().schedule(wanted.secret, wanted.topic, first, period)
+        else:
+            self.adopter.apply(step)
+
+    def with_rotator(self, login: Payload) -> None:
+        """Plan with a login of the rotator that is not stored yet."""
+        self.rotator_login = login
+        self._adopter = None
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._closing.close()
+
+    def _keep_rotator(self) -> None:
+        self._setup().create(self.rotator)
+        self._context.store.add_version(self.rotator, self.adopter.propose_rotator())
+        login = self._read_rotator()
+        if login is not None:
+            self.with_rotator(login)
+
+    def _read_rotator(self) -> Payload | None:
+        try:
+            return self._context.store.access(self.rotator, "latest").payload
+        except NotFoundError:
+            return None
+
+    def _setup(self) -> SecretSetup:
+        setup = wiring.make_setup(self._context.settings)
+        self._closing.callback(setup.close)
+        return setup
+
+    def _topic(self) -> str:
+        chosen = self._options["topic"]
+        if chosen:
+            full = chosen.startswith("projects/")
+            return chosen if full else f"projects/{self._context.project}/topics/{chosen}"
+        if self._context.settings.topic or len(self.secret.topics) == 1:
+            return self._context.topic(self.secret)
+        return f"projects/{self._context.project}/topics/rotation"
+
+    def _request(self) -> AdoptionRequest:
+        options = self._options
+        chosen = {key: options[key] for key in _CHOSEN if options[key]}
+        return AdoptionRequest(
+            payload=self.in_force.payload,
+            connection=_connection(options["database_url_file"]),
+            settings={**_stored(self.secret), **chosen},
+            admin=str(self.rotator),
+            rotator=self.rotator_login,
+            rotator_user=options["rotator"] or f"{self.name.secret_id}_rotator",
+            user=options["user"],
+            accepted=frozenset(options["accept"]),
+        )
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--database-url-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File with the administrator's connection string; else PG* and ~/.pgpass.",
+    ),
+    click.option("--apply", is_flag=True, help="Take the steps; asks once."),
+    click.option("--yes", is_flag=True, help="Do not ask for the secret's id to be typed."),
+    click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Write the steps as numbered SQL and shell files into this folder.",
+    ),
+    click.option("--issuer", default="postgresql", show_default=True, help="Kind of issuer."),
+    click.option("--owner", default="", help="Role that will own every object: LOGIN_owner."),
+    click.option("--second", default="", help="The second slot: LOGIN_b."),
+    click.option("--rotator", default="", help="Role of the rotator, if it is new: ID_rotator."),
+    click.option("--rotator-secret", default="", help="Secret with its login: ID-rotator."),
+    click.option("--user", default="", help="User of a payload that is a password alone."),
+    click.option("--host", default="", help="Address of the database, as the function sees it."),
+    click.option("--port", type=click.IntRange(1, 65535), help="Its port."),
+    click.option(
+        "--tls", default="", help="verify-full (the default), verify-ca, require, disable."
+    ),
+    click.option("--tls-root-cert", default="", help="File of trusted certificates there."),
+    click.option(
+        "--payload-shape",
+        "shape",
+        type=click.Choice(get_args(ShapeName)),
+        help="Shape of new versions; that of today unless given.",
+    ),
+    click.option("--topic", default="", help="The rotation topic: rotation."),
+    click.option("--period", default="30d", show_default=True, help="Rotate this often."),
+    click.option("--label", multiple=True, metavar="KEY=VALUE", help="Label to set; repeatable."),
+    click.option("--accept", multiple=True, metavar="CHECK", help="Go on in spite of a check."),
+)
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("secret")
+@_options
+@json_option
+@click.pass_context
+def adopt(ctx: click.Context, /, secret: str, **options: Any) -> None:  # noqa: ANN401 - see _OPTIONS
+    """Bring SECRET and the database it opens under rotation.
+
+    Shows what is in the way and every step: owner role, second slot, rights, policy, schedule.
+    The application keeps running through all of it.
+    """
+    context = ctx.ensure_object(Context)
+    _check(options)
+    adoption = _Adoption(context, secret, options)
+    ctx.call_on_close(adoption.close)
+    steps = adoption.look()
+    found = adoption.found or IssuerPlan((), ())
+    if found.blockers:
+        _answer(context, adoption, steps, "blocked")
+        ctx.exit(NO)
+    if all(step.done for step in steps):
+        _answer(context, adoption, steps, "nothing-to-do")
+        ctx.exit(OK)
+    if options["out"]:
+        _write(context, adoption, options["out"])
+    elif not options["apply"]:
+        _answer(context, adoption, steps, "planned")
+    else:
+        _apply(context, adoption, steps, ask=not options["yes"])
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["apply"] and options["out"]:
+        raise click.UsageError("--apply and --out exclude each other")
+    try:
+        parse_duration(options["period"])
+    except ValueError as error:
+        raise click.BadParameter(f"--period: {error}") from None
+    for label in options["label"]:
+        _pair(label)
+
+
+def _apply(context: Context, adoption: _Adoption, steps: tuple[Step, ...], *, ask: bool) -> None:
+    if ask:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked here: give --yes")
+        click.echo(_text(adoption, steps, "planned"), err=True)
+        click.echo("The application keeps running; nothing is taken from it.", err=True)
+        short = adoption.name.secret_id
+        typed = click.prompt(f"Type {short} to go on", err=True, default="", show_default=False)
+        if typed != short:
+            raise PermanentError("not confirmed: nothing was changed", reason="not-confirmed")
+
+    def take(step: Step) -> None:
+        context.say(f"{step.name}: {step.title}")
+        adoption.take(step)
+
+    ended = run(adoption.look, take)
+    waiting = any(not step.done for step in ended)
+    _answer(context, adoption, ended, "waiting" if waiting else "adopted")
+
+
+def _write(context: Context, adoption: _Adoption, folder: Path) -> None:
+    texts: dict[str, str] = {}
+    if adoption.rotator_login is None:
+        login = adoption.adopter.propose_rotator()
+        adoption.with_rotator(login)
+        texts[plan.ROTATOR_FILE] = login.reveal().decode()
+    steps = adoption.look()
+    wanted, found = adoption.wanted, adoption.found or IssuerPlan((), ())
+    texts |= files.render(steps)
+    texts[plan.POLICY_FILE] = plan.policy_of(wanted, found)
+    lines = plan.rights(wanted, context.project)
+    texts["rights.sh"] = "#!/bin/sh\nset -eu\n" + "".join(f"{line}\n" for line in lines)
+    written = [str(path) for path in files.write(folder, texts)]
+    body = {"secret": str(adoption.name), "outcome": "written", "files": written}
+    hint = "run them in order: psql -f FILE.sql, sh FILE.sh"
+    context.answer(body, "\n".join([*written, hint]))
+
+
+def _answer(context: Context, adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> None:
+    found = adoption.found or IssuerPlan((), ())
+    body = {
+        "secret": str(adoption.name),
+        "outcome": outcome,
+        "findings": [
+            {
+                "check": each.check,
+                "severity": each.severity.value,
+                "message": each.message,
+                "remedy": each.remedy,
+            }
+            for each in found.findings
+        ],
+        "steps": plan.as_json(steps),
+        "policy": plan.policy_of(adoption.wanted, found),
+        "rights": list(plan.rights(adoption.wanted, context.project)),
+    }
+    context.answer(body, _text(adoption, steps, outcome))
+
+
+def _text(adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> str:
+    found = adoption.found or IssuerPlan((), ())
+    lines = []
+    for each in found.findings:
+        if each.severity is not Severity.OK:
+            mark = "BLOCKED" if each.severity is Severity.ERROR else "warning"
+            lines.append(f"{mark} {each.check}: {printable(each.message)}")
+            lines += [f"    {printable(each.remedy)}"] if each.remedy else []
+    for number, step in enumerate(steps, start=1):
+        state = "done" if step.done else "waits" if step.waits else "to do"
+        lines.append(f"{number:2} {state:5} {step.title}")
+        if not step.done and outcome == "planned":
+            lines += [f"            {plan.masked(sql)}" for t in step.transactions for sql in t]
+            lines += [f"            {command}" for command in step.commands]
+        if step.waits:
+            lines.append(f"         {step.waits}.")
+    lines.append(_last_line(adoption, outcome))
+    return "\n".join(lines)
+
+
+def _last_line(adoption: _Adoption, outcome: str) -> str:
+    short = adoption.name.secret_id
+    return {
+        "blocked": f"{short}: blocked; mend what is named above and run adopt again",
+        "nothing-to-do": f"{short}: is under rotation; nothing to do",
+        "planned": f"{short}: nothing was changed; --apply takes these steps, --out writes them",
+        "adopted": f"{short}: adopted; check it with: rotation doctor {short}",
+        "waiting": f"{short}: adopted, but for what waits above; it can be rotated",
+    }[outcome]
+
+
+def _refuse(secret: Secret) -> None:
+    if secret.managed_rotation:
+        raise PermanentError(
+            f"{secret.name} has Google's managed rotation",
+            remedy="end that first: two managers of one password fight",
+        )
+    for label, what in ((codec.BLOCKED, "is blocked"), (codec.PHASE, "is being rotated")):
+        if label in secret.labels:
+            raise PermanentError(
+                f"{secret.name} {what}",
+                remedy=f"see: rotation status {secret.name.secret_id}",
+            )
+
+
+def _stored(secret: Secret) -> dict[str, Any]:
+    """Return the settings of the policy that is there already; text that is none counts as none."""
+    try:
+        document = json.loads(secret.annotations.get(plan.POLICY, "{}"))
+    except ValueError:
+        return {}
+    issuer = document.get("issuer", {}) if isinstance(document, dict) else {}
+    kept = dict(issuer) if isinstance(issuer, dict) else {}
+    payload = kept.pop("payload", {})
+    shape = payload.get("shape") if isinstance(payload, dict) else None
+    return {**kept, **({"shape": shape} if shape else {})}
+
+
+def _rotator_name(context: Context, name: SecretName, chosen: str) -> SecretName:
+    if chosen:
+        return context.secret_name(chosen)
+    return SecretName.parse(f"{str(name).rpartition('/')[0]}/{name.secret_id}-rotator")
+
+
+def _connection(file: Path | None) -> Password:
+    if file is None:
+        return Password("")
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077:
+        click.echo(f"warning: others may read {file}; chmod 600 it", err=True)
+    return Password(file.read_text(encoding="utf-8").strip())
+
+
+def _pair(label: str) -> tuple[str, str]:
+    key, equals, value = label.partition("=")
+    if not (key and equals):
+        raise click.BadParameter(f"{label!r} is not KEY=VALUE")
+    return key, value

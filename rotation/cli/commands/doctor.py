@@ -1,0 +1,264 @@
+"""The command ``doctor``: everything that is set up wrongly, and the command that mends it.
+
+1. Exit codes: 0 nothing to mend; 1 something of ``--fail-on``; 3 nothing of that, but something
+   could not be looked at.
+2. It changes nothing, but for ``--fix``, which does only what `rotation.doctor.fixing` lists, after
+   it has asked or with ``--yes``; then it looks again.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rotation import wiring
+from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.failures import NO, OK, UNREACHABLE
+from rotation.cli.views.selecting import filter_option, find
+from rotation.cli.views.standing import is_managed, not_managed
+from rotation.doctor.findings import INSTALLATION, Finding, Severity
+from rotation.doctor.why import why
+from rotation.model.errors import RotationError
+from rotation.model.names import SecretName
+from rotation.model.secret import Secret
+
+if TYPE_CHECKING:
+    from rotation.doctor.facts import Sighting
+    from rotation.doctor.reading import Ground
+
+_ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.UNSEEN)
+_WIDTH: Final = 80
+
+
+@click.command()
+@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@click.option(
+    "--region", metavar="REGION", default="", help="Of the function; else $ROTATION_REGION."
+)
+@click.option(
+    "--tree",
+    type=click.Path(exists=True, path_type=Path),
+    help="Look in this folder for uses of the secrets that are not pinned.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="warning",
+    show_default=True,
+    help="What makes the exit code 1.",
+)
+@click.option("--fix", is_flag=True, help="Mend what is safe to mend: see below.")
+@click.option("--yes", is_flag=True, help="Do not ask before mending.")
+@json_option
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    *,
+    fail_on: str,
+    fix: bool,
+    yes: bool,
+    **where: Any,  # noqa: ANN401 - the options of `_look`
+) -> None:
+    """Find what is set up wrongly, for each SECRET or for all, and say what mends it.
+
+    Exits with 0 when there is nothing to mend, 1 when there is, and 3 when all that was seen is
+    well, but something could not be looked at.
+
+    --fix adds a missing alias, lengthens an ack deadline, spaces retries, keeps the subscription
+    for ever and resumes the sweep. Nothing else is changed.
+
+    With --json: {"healthy", "secrets", "findings": [{"check", "severity", "about", "message",
+    "why", "remedy", "fixable"}], "fixed": [TEXT]}.
+    """
+    context = ctx.ensure_object(Context)
+    look = _look(context, secrets, **where)
+    count, found = look()
+    fixed: list[str] = []
+    if fix:
+        fixed = _mend(context, found, ask=not yes)
+        if fixed:
+            count, found = look()
+    found = sorted(found, key=lambda each: _ORDER.index(each.severity))
+    body = {
+        "healthy": not found,
+        "secrets": count,
+        "findings": [_body(each) for each in found],
+        "fixed": fixed,
+    }
+    context.answer(body, "\n".join(_lines(found, fixed, count)))
+    ctx.exit(_code(found, fail_on))
+
+
+def _look(
+    context: Context, names: Sequence[str], matching: str, region: str, tree: Path | None
+) -> Callable[[], tuple[int, Sequence[Finding]]]:
+    from rotation.doctor.examining import examine  # noqa: PLC0415 - Google's libraries
+
+    def look() -> tuple[int, Sequence[Finding]]:
+        everything = sorted(
+            filter(is_managed, context.store.list()), key=lambda each: str(each.name)
+        )
+        secrets = _chosen(context, everything, names, matching)
+        ground = _ground(context, secrets, region, tree)
+        with _progress(context, len(secrets)) as told:
+            return len(secrets), examine(ground, secrets, everything, told)
+
+    return look
+
+
+def _chosen(
+    context: Context, everything: Sequence[Secret], names: Sequence[str], matching: str
+) -> Sequence[Secret]:
+    if not names and not matching:
+        return everything
+    chosen = find(context, names, matching)
+    if matching:
+        return list(filter(is_managed, chosen))
+    for each in chosen:
+        if not is_managed(each):
+            raise not_managed(each)
+    return chosen
+
+
+def _ground(
+    context: Context, secrets: Sequence[Secret], region: str, tree: Path | None
+) -> "Ground":
+    from rotation.doctor.reading import Ground  # noqa: PLC0415 - Google's libraries
+
+    settings = context.settings
+    first = next((each for each in secrets if len(each.topics) == 1), None)
+    topic = settings.topic or (first.topics[0] if first else "")
+    if topic and not topic.startswith("projects/"):
+        topic = f"projects/{context.project}/topics/{topic}"
+    return Ground(
+        store=context.store,
+        deployment=wiring.make_deployment(settings),
+        kinds=context.kinds,
+        issuers=context.issuers,
+        participants=context.participants,
+        rollout=context.rollout,
+        access=wiring.issuer_environment(context.store),
+        now=context.clock.now,
+        project=context.project,
+        topic=topic,
+        region=region or settings.region,
+        service=settings.service,
+        job=settings.sweep_job,
+        version=version("rotation"),
+        writes_per_minute=settings.quota_per_minute,
+        sweep_seconds=settings.sweep_every.total_seconds(),
+        uses=_uses(context, tree),
+    )
+
+
+def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[Sighting, ...]]":
+    from rotation.cli.views.sightings import Scan  # noqa: PLC0415 - only with --tree
+    from rotation.doctor.facts import Sighting  # noqa: PLC0415
+    from rotation.pins.use import State  # noqa: PLC0415
+
+    wrong = {State.LATEST, State.UNPINNED}
+    lines = [] if tree is None else list(Scan(tree, (), context.project).lines())
+
+    def uses(name: SecretName) -> tuple[Sighting, ...]:
+        return tuple(
+            Sighting(f"{each.path}:{each.line}", each.says, each.fix)
+            for each in lines
+            if each.state in wrong and each.secret.rpartition("/")[2] == name.secret_id
+        )
+
+    return uses
+
+
+def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]:
+    from rotation.doctor.fixing import mend  # noqa: PLC0415 - Google's libraries
+
+    deployment = wiring.make_deployment(context.settings)
+    done = []
+    for each in found:
+        if each.fix is None:
+            continue
+        if ask and not click.confirm(f"{each.message}. Mend it?", err=True):
+            continue
+        try:
+            done.append(mend(each.fix, context.store, deployment))
+        except RotationError as error:
+            click.echo(f"rotation: not mended: {printable(str(error))}", err=True)
+    return done
+
+
+@contextmanager
+def _progress(context: Context, total: int) -> Iterator[Callable[[str], None]]:
+    if not context.is_terminal or total == 0:
+        yield lambda _name: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("looking", total=total)
+        yield lambda _name: bar.advance(task)
+
+
+def _code(found: Sequence[Finding], fail_on: str) -> int:
+    failing = {Severity.ERROR} if fail_on == "error" else {Severity.ERROR, Severity.WARNING}
+    if any(each.severity in failing for each in found):
+        return NO
+    return UNREACHABLE if any(each.severity is Severity.UNSEEN for each in found) else OK
+
+
+def _body(finding: Finding) -> Mapping[str, Any]:
+    return {
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "about": finding.about,
+        "message": finding.message,
+        "why": why(finding.check),
+        "remedy": finding.remedy or None,
+        "fixable": finding.fix is not None,
+    }
+
+
+def _lines(found: Sequence[Finding], fixed: Sequence[str], count: int) -> Iterator[str]:
+    yield from (f"mended: {printable(each)}" for each in fixed)
+    secrets = "1 secret" if count == 1 else f"{count} secrets"
+    if not found:
+        yield f"{secrets} looked at: nothing to mend"
+        return
+    for about in dict.fromkeys(each.about for each in found):
+        yield about if about == INSTALLATION else about.rpartition("/")[2]
+        for each in found:
+            if each.about == about:
+                yield from _finding_lines(each)
+    told = ", ".join(
+        f"{sum(each.severity is one for each in found)} {one.value}"
+        for one in _ORDER
+        if any(each.severity is one for each in found)
+    )
+    yield f"{secrets} looked at: {told}"
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    head = f"{finding.severity.value} {finding.check}: {printable(finding.message)}"
+    yield from _wrapped(head, "  ", "    ")
+    yield from _wrapped(f"matters because {why(finding.check)}", "    ", "    ")
+    if finding.remedy:
+        # On a line of its own, whole: it is there to be copied.
+        yield f"    {printable(finding.remedy)}"
+
+
+def _wrapped(text: str, first: str, further: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,231 @@
+"""The command ``history``: what rotations did, and whether the receipts of it are whole.
+
+1. A secret holds its last receipt whole and the few before it in short form; the log holds all.
+   ``--from`` reads what was exported from the log, or by this command before.
+2. It changes nothing.
+3. With ``--verify`` it exits with 1 when a receipt was changed, left out, moved or is not ours.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.failures import NO, OK
+from rotation.cli.views.standing import is_managed, not_managed
+from rotation.engine import codec
+from rotation.machine import chain, receipts
+from rotation.machine.chain import Entry, Fault
+from rotation.model.rotation import Brief, Receipt
+from rotation.model.secret import Secret
+from rotation.policies.duration import format_duration
+
+#: Columns of a terminal.
+_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The receipts of one secret."""
+
+    secret: str
+    last: Receipt | None
+    before: tuple[Brief, ...]
+    lines: tuple[Entry, ...]
+    faults: tuple[Fault, ...]
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        """Return each receipt once, the newest first; whole where it is known whole."""
+        whole = {each.sequence: _row(each) for each in self.lines if each.form is not None}
+        rows: dict[int, Mapping[str, Any]] = {}
+        if self.last is not None:
+            rows[self.last.sequence] = receipts.line(self.last, self.secret)
+        for brief in self.before:
+            rows[brief.sequence] = whole.get(brief.sequence) or _short(self.secret, brief)
+        rows = {**whole, **rows}
+        return [rows[number] for number in sorted(rows, reverse=True)]
+
+
+@click.command()
+@click.argument("secret", required=False)
+@click.option("--verify", is_flag=True, help="Check that no receipt was changed or left out.")
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lines exported from the log, or by --jsonl.",
+)
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line, for each receipt.")
+@json_option
+@click.pass_context
+def history(
+    ctx: click.Context, secret: str | None, file: Path | None, *, verify: bool, jsonl: bool
+) -> None:
+    """Show what the rotations of SECRET, or of every managed secret, did; the newest first.
+
+    --from takes JSON lines: as --jsonl prints them, as the function writes them, or as Cloud
+    Logging exports them ({"jsonPayload": ...}).
+
+    With --json: {"secrets": [{"secret", "receipts": [...], "faults": [...]}], "sound"}.
+    """
+    context = ctx.ensure_object(Context)
+    found = [_named(context, secret)] if secret else _all(context)
+    lines, faults = _read(file) if file else ([], [])
+    told = [_told(each, lines, alone=bool(secret)) for each in found]
+    if not secret:
+        faults += _strangers(lines, {each.secret for each in told})
+    if not verify:
+        faults, told = [], [_Told(e.secret, e.last, e.before, e.lines, ()) for e in told]
+    _answer(context, told, faults, verify=verify, jsonl=jsonl)
+    ctx.exit(NO if faults or any(each.faults for each in told) else OK)
+
+
+def _named(context: Context, text: str) -> Secret:
+    secret = context.store.get(context.secret_name(text))
+    if not is_managed(secret):
+        raise not_managed(secret)
+    return secret
+
+
+def _all(context: Context) -> list[Secret]:
+    _ = context.project  # a missing project is told before anything is asked of Google
+    return sorted(filter(is_managed, context.store.list()), key=lambda each: str(each.name))
+
+
+def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
+    entries, faults = [], []
+    for number, text in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        read = chain.read_line(text, f"{file.name} line {number}") if text.strip() else None
+        if isinstance(read, Entry):
+            entries.append(read)
+        elif read is not None:
+            faults.append(read)
+    return entries, faults
+
+
+def _told(secret: Secret, lines: Sequence[Entry], *, alone: bool) -> _Told:
+    """Return the receipts of a secret; where it alone is asked for, every line is about it."""
+    name = str(secret.name)
+    last, before = codec.receipts_of(secret)
+    held = chain.on_secret(name, last, before)
+    mine = [each for each in lines if alone or each.secret == name]
+    faults = chain.verify(name, held, mine)
+    ours = tuple(each for each in mine if each.secret == name)
+    return _Told(name, last, before, ours, tuple(faults))
+
+
+def _strangers(lines: Sequence[Entry], known: set[str]) -> list[Fault]:
+    return [
+        Fault(each.place, "foreign", f"{each.secret} is no managed secret of this project")
+        for each in lines
+        if each.secret not in known
+    ]
+
+
+def _answer(
+    context: Context, told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool, jsonl: bool
+) -> None:
+    every = [*faults, *(fault for each in told for fault in each.faults)]
+    if jsonl:
+        for row in (row for each in told for row in each.rows()):
+            click.echo(json.dumps(row, ensure_ascii=False))
+        for fault in every:
+            click.echo(str(fault), err=True)
+        return
+    body = {
+        "secrets": [
+            {
+                "secret": each.secret,
+                "receipts": each.rows(),
+                "faults": [str(f) for f in each.faults],
+            }
+            for each in told
+        ],
+        "faults": [str(fault) for fault in faults],
+        "sound": not every if verify else None,
+    }
+    context.answer(body, "\n".join(_text(told, every, verify=verify)))
+
+
+def _text(told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool) -> Iterator[str]:
+    for each in told:
+        rows = each.rows()
+        short = printable(each.secret.rpartition("/")[2])
+        if not rows:
+            yield f"{short}: no rotation has ended yet"
+        for row in rows:
+            yield from (_cut(line) for line in _row_lines(short, row))
+    if not told:
+        yield "no secret of this project has a policy; see: rotation policy apply --help"
+    for fault in faults:
+        yield f"FAULT {printable(str(fault))}"
+    if verify and not faults:
+        count = sum(len(each.rows()) for each in told)
+        yield f"sound: {count} receipts, each names the one before it"
+
+
+def _row_lines(short: str, row: Mapping[str, Any]) -> Iterator[str]:
+    form = row.get("receipt") or row["brief"]
+    version = f", version {form['current']} in force" if form.get("current") else ""
+    when = str(form.get("settled_at", ""))[:19].replace("T", " ")
+    what = printable(f"{form.get('mode')} {form.get('outcome')}")
+    yield f"{short} #{row['sequence']} {when}Z {what}{version}"
+    asked = f"asked by {form['requested_by']}" if form.get("requested_by") else "asked"
+    why = f": {form['reason']}" if form.get("reason") else ""
+    if "receipt" in row:
+        yield f"  {printable(asked + why)}"
+    if form.get("why"):
+        yield f"  went back because: {printable(form['why'])}"
+    spent = row.get("seconds", {}).get("revoked")
+    if spent is not None:
+        yield f"  time to revoke: {_span(spent)}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds:g} s"
+    return format_duration(timedelta(seconds=int(seconds)))
+
+
+def _row(entry: Entry) -> Mapping[str, Any]:
+    form = entry.form or {}
+    return {
+        "schema": receipts.SCHEMA,
+        "secret": entry.secret,
+        "sequence": entry.sequence,
+        "digest": entry.digest,
+        "receipt": form,
+        "seconds": receipts.seconds_between(_moments(form)),
+    }
+
+
+def _moments(form: Mapping[str, Any]) -> Mapping[str, datetime]:
+    read = {}
+    for name, value in form.items():
+        if name.endswith("_at") and isinstance(value, str):
+            try:
+                read[name] = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+    return {name: at for name, at in read.items() if at.tzinfo is not None}
+
+
+def _short(secret: str, brief: Brief) -> Mapping[str, Any]:
+    form = receipts.public_brief(brief)
+    return {
+        "schema": receipts.SCHEMA,
+        "secret": secret,
+        "sequence": brief.sequence,
+        "digest": brief.digest,
+        "brief": form,
+        "seconds": receipts.seconds_between(_moments(form)),
+    }
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."

@@ -1,0 +1,42 @@
+"""The command ``pause``: start nothing new, and go no further than the next wait.
+
+1. Emergencies and reverts still go through; the pause stays until ``resume``.
+2. It ends when the word is stored on the secret.
+"""
+
+import click
+
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.standing import Standing, find_paused
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secret")
+@asking_options
+@json_option
+@click.pass_context
+def pause(
+    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+) -> None:
+    """Hold the rotations of SECRET, for example during an incident.
+
+    Nothing new starts, and what is in flight stops at its next wait, where the previous and the
+    next credential both work. Emergencies and reverts still go through. What is asked for meanwhile
+    is kept until: rotation resume SECRET.
+    """
+    if not reason:
+        raise click.UsageError("say why with --reason: others will meet the pause")
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    ctx.exit(ask(context, find_paused(context, secret), Ask.PAUSE, how, _judge))
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    word = standing.pause
+    if word is None or asked.id not in word.heard:
+        return None
+    if not word.paused:
+        return Verdict("resumed", "somebody has resumed it since")
+    return Verdict("paused", f"paused; to go on: rotation resume {standing.short}")

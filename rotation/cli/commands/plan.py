@@ -1,0 +1,114 @@
+"""The command ``plan``: what a rotation would do, stage by stage; it changes nothing.
+
+1. Participants and gates are asked as the function would ask them, with your credentials.
+2. It exits with 1 when a participant would refuse, or a gate fails now.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.failures import NO, OK
+from rotation.cli.views.standing import Standing, find_managed
+from rotation.engine.planning import PlannedStage, RotationPlan
+from rotation.engine.planning import plan as make_plan
+from rotation.model.errors import PermanentError
+from rotation.model.rollout import Look, Verdict
+from rotation.policies.duration import format_duration
+
+
+@click.command()
+@click.argument("secret")
+@json_option
+@click.pass_context
+def plan(ctx: click.Context, secret: str) -> None:
+    """Show what a rotation of SECRET would do: stages, every file's diff, every gate's verdict.
+
+    Exits with 1 when a participant would refuse or a gate fails now.
+
+    With --json: {"secret", "rotation", "from", "to", "stages": [{"stage", "soak",
+    "participants": [{"name", "edits": [{"place", "diff"}], "obstacle"}],
+    "gates": [{"name", "verdict", "evidence"}]}]}.
+    """
+    context = ctx.ensure_object(Context)
+    standing = find_managed(context, secret)
+    planned = _plan(context, standing)
+    context.answer(_body(standing, planned), "\n".join(_lines(standing, planned)))
+    ctx.exit(NO if _obstructed(planned) else OK)
+
+
+def _plan(context: Context, standing: Standing) -> RotationPlan:
+    if standing.policy is None or standing.state is None:
+        raise PermanentError(f"{standing.short} cannot be read", reason="unreadable")
+    participants = context.rollout(standing.policy)
+    name = standing.secret.name
+    return make_plan(name, standing.state, standing.policy, participants, standing.now)
+
+
+def _obstructed(planned: RotationPlan) -> bool:
+    return any(
+        any(each.obstacle for _, each in stage.participants)
+        or any(verdict.look is Look.FAIL for _, verdict in stage.gates)
+        for stage in planned.stages
+    )
+
+
+def _lines(standing: Standing, planned: RotationPlan) -> Iterator[str]:
+    old = f"version {planned.change.previous}" if planned.change.previous else "no version"
+    what = f"rotation {planned.rotation_id}" if planned.rotation_id else "the next rotation"
+    yield f"{standing.short}: {what}, from {old} to version {planned.change.next}"
+    for stage in planned.stages:
+        yield from _stage_lines(stage)
+    if standing.policy is not None:
+        retire, soak = standing.policy.retire, format_duration(standing.policy.soak)
+        yield f"then: soak {soak}; the old credential is watched for"
+        yield f"      {format_duration(retire.observe)} without logins, then revoked"
+
+
+def _stage_lines(stage: PlannedStage) -> Iterator[str]:
+    soak = f", watched for {format_duration(stage.soak)}" if stage.soak else ""
+    yield f"stage {stage.name}{soak}"
+    for name, each in stage.participants:
+        yield f"  {name}"
+        for edit in each.edits:
+            yield f"    {printable(edit.place)}"
+            yield from (f"      {printable(line)}" for line in edit.diff.splitlines())
+        if each.obstacle:
+            yield f"    in the way: {printable(each.obstacle)}"
+    for name, verdict in stage.gates:
+        yield f"  gate {name}: {_verdict(verdict)}"
+
+
+def _verdict(verdict: Verdict) -> str:
+    words = {Look.PASS: "passes now", Look.WAIT: "cannot tell now", Look.FAIL: "fails now"}
+    return f"{words[verdict.look]}: {printable(verdict.evidence)}"
+
+
+def _body(standing: Standing, planned: RotationPlan) -> Mapping[str, Any]:
+    return {
+        "secret": str(standing.secret.name),
+        "rotation": planned.rotation_id or None,
+        "from": planned.change.previous,
+        "to": planned.change.next,
+        "stages": [
+            {
+                "stage": stage.name,
+                "soak": format_duration(stage.soak),
+                "participants": [
+                    {
+                        "name": name,
+                        "edits": [{"place": e.place, "diff": e.diff} for e in each.edits],
+                        "obstacle": each.obstacle or None,
+                    }
+                    for name, each in stage.participants
+                ],
+                "gates": [
+                    {"name": name, "verdict": each.look.value, "evidence": each.evidence}
+                    for name, each in stage.gates
+                ],
+            }
+            for stage in planned.stages
+        ],
+    }

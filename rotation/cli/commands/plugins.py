@@ -1,0 +1,40 @@
+"""The command ``plugins``: which issuers, participants and gates there are, from their specs.
+
+It knows no plugin: whatever the registry finds is listed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from rotation.cli.views.context import Context, json_option
+from rotation.generate.describing import described
+
+
+@click.command()
+@json_option
+@click.pass_context
+def plugins(ctx: click.Context) -> None:
+    """List issuers, participants and gates: what they do, and what they need.
+
+    With --json: {"plugins": [...]}, as in deploy/generated/plugins.json.
+    """
+    context = ctx.ensure_object(Context)
+    found = [described(kind, spec) for kind, spec in context.specs]
+    context.answer({"plugins": found}, "\n".join(line for each in found for line in _lines(each)))
+
+
+def _lines(plugin: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{plugin['kind']} {plugin['name']}: {plugin['title']}"
+    yield f"  {plugin['does']}"
+    for need in plugin["permissions"]:
+        when = f", with {need['when']}" if need["when"] else ""
+        yield f"  needs {need['name']} on {need['which'] or need['on']}{when}: {need['why']}"
+    for each in plugin["permissions_not_needed"]:
+        yield f"  not needed: {each['what']}: {each['why']}"
+    for title, key in (("rights there", "rights"), ("must reach", "network")):
+        yield from (f"  {title}: {each}" for each in plugin[key])
+    settings = [f"{each['name']}{'' if each['required'] else '?'}" for each in plugin["settings"]]
+    if settings:
+        yield f"  settings (? optional): {' '.join(settings)}"

@@ -1,0 +1,249 @@
+"""The command group ``policy``: show, validate and apply the policy of a secret.
+
+1. Exit codes: 0 all well; 1 the policy is missing or faulty; 2 the command was used wrongly; 3 the
+   service was not reached or said no (that one is set by the caller of this group).
+2. `apply` changes the annotation ``rotation.policy`` and nothing else.  Secret Manager replaces
+   maps whole, so everything else is sent back as it was read, under its ETag.
+3. A faulty policy is never stored.
+"""
+
+import difflib
+import json
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, Protocol, TextIO
+
+import click
+
+from rotation.cli.views.policy_file import compact, to_json, to_yaml
+from rotation.engine import codec
+from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryError
+from rotation.model.names import SecretName
+from rotation.model.policy import Policy
+from rotation.model.secret import Secret
+from rotation.policies.duration import format_duration, parse_duration
+from rotation.policies.policy import (
+    FaultyPolicyError,
+    Kinds,
+    check_fits,
+    decode_policy,
+    encode_policy,
+)
+from rotation.policies.schema import policy_schema
+from rotation.policies.typed import Fault
+from rotation.ports.secrets import SecretStore
+
+_ATTEMPTS: Final = 5
+_WAIT: Final = 0.2
+#: Bytes of annotations that the record and the receipt of a rotation may need.
+_RESERVED: Final = 6 * 1024
+_OURS: Final = codec.ANNOTATIONS
+
+
+class _Context(Protocol):
+    @property
+    def store(self) -> SecretStore: ...
+    @property
+    def kinds(self) -> Kinds: ...
+    @property
+    def json(self) -> bool: ...
+    def secret_name(self, text: str) -> SecretName: ...
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        try:
+            return value if isinstance(value, timedelta) else parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_file = click.argument("file", type=click.File("r", encoding="utf-8"))
+
+
+@click.group()
+def policy() -> None:
+    """Show, validate and apply rotation policies."""
+
+
+@policy.command()
+@click.argument("secret")
+@_as_json
+@click.pass_obj
+def show(context: _Context, secret: str, *, as_json: bool) -> None:
+    """Show the policy stored on SECRET, and whether it can be carried out."""
+    found = context.store.get(context.secret_name(secret))
+    text = found.annotations.get(codec.POLICY)
+    if text is None:
+        _report(context, as_json, {"secret": str(found.name), "policy": None}, _missing(found))
+        click.get_current_context().exit(1)
+    stored = _readable(text)
+    effective, faults = _judge(context, text, _period(found))
+    body = {"secret": str(found.name), "policy": stored, **_verdict(effective, found, faults)}
+    shown = "" if stored is None else to_yaml(stored)
+    _report(context, as_json, body, shown.rstrip("\n"))
+    if not (context.json or as_json):
+        # Not on standard output: what is shown there can be applied again.
+        click.echo(_sentence(effective, found, faults), err=True)
+    click.get_current_context().exit(1 if faults else 0)
+
+
+@policy.command()
+@_file
+@click.option("--period", type=_Duration(), help="Rotation period it must fit in, such as 30d.")
+@_as_json
+@click.pass_obj
+def validate(context: _Context, file: TextIO, period: timedelta | None, *, as_json: bool) -> None:
+    """Check the policy in FILE (YAML or JSON, - for standard input); touch nothing."""
+    try:
+        decoded, faults = _judge(context, to_json(_read(file)), period)
+    except FaultyPolicyError as error:
+        decoded, faults = None, error.faults
+    body = _verdict(decoded, None, faults)
+    _report(context, as_json, body, _sentence(decoded, None, faults))
+    click.get_current_context().exit(1 if faults else 0)
+
+
+@policy.command()
+@click.argument("secret")
+@_file
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@_as_json
+@click.pass_obj
+def apply(context: _Context, secret: str, file: TextIO, *, dry_run: bool, as_json: bool) -> None:
+    """Validate the policy in FILE and store it on SECRET."""
+    name = context.secret_name(secret)
+    try:
+        text = to_json(_read(file))
+        decoded = _decode(context, text)
+        before = _store(context.store, name, decoded, compact(text), dry_run=dry_run)
+    except FaultyPolicyError as error:
+        _report(context, as_json, _verdict(None, None, error.faults), str(error))
+        click.get_current_context().exit(1)
+    diff = _diff(before.annotations.get(codec.POLICY), text)
+    done = "would change" if dry_run and diff else "changed" if diff else "unchanged"
+    body = {"secret": str(before.name), "result": done, "diff": diff}
+    _report(context, as_json, body, "\n".join([*diff, f"{before.name}: policy {done}"]))
+    if diff and codec.PHASE in before.labels:
+        message = "a rotation is in flight: what it still has to do follows the new policy"
+        click.echo(f"warning: {message}", err=True)
+
+
+@policy.command()
+@_as_json
+@click.pass_obj
+def schema(context: _Context, *, as_json: bool) -> None:
+    """Print the JSON Schema of a policy, for editors and CI."""
+    del as_json  # it is JSON either way
+    rendered = policy_schema(context.kinds)
+    click.echo(json.dumps(rendered, indent=2))
+
+
+def _store(
+    store: SecretStore, name: SecretName, decoded: Policy, text: str, *, dry_run: bool
+) -> Secret:
+    """Store the annotation and return the secret as it was before."""
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_WAIT * attempt)
+        secret = store.get(name)
+        check_fits(decoded, _period(secret))
+        annotations = {**secret.annotations, codec.POLICY: text}
+        _check_room(annotations)
+        stored = _readable(secret.annotations.get(codec.POLICY, ""))
+        if dry_run or stored == json.loads(text):
+            return secret
+        try:
+            store.update(
+                secret, labels=secret.labels, annotations=annotations, aliases=secret.aliases
+            )
+        except EtagMismatchError:
+            continue
+        return secret
+    raise TemporaryError(f"{name} keeps changing", remedy="try again in a minute")
+
+
+def _check_room(annotations: Mapping[str, str]) -> None:
+    kept = {key: value for key, value in annotations.items() if key not in _OURS}
+    used = sum(len(key.encode()) + len(value.encode()) for key, value in kept.items())
+    room = codec.MAX_ANNOTATION_BYTES - _RESERVED
+    if used > room:
+        raise PermanentError(
+            f"the annotations would take {used} bytes, and {room} are free for them",
+            remedy="shorten the policy, or remove other annotations of the secret",
+        )
+
+
+def _read(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError:
+        raise FaultyPolicyError([Fault("", "the file is not UTF-8 text")]) from None
+
+
+def _decode(context: _Context, text: str) -> Policy:
+    return decode_policy(text, context.kinds)
+
+
+def _judge(
+    context: _Context, text: str, period: timedelta | None
+) -> tuple[Policy | None, tuple[Fault, ...]]:
+    try:
+        decoded = _decode(context, text)
+        check_fits(decoded, period)
+    except FaultyPolicyError as error:
+        return None, error.faults
+    return decoded, ()
+
+
+def _readable(text: str) -> object:
+    try:
+        document: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return document
+
+
+def _period(secret: Secret | None) -> timedelta | None:
+    return secret.schedule.period if secret and secret.schedule else None
+
+
+def _diff(before: str | None, after: str) -> list[str]:
+    stored, new = (
+        to_yaml(_readable(text)).splitlines() if text else [] for text in (before, after)
+    )
+    return list(difflib.unified_diff(stored, new, "stored", "new", lineterm=""))
+
+
+def _verdict(
+    decoded: Policy | None, secret: Secret | None, faults: tuple[Fault, ...]
+) -> dict[str, Any]:
+    period = _period(secret)
+    return {
+        "valid": not faults,
+        "faults": [{"path": fault.path, "message": fault.message} for fault in faults],
+        "effective": json.loads(encode_policy(decoded)) if decoded else None,
+        "length": format_duration(decoded.length) if decoded else None,
+        "period": format_duration(period) if period else None,
+    }
+
+
+def _sentence(decoded: Policy | None, secret: Secret | None, faults: tuple[Fault, ...]) -> str:
+    if faults or decoded is None:
+        return str(FaultyPolicyError(faults))
+    period = _period(secret)
+    every = f" of every {format_duration(period)}" if period else ""
+    return f"the policy is valid; one rotation takes {format_duration(decoded.length)}{every}"
+
+
+def _missing(secret: Secret) -> str:
+    return f"{secret.name} has no policy; run: rotation policy apply {secret.name.secret_id} FILE"
+
+
+def _report(context: _Context, as_json: bool, body: dict[str, Any], text: str) -> None:  # noqa: FBT001 - the flag of the command line
+    click.echo(json.dumps(body, indent=2, ensure_ascii=False) if context.json or as_json else text)

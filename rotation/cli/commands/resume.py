@@ -1,0 +1,41 @@
+"""The command ``resume``: end a pause.
+
+1. Everything that was kept or became due meanwhile is owed at once.
+2. A secret that is not paused is left alone, and that is well.
+"""
+
+import click
+
+from rotation.cli.views import wording
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.standing import Standing, find_paused
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secret")
+@asking_options
+@json_option
+@click.pass_context
+def resume(
+    ctx: click.Context, secret: str, reason: str, requested_by: str, timeout: float, *, wait: bool
+) -> None:
+    """Let the rotations of SECRET go on after a pause; what was kept meanwhile is done at once."""
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    before = find_paused(context, secret)
+    if before.pause is None or not before.pause.paused:
+        body = {"secret": str(before.secret.name), "mode": "resume", "outcome": "not-paused"}
+        context.answer(body, f"{before.short}: not paused; {wording.stands(before)}")
+        return
+    ctx.exit(ask(context, before, Ask.RESUME, how, _judge))
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    word = standing.pause
+    if word is None or asked.id not in word.heard:
+        return None
+    if word.paused:
+        return Verdict("paused", "somebody has paused it again since")
+    return Verdict("resumed", f"resumed; {wording.stands(standing)}")

@@ -1,0 +1,94 @@
+"""The command ``retire``: retire the previous credential now, without waiting for the soak to end.
+
+1. It skips time, never a look: sessions on the previous credential, or an observer that cannot see,
+   hold it up, and the answer says which.
+2. It ends when the previous credential is revoked, or when a look has found an obstacle.
+"""
+
+import click
+
+from rotation.cli.views import wording
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.failures import NO
+from rotation.cli.views.standing import Standing, find_managed
+from rotation.machine import decide, pausing
+from rotation.model.errors import PermanentError
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secret")
+@click.option("--now", is_flag=True, help="Required: say that you do not want to wait.")
+@asking_options
+@json_option
+@click.pass_context
+def retire(
+    ctx: click.Context,
+    secret: str,
+    reason: str,
+    requested_by: str,
+    timeout: float,
+    *,
+    now: bool,
+    wait: bool,
+) -> None:
+    """Retire the previous credential of SECRET now, if nobody is seen to use it.
+
+    Without this it is retired by itself, when the soak and the time of observation of the policy
+    are over. Once it is revoked there is no way back to it.
+    """
+    if not now:
+        raise click.UsageError("it is retired by itself in time; to not wait for that, add --now")
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    before = find_managed(context, secret)
+    _refuse(before)
+    ctx.exit(ask(context, before, Ask.RETIRE, how, _judge))
+
+
+def _refuse(standing: Standing) -> None:
+    state, short = standing.state, standing.short
+    if state is None or state.record is None:
+        raise PermanentError(f"{short} is settled: there is nothing to retire", reason="settled")
+    if state.phase not in decide.RETIRES:
+        why = decide.why_not_retired(state.phase)
+        raise PermanentError(f"{short} is {state.phase.value}: {why}", reason="not-now")
+    if pausing.holds(state):
+        raise PermanentError(
+            f"{short} is {pausing.told(state)}",
+            remedy=f"first: rotation resume {short}",
+            reason="paused",
+        )
+    if standing.block is not None:
+        raise PermanentError(
+            f"{short} is blocked: {standing.block.message}",
+            remedy=wording.next_step(standing.block, standing),
+            reason="blocked",
+        )
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    state, before = standing.state, asked.before.state
+    if blocked := blocked_anew(asked, standing):
+        return blocked
+    if state is None or before is None:
+        return None
+    mine, record, receipt = before.in_flight.id, state.record, state.receipt
+    if receipt and receipt.id == mine:
+        return _ended(receipt.outcome == "rotated", receipt.current)
+    if record is None or record.id != mine:
+        return None
+    if record.revoked_at:
+        return _ended(True, record.next)
+    heard = asked.id in record.serves
+    if heard and not record.hastened and state.lease_until is None:
+        return Verdict("held-up", f"not retired: {record.note or wording.stands(standing)}", NO)
+    return None
+
+
+def _ended(revoked: bool, current: int | None) -> Verdict:  # noqa: FBT001 - a plain fact
+    if revoked:
+        told = f"the previous credential is revoked; version {current} is in force"
+        return Verdict("retired", told)
+    return Verdict("went-back", f"not retired: the rotation went back to version {current}", NO)

@@ -1,0 +1,115 @@
+"""The command ``rotate``: ask for a routine rotation.
+
+1. It ends when consumers, or those of the first stage, get the next version; the rest goes on by
+   itself.
+2. A request that meets a rotation in flight is kept for after it; that is an answer too.
+3. So is one that meets a pause: it is kept until somebody resumes.
+4. A blocked secret is not asked: the worker would wait for a person.
+"""
+
+from typing import Any, Final
+
+import click
+
+from rotation.cli.campaign.command import campaign_options, choices, is_campaign, run
+from rotation.cli.campaign.kind import Kind
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.failures import NO
+from rotation.cli.views.selecting import filter_option
+from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.wording import next_step
+from rotation.machine import pausing
+from rotation.model.errors import PermanentError, PolicyError
+from rotation.model.phase import Phase
+from rotation.model.rotation import Record
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@campaign_options
+@asking_options
+@json_option
+@click.pass_context
+def rotate(
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    matching: str,
+    reason: str,
+    requested_by: str,
+    timeout: float | None,
+    *,
+    wait: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Ask for a rotation of each SECRET, and follow it until consumers get the next version.
+
+    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
+    """
+    context = ctx.ensure_object(Context)
+    chosen = choices(matching, options)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    if is_campaign(secrets, chosen):
+        ctx.exit(run(context, KIND, secrets, chosen, how))
+    before = find_managed(context, secrets[0])
+    _refuse_blocked(before)
+    ctx.exit(ask(context, before, Ask.ROUTINE, how, _judge))
+
+
+def _refuse_blocked(standing: Standing) -> None:
+    block = standing.block
+    # The policy was read without a fault just now, so a block for it is over.
+    if block is not None and block.reason != PolicyError.reason:
+        raise PermanentError(
+            f"{standing.short} is blocked: {block.reason}: {block.message}",
+            remedy=next_step(block, standing),
+            reason="blocked",
+        )
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    state = standing.state
+    if blocked := blocked_anew(asked, standing):
+        return blocked
+    if state is None:
+        return None
+    record, receipt = state.record, state.receipt
+    if receipt and receipt.request_id == asked.id:
+        if receipt.outcome == "rotated":
+            return Verdict("rotated", f"version {receipt.current} is in force")
+        return Verdict(receipt.outcome, f"{receipt.outcome}: {receipt.why}", NO)
+    if record is not None:
+        return _judge_flight(asked, state.phase, record)
+    kept = state.pause.again if state.paused and state.pause else None
+    if kept is not None and (kept.id == asked.id or kept.at >= asked.before.now):
+        told = f"{pausing.told(state)}; the request is kept until: rotation resume {standing.short}"
+        return Verdict("kept", told)
+    return None
+
+
+def _judge_flight(asked: Asked, phase: Phase, record: Record) -> Verdict | None:
+    if record.request_id == asked.id:
+        if record.published_at is None or record.reverted or phase is Phase.VOTING:
+            return None
+        if phase is Phase.ROLLING_OUT:
+            said = f"stage {record.stage} gets version {record.next}; the others follow"
+            return Verdict("rolling-out", f"{said}: rotation watch shows it")
+        old = f"; version {record.previous} works until it is retired" if record.previous else ""
+        return Verdict("rotated", f"version {record.next} is in force{old}")
+    if record.again is not None:
+        ours = record.again.id == asked.id
+        which = "the request" if ours else "an earlier request"
+        return Verdict("queued", f"{which} is served when rotation {record.id} has settled")
+    return None
+
+
+KIND: Final = Kind(
+    ask=Ask.ROUTINE,
+    judge=_judge,
+    writes=3,
+    does="rotate the credential of",
+    refuse=_refuse_blocked,
+)

@@ -1,0 +1,142 @@
+"""The command ``scan``: every use of a secret in a folder, and whether it is pinned.
+
+1. Exit codes: 0 nothing of ``--fail-on`` was found; 1 something was; 2 used wrongly, or a part of
+   the folder could not be read, so that nobody knows.
+2. It reads files, and asks nobody.
+3. Standard output has the lines, one JSON object, or one SARIF log, and nothing else.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from rotation.cli.views import sarif
+from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.failures import NO, OK, USAGE
+from rotation.cli.views.sightings import Line, Scan
+from rotation.config import ConfigError
+from rotation.pins.use import State
+
+_NOT_PINNED: Final = (State.ALIAS, State.LATEST, State.UNPINNED, State.UNCLEAR)
+_CHOICES: Final = [*(each.value for each in State if each is not State.PINNED), "none"]
+
+
+class _States(click.ParamType[frozenset[State]]):
+    name = "states"
+
+    def convert(
+        self,
+        value: str | frozenset[State],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> frozenset[State]:
+        if not isinstance(value, str):
+            return value
+        names = [each.strip() for each in value.split(",") if each.strip()]
+        wrong = [each for each in names if each not in _CHOICES]
+        if wrong or not names:
+            self.fail(f"{value!r} is not a list of: {', '.join(_CHOICES)}", param, ctx)
+        return frozenset(State(each) for each in names if each != "none")
+
+
+@click.command()
+@click.argument("root", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="sarif is for code hosts.",
+)
+@click.option(
+    "--fail-on",
+    type=_States(),
+    default=",".join(each.value for each in _NOT_PINNED),
+    show_default=True,
+    metavar="STATES",
+    help=f"What makes the exit code 1: a comma list of {', '.join(_CHOICES)}.",
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Pass over paths below DIR.")
+@json_option
+@click.pass_context
+def scan(
+    ctx: click.Context,
+    root: Path,
+    form: str,
+    fail_on: frozenset[State],
+    exclude: tuple[str, ...],
+) -> None:
+    """List every use of a secret in DIR, and say how each that is not pinned is mended.
+
+    Exits with 1 when one is in a state of --fail-on. What is filled in from elsewhere (indirect)
+    is listed, and fails only when asked to.
+    """
+    context = ctx.ensure_object(Context)
+    what = Scan(root, exclude, _project(context))
+    lines = list(what.lines())
+    failing = [each for each in lines if each.state in fail_on]
+    if form == "sarif":
+        click.echo(json.dumps(sarif.render(lines, fail_on, version("rotation")), indent=2))
+    elif form == "json" or context.json:
+        click.echo(json.dumps(_body(root, lines, fail_on), indent=2))
+    else:
+        click.echo("\n".join([*map(_text, lines), _summary(lines)]))
+    for each in what.unread:
+        click.echo(f"rotation: not read: {printable(each)}", err=True)
+    ctx.exit(NO if failing else USAGE if what.unread else OK)
+
+
+def _project(context: Context) -> str:
+    """Return the project for the commands that are proposed."""
+    try:
+        return context.project
+    except ConfigError:
+        return "PROJECT"
+
+
+def _text(line: Line) -> str:
+    fix = f"; {line.fix}" if line.fix else ""
+    place = f"{printable(line.path)}:{line.line}"
+    return f"{place}: {line.secret} ({line.kind}) {line.says}{fix}"
+
+
+def _summary(lines: Sequence[Line]) -> str:
+    if not lines:
+        return "no use of a secret was found"
+    files = len({each.path for each in lines})
+    counts = Counter(each.state for each in lines)
+    told = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+    return f"{len(lines)} {_many('use', len(lines))} in {files} {_many('file', files)}: {told}"
+
+
+def _many(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _body(root: Path, lines: Sequence[Line], fail_on: Collection[State]) -> Mapping[str, Any]:
+    counts = Counter(each.state for each in lines)
+    return {
+        "root": str(root),
+        "failing": sum(counts[state] for state in fail_on),
+        "counts": {state.value: counts[state] for state in State},
+        "uses": [
+            {
+                "path": each.path,
+                "line": each.line,
+                "column": each.column,
+                "secret": each.secret,
+                "kind": each.kind,
+                "state": each.state.value,
+                "version": each.version or None,
+                "marked": each.marked,
+                "fix": each.fix or None,
+            }
+            for each in lines
+        ],
+    }

@@ -1,0 +1,104 @@
+"""The command ``status``: where every managed secret stands.
+
+1. Managed is who has the annotation ``rotation.policy``.
+2. It reads what the worker reads, and changes nothing.
+3. Those that need a person come first, then those in flight, then the rest; each by name.
+4. It exits with 1 when a secret shown needs a person: blocked, a faulty policy, unreadable state.
+"""
+
+from collections.abc import Sequence
+
+import click
+
+from rotation.cli.views import wording
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.failures import NO, OK
+from rotation.cli.views.selecting import filter_option, find
+from rotation.cli.views.standing import Standing, describe, is_managed, not_managed, read_standing
+from rotation.cli.views.table import print_table
+from rotation.model.secret import Secret
+
+
+@click.command()
+@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
+@filter_option
+@click.option("--blocked", is_flag=True, help="Only those that need a person.")
+@click.option("--in-flight", is_flag=True, help="Only those with a rotation in flight.")
+@json_option
+@click.pass_context
+def status(
+    ctx: click.Context,
+    /,
+    secrets: tuple[str, ...],
+    matching: str,
+    *,
+    blocked: bool,
+    in_flight: bool,
+) -> None:
+    """Show where every managed secret stands, or each SECRET (an id or a full name).
+
+    Those that need a person come first. Exits with 1 when one of them is shown: blocked, a faulty
+    policy, unreadable state.
+
+    With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
+    "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults",
+    "last", "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
+    """
+    context = ctx.ensure_object(Context)
+    found = managed(context, secrets, matching)
+    standings = ordered([read_standing(context, each) for each in found])
+    if blocked or in_flight:
+        wanted = [
+            (blocked and each.needs_a_person) or (in_flight and flies(each)) for each in standings
+        ]
+        standings = [each for each, is_in in zip(standings, wanted, strict=True) if is_in]
+    stuck = [each for each in standings if each.needs_a_person]
+    body = {
+        "now": context.clock.now(),
+        "needs_a_person": len(stuck),
+        "secrets": [describe(each) for each in standings],
+    }
+    if context.is_terminal and len(standings) > 1:
+        print_table(standings)
+    else:
+        context.answer(body, _text(standings, narrowed=bool(matching or blocked or in_flight)))
+    ctx.exit(NO if stuck else OK)
+
+
+def managed(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
+    """Return the managed secrets that were named, or that match a filter.
+
+    Raises:
+        PermanentError: One that was named is not managed.
+    """
+    found = find(context, names, matching)
+    if names and (strangers := [each for each in found if not is_managed(each)]):
+        raise not_managed(strangers[0])
+    return [each for each in found if is_managed(each)]
+
+
+def ordered(standings: Sequence[Standing]) -> list[Standing]:
+    """Put first what a person should see first."""
+    return sorted(standings, key=lambda each: (rank(each), str(each.secret.name)))
+
+
+def rank(standing: Standing) -> int:
+    """Say how soon a person should see it: 0 is first."""
+    if standing.needs_a_person:
+        return 0
+    if standing.overdue_since is not None:
+        return 1
+    return 2 if flies(standing) else 3
+
+
+def flies(standing: Standing) -> bool:
+    """Whether a rotation is in flight."""
+    return standing.state is not None and standing.state.record is not None
+
+
+def _text(standings: Sequence[Standing], *, narrowed: bool) -> str:
+    if not standings and narrowed:
+        return "no secret with a policy is like that"
+    if not standings:
+        return "no secret of this project has a policy; see: rotation policy apply --help"
+    return "\n".join(line for each in standings for line in wording.details(each))

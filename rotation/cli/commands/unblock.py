@@ -1,0 +1,46 @@
+"""The command ``unblock``: let a blocked secret go on after a person has mended the cause.
+
+1. A secret that is not blocked is left alone, and that is well.
+2. It ends when the worker has looked again: it goes on, or is blocked once more.
+"""
+
+import click
+
+from rotation.cli.views import wording
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.standing import Standing, find_managed
+from rotation.model.wakeup import Ask
+
+
+@click.command()
+@click.argument("secret")
+@asking_options
+@json_option
+@click.pass_context
+def unblock(
+    ctx: click.Context,
+    secret: str,
+    reason: str,
+    requested_by: str,
+    timeout: float | None,
+    *,
+    wait: bool,
+) -> None:
+    """Let SECRET go on, after the cause of the block was mended."""
+    context = ctx.ensure_object(Context)
+    how = manner(reason, requested_by, timeout, wait=wait)
+    before = find_managed(context, secret)
+    if not before.needs_a_person:
+        body = {"secret": str(before.secret.name), "mode": "unblock", "outcome": "not-blocked"}
+        context.answer(body, f"{before.short}: not blocked; {wording.stands(before)}")
+        return
+    ctx.exit(ask(context, before, Ask.UNBLOCK, how, _judge))
+
+
+def _judge(asked: Asked, standing: Standing) -> Verdict | None:
+    if blocked := blocked_anew(asked, standing):
+        return blocked
+    if standing.needs_a_person or standing.state is None or standing.state.lease_until:
+        return None
+    return Verdict("unblocked", f"not blocked any more; {wording.stands(standing)}")

@@ -1,0 +1,202 @@
+"""Publishes a request to the rotation topic, and follows the secret until it is answered.
+
+1. A request is a message like any other; nothing here writes to a secret.
+2. What became of a request is read from the secret: its id is in the record or the receipt.
+3. Following is looking every 0.3 s, no longer than ``timeout``.  A look that fails in passing is
+   repeated; the request goes on whether somebody follows it or not.
+"""
+
+import getpass
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from rotation.cli.views import wording
+from rotation.cli.views.context import Context, printable
+from rotation.cli.views.failures import NO, OK, UNREACHABLE
+from rotation.cli.views.standing import Standing, read_standing
+from rotation.machine.wakeups import MAX_TEXT
+from rotation.model.errors import TemporaryError
+from rotation.model.names import SecretName
+from rotation.model.wakeup import Ask, WakeUpKind
+
+#: Seconds between two looks.
+_LOOK_EVERY: Final = 0.3
+#: Seconds to follow one request.
+_TIMEOUT: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was published."""
+
+    id: str
+    ask: Ask
+    #: Where the secret stood before.
+    before: Standing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a request."""
+
+    #: Slug for scripts.
+    outcome: str
+    sentence: str
+    code: int = OK
+    #: From the request to the revoked credential, by the times on record.
+    seconds: float | None = None
+    revoked_at: datetime | None = None
+
+
+#: Says what became of a request; None: nothing yet.
+Judge = Callable[[Asked, Standing], Verdict | None]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a person wants to ask: the options that every asking command has."""
+
+    reason: str
+    requested_by: str
+    wait: bool
+    #: Seconds; None: nobody said.
+    timeout: float | None
+
+
+def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Judge) -> int:
+    """Publish one request, follow it unless told not to, answer, and return the exit code."""
+    asked = _publish(context, before, what, manner)
+    context.say(f"{before.short}: {what.value} request {asked.id} published")
+    if not manner.wait:
+        verdict = Verdict("requested", f"follow it with: rotation status {before.short}")
+    else:
+        timeout = _TIMEOUT if manner.timeout is None else manner.timeout
+        verdict = _follow(context, asked, judge, timeout)
+    context.answer(_body(asked, verdict), f"{before.short}: {printable(verdict.sentence)}")
+    return verdict.code
+
+
+def blocked_anew(asked: Asked, standing: Standing) -> Verdict | None:
+    """Judge that the secret was blocked since the request was published."""
+    block = standing.block
+    if block is None or block == asked.before.block:
+        return None
+    step = wording.next_step(block, standing)
+    return Verdict("blocked", f"blocked: {block.reason}: {block.message}; {step}", NO)
+
+
+def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that `Manner` is made of."""
+    options = (
+        click.option("--reason", default="", help="Why, for the record."),
+        click.option("--by", "requested_by", default="", help="Who asks; else your login name."),
+        click.option("--wait/--no-wait", default=True, help="Follow the request; the default."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0),
+            default=None,
+            help="Seconds to follow it; 120, and for many secrets 900 each.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def manner(reason: str, requested_by: str, timeout: float | None, *, wait: bool) -> Manner:
+    """Check the options.
+
+    Raises:
+        click.BadParameter: A text is too long to be kept.
+    """
+    for name, text in (("--reason", reason), ("--by", requested_by)):
+        if len(text) > MAX_TEXT:
+            raise click.BadParameter(f"{len(text)} characters; at most {MAX_TEXT} are kept: {name}")
+    return Manner(reason, requested_by or _login_name(), wait, timeout)
+
+
+def message(secret: SecretName, what: Ask, request_id: str, manner: Manner) -> Mapping[str, str]:
+    """Return the attributes of one request."""
+    attributes = {
+        "eventType": WakeUpKind.REQUEST.value,
+        "secretId": str(secret),
+        "mode": what.value,
+        "reason": manner.reason,
+        "requested_by": manner.requested_by,
+        "request_id": request_id,
+    }
+    return {key: value for key, value in attributes.items() if value}
+
+
+def _publish(context: Context, before: Standing, what: Ask, manner: Manner) -> Asked:
+    asked = Asked(str(uuid.uuid4()), what, before)
+    publisher = context.publisher(context.topic(before.secret))
+    publisher.publish([message(before.secret.name, what, asked.id, manner)])
+    return asked
+
+
+def _follow(context: Context, asked: Asked, judge: Judge, timeout: float) -> Verdict:
+    ends = time.monotonic() + timeout
+    last = asked.before
+    while True:
+        try:
+            seen = read_standing(context, context.store.get(last.secret.name))
+        except TemporaryError:
+            seen = last
+        if _changed(last, seen):
+            context.say(f"{asked.before.short}: {_progress(seen)}")
+        verdict = judge(asked, seen)
+        if verdict is not None:
+            return verdict
+        last = seen
+        if time.monotonic() >= ends:
+            return _unanswered(asked, last, timeout)
+        time.sleep(_LOOK_EVERY)
+
+
+def _changed(last: Standing, seen: Standing) -> bool:
+    """Tell whether there is something new to say."""
+    return _progress(last) != _progress(seen)
+
+
+def _progress(standing: Standing) -> str:
+    state = standing.state
+    if state is None:
+        return wording.stands(standing)
+    until = f" until {state.wake_at:%Y-%m-%d %H:%M:%SZ}" if state.wake_at else ""
+    note = state.record.note if state.record else ""
+    return f"{state.phase.value}{until}{f': {printable(note)}' if note else ''}"
+
+
+def _unanswered(asked: Asked, standing: Standing, timeout: float) -> Verdict:
+    went_on = standing.secret.etag != asked.before.secret.etag
+    where = f"after {timeout:g} s it stands at: {_progress(standing)}"
+    if went_on:
+        hint = f"it goes on without you; see: rotation status {standing.short}"
+        return Verdict("not-finished", f"{where}; {hint}", UNREACHABLE)
+    hint = "is the function running, and does its subscription have this topic?"
+    return Verdict("no-answer", f"no worker has taken the request up {where}; {hint}", UNREACHABLE)
+
+
+def _body(asked: Asked, verdict: Verdict) -> Mapping[str, Any]:
+    return {
+        "secret": str(asked.before.secret.name),
+        "mode": asked.ask.value,
+        "request_id": asked.id,
+        "outcome": verdict.outcome,
+        "message": verdict.sentence,
+        "seconds": verdict.seconds,
+    }
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()[:MAX_TEXT]
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,121 @@
+"""A table of secrets that fits the terminal: what does not fit is left out in a fixed order.
+
+1. A line never wraps: columns are left out from the least important one on, then texts are cut.
+2. Distances in time are enough; whoever wants the exact time looks at one secret.
+3. Whatever others wrote is made printable first.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from rotation.cli.views import wording
+from rotation.cli.views.context import printable
+from rotation.cli.views.standing import Standing
+from rotation.policies.duration import format_duration
+
+Cell = Callable[[Standing], str]
+
+_GAP: Final = 2
+#: A secret's id is cut to this before a column is left out.
+_LONGEST_ID: Final = 32
+_CUT: Final = "..."
+
+
+def print_table(standings: Sequence[Standing]) -> None:
+    """Print the table, and below it what each secret needs a person for."""
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    lines = rows(standings, console.width)
+    for number, line in enumerate(lines):
+        stuck = number > 0 and standings[number - 1].needs_a_person
+        console.print(Text(line, style="red" if stuck else ""), soft_wrap=True)
+    for each in standings:
+        if each.needs_a_person:
+            console.print(Text(f"{each.short}: {wording.attention(each)}", style="red"))
+
+
+def rows(standings: Sequence[Standing], width: int) -> list[str]:
+    """Return the head and a line for each secret, none longer than ``width``."""
+    columns = [(name, [name, *map(cell, standings)]) for name, cell in COLUMNS]
+    columns[0] = (columns[0][0], [cut(text, _LONGEST_ID) for text in columns[0][1]])
+    for leaving in LEAVING:
+        if _wide(columns) <= width:
+            break
+        columns = [each for each in columns if each[0] != leaving]
+    widths = [max(map(len, texts)) for _, texts in columns]
+    lines = (
+        (" " * _GAP).join(text.ljust(wide) for text, wide in zip(line, widths, strict=True))
+        for line in zip(*(texts for _, texts in columns), strict=True)
+    )
+    return [cut(line.rstrip(), width) for line in lines]
+
+
+def distance(moment: datetime, now: datetime) -> str:
+    """Say how far a time is, in its two largest units."""
+    length = abs(moment - now)
+    for step in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
+        if length >= step:
+            length -= length % (step / (24 if step.days else 60))
+            break
+    near = format_duration(length)
+    return f"in {near}" if moment >= now else f"{near} ago"
+
+
+def _id(standing: Standing) -> str:
+    return printable(standing.short)
+
+
+def _stands(standing: Standing) -> str:
+    state = standing.state
+    if standing.needs_a_person:
+        return "BLOCKED" if standing.block else "FAULTY"
+    said = wording.phase(standing)
+    if state is not None and state.wake_at is not None:
+        said += f" {distance(state.wake_at, standing.now)}"
+    return said
+
+
+def _in_force(standing: Standing) -> str:
+    return "-" if standing.current is None else str(standing.current)
+
+
+def _slot(standing: Standing) -> str:
+    return printable(standing.slot) or "-"
+
+
+def _last(standing: Standing) -> str:
+    receipt = standing.state.receipt if standing.state else None
+    if receipt is None:
+        return "never"
+    return f"{receipt.outcome} {distance(receipt.settled_at, standing.now)}"
+
+
+def _next(standing: Standing) -> str:
+    if standing.overdue_since is not None:
+        return f"overdue {distance(standing.overdue_since, standing.now)}"
+    schedule = standing.secret.schedule
+    return distance(schedule.next_time, standing.now) if schedule else "no schedule"
+
+
+COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (
+    ("SECRET", _id),
+    ("STANDS", _stands),
+    ("VERSION", _in_force),
+    ("SLOT", _slot),
+    ("LAST", _last),
+    ("NEXT", _next),
+)
+#: Which column leaves first when the terminal is narrow.
+LEAVING: Final = ("SLOT", "LAST", "VERSION", "NEXT")
+
+
+def _wide(columns: Sequence[tuple[str, Sequence[str]]]) -> int:
+    return sum(max(map(len, texts)) + _GAP for _, texts in columns) - _GAP
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text that is too long, and show that it was."""
+    return text if len(text) <= width else text[: max(width - len(_CUT), 0)] + _CUT

@@ -1,0 +1,147 @@
+"""Words for people: where a secret stands, in one or a few lines.
+
+It decides nothing.  Whatever others wrote is made printable before it reaches a terminal.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from rotation.cli.views.context import printable
+from rotation.cli.views.standing import Standing
+from rotation.model.errors import PolicyError, StateError
+from rotation.model.phase import Phase
+from rotation.model.rotation import Block, Receipt
+from rotation.policies.duration import format_duration
+
+
+def stands(standing: Standing) -> str:
+    """Say the phase, and until when it lasts."""
+    state, name = standing.state, phase(standing)
+    if state is None:
+        return name
+    if standing.paused:
+        return f"{name}, paused"
+    if state.wake_at:
+        return f"{name} until {moment(state.wake_at, standing.now)}"
+    if state.phase is not Phase.SETTLED and state.lease_until is None:
+        return f"{name}, waits for the next wake-up"
+    return name
+
+
+def phase(standing: Standing) -> str:
+    """Say the phase, and of a rollout the stage."""
+    state = standing.state
+    if state is None:
+        return "unreadable"
+    stage = state.record.stage if state.record else ""
+    if state.phase is not Phase.ROLLING_OUT or not stage:
+        return state.phase.value
+    stages = [each.stage for each in standing.policy.rollout] if standing.policy else []
+    place = f", stage {stages.index(stage) + 1} of {len(stages)}" if stage in stages else ""
+    return f"{state.phase.value} to {printable(stage)}{place}"
+
+
+def in_force(standing: Standing) -> str:
+    """Say which version consumers get."""
+    if standing.current is None:
+        return "no version on record"
+    slot = f" ({printable(standing.slot)})" if standing.slot else ""
+    return f"version {standing.current}{slot}"
+
+
+def following(standing: Standing) -> str:
+    """Say when the next rotation is scheduled."""
+    if standing.overdue_since:
+        return f"overdue since {moment(standing.overdue_since, standing.now)}"
+    schedule = standing.secret.schedule
+    return moment(schedule.next_time, standing.now) if schedule else "no schedule"
+
+
+def last(standing: Standing) -> str:
+    """Say what the last rotation did."""
+    receipt = standing.state.receipt if standing.state else None
+    return _outcome(receipt, standing.now) if receipt else "never"
+
+
+def attention(standing: Standing) -> str:
+    """Say what a person must do; empty when nothing."""
+    block = standing.block
+    said = [str(fault) for fault in standing.faults]
+    if not said and block:
+        since = moment(block.since, standing.now)
+        said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, standing)}"]
+    return "; ".join(printable(each) for each in said)
+
+
+def next_step(block: Block, standing: Standing) -> str:
+    """Say how a blocked secret goes on, once the cause is mended."""
+    if block.reason == PolicyError.reason:
+        return f"then: rotation policy apply {standing.short} FILE"
+    if block.reason == StateError.reason:
+        return f"after that: rotation unblock {standing.short}"
+    return f"when that is mended: rotation unblock {standing.short}"
+
+
+def pause(standing: Standing) -> str:
+    """Say who has paused, since when and why; empty when nobody has."""
+    word = standing.pause
+    if word is None or not word.paused:
+        return ""
+    since = f" since {moment(word.since, standing.now)}" if word.since else ""
+    why = f": {printable(word.reason)}" if word.reason else ""
+    kept = "; a request is kept" if word.again else ""
+    return f"paused by {_who(word.requested_by)}{since}{why}{kept}"
+
+
+def details(standing: Standing) -> Iterator[str]:
+    """Yield everything about one secret, a line each."""
+    yield f"{standing.short}: {stands(standing)}; {in_force(standing)}"
+    if todo := attention(standing):
+        yield f"  blocked {todo}" if standing.block and not standing.faults else f"  faulty: {todo}"
+    if held := pause(standing):
+        yield f"  {held}"
+    yield from flight(standing)
+    yield f"  last: {last(standing)}"
+    yield f"  next: {following(standing)}"
+
+
+def flight(standing: Standing) -> Iterator[str]:
+    """Yield what is known of the rotation in flight, a line each."""
+    record = standing.state.record if standing.state else None
+    if record is not None:
+        asked = f" by {printable(record.requested_by)}" if record.requested_by else ""
+        why = f": {printable(record.reason)}" if record.reason else ""
+        yield f"  rotation {record.id}, {record.mode.value}, asked{asked}{why}"
+        if record.note:
+            yield f"  waits because: {printable(record.note)}"
+        if record.reverted:
+            yield f"  goes back because: {printable(record.reverted)}"
+        for link in record.links:
+            yield f"  see: {printable(link)}"
+        if record.again:
+            again = record.again
+            yield f"  pending: {again.mode.value} request of {_who(again.requested_by)}"
+
+
+def moment(time: datetime, now: datetime) -> str:
+    """Spell a time, and how far from now it is."""
+    distance = abs(time - now)
+    near = format_duration(_rounded(distance))
+    return f"{time:%Y-%m-%d %H:%M:%SZ} ({f'in {near}' if time >= now else f'{near} ago'})"
+
+
+def _outcome(receipt: Receipt, now: datetime) -> str:
+    why = f": {printable(receipt.why)}" if receipt.why else ""
+    return f"{receipt.outcome} {moment(receipt.settled_at, now)}{why}"
+
+
+def _who(name: str) -> str:
+    return printable(name) if name else "somebody"
+
+
+def _rounded(length: timedelta) -> timedelta:
+    """Leave out what does not matter at that distance."""
+    for step in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)):
+        if length >= step * 2:
+            return length - length % (step / (24 if step.days else 60))
+    return length

@@ -1,0 +1,1 @@
+"""What plugins share and nobody else owns; it knows no system by name."""

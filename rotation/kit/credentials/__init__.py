@@ -1,0 +1,1 @@
+"""Credentials as payloads hold them: shapes, logins, fresh passwords and their verifiers."""

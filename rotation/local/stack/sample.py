@@ -1,0 +1,149 @@
+"""The sample of ``rotation up --sample``: databases and secrets to try rotations on.
+
+1. What exists already is left as it is, so that a kept folder can be started again.
+2. Times are short enough to watch, and ``rotation clock advance`` makes them shorter.
+3. Many secrets share one database, owner and rotator: each has two slots of its own, and each has
+   a first version in force, so that there is a credential to leak.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from rotation.kit.credentials.verifier import scram_verifier
+from rotation.local.postgres.rotatable import slot_statements
+from rotation.local.stack import Stack
+from rotation.model.errors import PermanentError
+from rotation.model.names import SecretName
+from rotation.model.password import Password
+
+SECRET: Final = "orders"  # noqa: S105 - its name
+ROTATOR: Final = "orders-rotator"
+_DATABASE: Final = "orders"
+_OWNER: Final = "orders_owner"
+_SLOTS: Final = ("orders_a", "orders_b")
+_LABELS: Final = {"db": "orders"}
+#: Few: nobody attacks a sample, and many are made at once.
+_ITERATIONS: Final = 4096
+_PERIOD: Final = timedelta(days=30)
+_WAITS: Final = {"soak": "10m", "retire": {"observe": "4m", "destroy_after": "10m"}}
+
+
+def create_sample(stack: Stack, existing: frozenset[str]) -> None:
+    """Create what is not there yet.
+
+    Args:
+        stack: Running.
+        existing: Ids of the secrets it has.
+
+    Raises:
+        PermanentError: The database is there without its secrets.
+    """
+    if SECRET in existing:
+        return
+    try:
+        admin = stack.create_database(_DATABASE, _OWNER, _SLOTS)
+    except psycopg.Error:
+        raise PermanentError(
+            f"the database {_DATABASE} is there without the secret {SECRET}",
+            remedy="start with another --data-dir",
+            reason="sample-half-made",
+        ) from None
+    stack.create_secret(ROTATOR, {}, admin)
+    first = stack.services.clock.now() + timedelta(hours=1)
+    stack.create_secret(SECRET, _scheduled(stack, first, _policy(stack)))
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", [SECRET])
+
+
+def _scheduled(stack: Stack, first: datetime, policy: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "topics": [{"name": stack.topic}],
+        "rotation": {
+            "nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}",
+            "rotationPeriod": f"{_PERIOD.total_seconds():.0f}s",
+        },
+        "annotations": {"rotation.policy": json.dumps(policy)},
+    }
+
+
+def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:
+    """Create ``orders-01`` and so on, as many as are asked for, with the label ``db=orders``.
+
+    Raises:
+        PermanentError: The database is there without its secrets.
+    """
+    width = max(len(str(count)), 2)
+    ids = [f"{SECRET}-{number:0{width}}" for number in range(1, count + 1)]
+    if ROTATOR not in existing:
+        create_many(stack, ids)
+    elif not existing.issuperset(ids):
+        raise PermanentError(
+            "the sample in this folder has other secrets",
+            remedy="start with another --data-dir",
+            reason="sample-half-made",
+        )
+
+
+def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _LABELS) -> None:
+    """Create a database, and secrets with a first version in force."""
+    admin = stack.create_database(_DATABASE, _OWNER, _SLOTS)
+    stack.create_secret(ROTATOR, {}, admin)
+    passwords = _create_slots(stack, ids)
+    first = stack.services.clock.now() + timedelta(days=1)
+    made = []
+    for each in ids:
+        policy = _policy(stack, _slots(each))
+        body = {**_scheduled(stack, first, policy), "labels": dict(labels)}
+        login = {**admin, "username": _slots(each)[0], "password": passwords[each].reveal()}
+        made.append((each, body, login))
+    stack.create_secrets(made)
+    stack.let_function("rotationReader", [ROTATOR])
+    stack.let_function("rotationFunction", ids)
+
+
+def _create_slots(stack: Stack, ids: Sequence[str]) -> dict[str, Password]:
+    """Create two slots for each secret; the first one can log in."""
+    passwords = {each: Password(secrets.token_urlsafe(24)) for each in ids}
+    statements = slot_statements(stack.postgres.binaries.major)
+    statements.append("ALTER ROLE {first} PASSWORD {verifier}")
+    with stack.postgres.connect() as connection, connection.transaction():
+        for each, password in passwords.items():
+            first, second = _slots(each)
+            names = {
+                "first": sql.Identifier(first),
+                "second": sql.Identifier(second),
+                "owner": sql.Identifier(_OWNER),
+                "rotator": sql.Identifier("rotator"),
+                "verifier": sql.Literal(scram_verifier(password, _ITERATIONS)),
+            }
+            for statement in statements:
+                connection.execute(sql.SQL(statement).format(**names))
+    return passwords
+
+
+def _slots(secret_id: str) -> tuple[str, str]:
+    base = secret_id.replace("-", "_")
+    return f"{base}_a", f"{base}_b"
+
+
+def _policy(stack: Stack, slots: tuple[str, str] = _SLOTS) -> Mapping[str, Any]:
+    tls = {"tls": "disable"}
+    if stack.options.tls:
+        tls = {"tls": "verify-full", "tls_root_cert": str(stack.postgres.ca_path)}
+    issuer = {
+        "kind": "postgresql",
+        "host": stack.postgres.host,
+        "port": stack.postgres.port,
+        "database": _DATABASE,
+        "slots": slots,
+        "owner": _OWNER,
+        "admin": str(SecretName(stack.options.project, ROTATOR)),
+        **tls,
+    }
+    return {"issuer": issuer, **_WAITS}

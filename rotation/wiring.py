@@ -1,0 +1,248 @@
+"""The composition root: it alone picks what stands behind a port, and puts the parts together.
+
+The function, the commands and whatever else runs ask here; it decides nothing about a secret.
+
+Rules of this module:
+  1. Nothing of `rotation.google` is constructed anywhere else.
+  2. Each function imports what it picks, so asking for a clock loads no library of Google.
+  3. Nothing is connected here.  What is returned belongs to the caller, who closes it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from rotation import config
+from rotation.config import Settings
+from rotation.model.names import VersionName
+
+if TYPE_CHECKING:
+    from rotation.app import Application
+    from rotation.engine.participants import Participants, Surroundings
+    from rotation.engine.tick import Plugins
+    from rotation.google.deployment import Deployment
+    from rotation.google.publisher import PubSubPublisher
+    from rotation.google.secret_manager import SecretManager
+    from rotation.google.setup import Setup
+    from rotation.model.payload import Payload
+    from rotation.model.policy import Policy
+    from rotation.ports.clock import Clock
+    from rotation.ports.gate import Gate
+    from rotation.ports.issuer import IssuerEnvironment
+    from rotation.ports.participant import OutsideParticipant, RidingParticipant
+    from rotation.ports.secrets import SecretStore
+
+#: Writes of Secret Manager that one rotation takes to be published.
+_WRITES: Final = 3
+#: Seconds a person waits for a quota to free itself.
+_QUOTA_PATIENCE: Final = 10.0
+#: Seconds a person waits for a message to be accepted.
+_PUBLISH_PATIENCE: Final = 10.0
+#: The project of a name that carries its own.
+_NO_PROJECT: Final = "-"
+
+
+def make_application(environ: Mapping[str, str] | None = None) -> "Application":
+    """Build the function's application, as the environment describes it.
+
+    Raises:
+        ConfigError: A variable is faulty.
+    """
+    from rotation.app import Application
+    from rotation.engine.gather import Threads
+    from rotation.engine.run import Tools
+    from rotation.engine.tick import Limits, Parts
+    from rotation.engine.worker import Worker
+    from rotation.google.journal import CloudJournal, install_json_logging
+    from rotation.google.publisher import PubSubPublisher
+
+    settings = config.from_environment(environ)
+    install_json_logging()
+    journal, clock, store = CloudJournal(), make_clock(settings), make_store(settings)
+    parts = Parts(
+        tools=Tools(store, clock, _crash_point(settings), Threads()),
+        plugins=make_plugins(store, settings.project),
+        limits=Limits(settings.lease, settings.budget),
+        journal=journal,
+        publisher=PubSubPublisher(
+            settings.topic, emulator=settings.pubsub_emulator, identity=settings.identity
+        ),
+    )
+    worker = Worker(
+        parts, settings.sweep_every, settings.check_every, _most_wake_ups(settings) or None
+    )
+    return Application(settings, worker, clock, journal)
+
+
+def make_store(settings: Settings) -> "SecretManager":
+    """Return the Secret Manager that the function uses: paced, and patient with the quota."""
+    from rotation.google.secret_manager import SecretManager
+
+    return SecretManager(
+        settings.project,
+        endpoint=settings.secret_manager or None,
+        identity=settings.identity,
+        quota_per_minute=settings.quota_per_minute,
+    )
+
+
+def make_store_of_a_person(settings: Settings) -> "SecretManager":
+    """Return the Secret Manager that a command uses: somebody waits in front of it."""
+    from rotation.google.secret_manager import SecretManager
+
+    return SecretManager(
+        settings.project or _NO_PROJECT,
+        endpoint=settings.secret_manager or None,
+        identity=settings.identity,
+        quota_patience=_QUOTA_PATIENCE,
+    )
+
+
+def make_store_at(endpoint: str, project: str) -> "SecretManager":
+    """Return an embedded Secret Manager, used as its owner."""
+    from rotation.google.secret_manager import SecretManager
+
+    return SecretManager(project, endpoint=endpoint)
+
+
+def make_setup(settings: Settings) -> "Setup":
+    """Return what creates secrets and sets their schedules."""
+    from rotation.google.setup import Setup
+
+    return Setup(settings.secret_manager or None)
+
+
+def make_deployment(settings: Settings) -> "Deployment":
+    """Return what looks at everything around the secrets."""
+    from rotation.google.deployment import Deployment, Endpoints
+
+    google = Endpoints()
+    endpoints = Endpoints(
+        pubsub=settings.pubsub_rest or google.pubsub,
+        secret_manager=settings.secret_manager_rest or google.secret_manager,
+        run=settings.run_rest or google.run,
+        scheduler=settings.scheduler_rest or google.scheduler,
+        projects=settings.projects_rest or google.projects,
+        roles=settings.iam_rest or google.roles,
+    )
+    return Deployment(endpoints, settings.identity)
+
+
+def make_publisher(settings: Settings, topic: str) -> "PubSubPublisher":
+    """Return the way by which a command publishes to a topic."""
+    from rotation.google.publisher import PubSubPublisher
+
+    return PubSubPublisher(
+        topic,
+        timeout=_PUBLISH_PATIENCE,
+        emulator=settings.pubsub_emulator,
+        identity=settings.identity,
+    )
+
+
+def make_clock(settings: Settings) -> "Clock":
+    """Return the system's clock, or the one that an embedded stack moves."""
+    if settings.clock_file is None:
+        from rotation.google.clock import SystemClock
+
+        return SystemClock()
+    from rotation.emulator.clock import MovableClock  # never on Google Cloud
+
+    return MovableClock(settings.clock_file)
+
+
+def make_plugins(store: "SecretStore", project: str) -> "Plugins":
+    """Return every plugin that is there."""
+    from rotation import registry
+    from rotation.engine.pool import IssuerPool
+    from rotation.engine.tick import Plugins
+
+    issuers, participants = registry.issuers(), registry.participants()
+    gates = registry.gates()
+    return Plugins(
+        issuers=IssuerPool(issuers, issuer_environment(store)),
+        participants=participants,
+        kinds=registry.kinds(issuers, participants, gates),
+        gates=gates,
+        around=surroundings(store, project),
+    )
+
+
+def make_rollout(
+    policy: "Policy",
+    participants: "Mapping[str, type[RidingParticipant | OutsideParticipant]]",
+    gates: "Mapping[str, type[Gate]]",
+    around: "Surroundings",
+) -> "Participants":
+    """Return the participants and gates of one policy, asked one after the other."""
+    from rotation.engine.gather import in_turn
+    from rotation.engine.participants import Participants
+
+    return Participants(policy, participants, gates, around, in_turn)
+
+
+def issuer_environment(store: "SecretStore") -> "IssuerEnvironment":
+    """Return what issuers may ask for."""
+    from rotation.google.token import access_token
+    from rotation.ports.issuer import IssuerEnvironment
+
+    return IssuerEnvironment(_reader(store), access_token)
+
+
+def surroundings(store: "SecretStore", project: str) -> "Surroundings":
+    """Return what participants and gates may ask for."""
+    from rotation.engine.participants import Surroundings
+    from rotation.google.identity import identity_token
+    from rotation.google.token import api_token
+    from rotation.ports.gate import GateEnvironment
+    from rotation.ports.participant import ParticipantEnvironment
+
+    read, number_of = _reader(store), _numbers(store, project)
+
+    def read_bytes(version_name: str) -> bytes:
+        return read(version_name).reveal()
+
+    return Surroundings(
+        participants=ParticipantEnvironment(read_bytes, api_token, number_of),
+        gates=GateEnvironment(read_bytes, api_token, identity_token, number_of),
+    )
+
+
+def _most_wake_ups(settings: Settings) -> int:
+    """As many as the quota lets through until the next sweep; 0: any number."""
+    minutes = settings.sweep_every / timedelta(minutes=1)
+    return math.ceil(settings.quota_per_minute * minutes / _WRITES)
+
+
+def _numbers(store: "SecretStore", project: str) -> Callable[[str], str | None]:
+    """Return what tells the number of the process's own project; it is in every answer there."""
+
+    @cache
+    def own() -> str | None:
+        first = next(iter(store.list()), None)
+        return first.name.project if first else None
+
+    def number_of(asked: str) -> str | None:
+        if asked.isdecimal():
+            return asked
+        return own() if asked == project else None
+
+    return number_of
+
+
+def _reader(store: "SecretStore") -> "Callable[[str], Payload]":
+    def read(version_name: str) -> "Payload":
+        name = VersionName.parse(version_name)
+        return store.access(name.secret, name.version).payload
+
+    return read
+
+
+def _crash_point(settings: Settings) -> Callable[..., None]:
+    from rotation.engine.crashpoints import armed, never
+
+    if not settings.crash_at:
+        return never
+    return armed(settings.crash_at, settings.crash_marker)

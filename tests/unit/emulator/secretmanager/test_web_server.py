@@ -1,0 +1,42 @@
+import asyncio
+import socket
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from rotation.emulator import web
+from rotation.emulator.background import serve_in_background
+
+
+async def hello(_http: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+APP = Starlette(routes=[Route("/", hello)])
+
+
+def test_application_is_served_until_the_block_ends() -> None:
+    with serve_in_background(lambda: web.serve_app(APP)) as background:
+        url = background.served
+        assert httpx.get(url, trust_env=False).text == "hello"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)
+
+
+def test_taken_port_is_an_error_of_the_caller() -> None:
+    async def serve(port: int) -> None:
+        async with web.serve_app(APP, port=port):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        asyncio.run(serve(taken.getsockname()[1]))
+
+
+def test_answers_are_not_held_back_by_nagles_algorithm() -> None:
+    # asyncio sets TCP_NODELAY only where the listener's protocol is TCP by number.
+    with web._listener("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
