@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +19,24 @@ pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "rotation", "drill"]
 
 
-def left_behind() -> list[str]:
-    return [path.name for path in Path(tempfile.gettempdir()).glob("rotation-drill-*")]
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Make a folder for temporary files that PostgreSQL may enter, and nobody else uses."""
+    with tempfile.TemporaryDirectory(prefix="rotation-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
-def test_the_right_commands_end_the_incident(name: str) -> None:
-    before = left_behind()
+def test_the_right_commands_end_the_incident(name: str, scratch: Path) -> None:
     command = [*COMMAND, name, "--secrets", "4", "--auto", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=180, env=environment
+    )
     verdict = json.loads(done.stdout)
     assert (done.returncode, verdict["over"], verdict["missing"]) == (0, True, []), done.stderr
-    assert left_behind() == before
+    assert list(scratch.iterdir()) == []
 
 
 def test_nothing_done_is_not_over_and_says_what_is_missing() -> None:
@@ -60,18 +67,20 @@ def test_a_person_ends_it_in_another_shell(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_ctrl_c_gives_up_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_gives_up_and_leaves_nothing(tmp_path: Path, scratch: Path) -> None:
     file = tmp_path / "env"
-    before = left_behind()
     command = [*COMMAND, "revert", "--secrets", "3", "--env-file", str(file)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as drill:
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    ) as drill:
         while not file.exists():
             assert drill.poll() is None
             time.sleep(0.1)
         os.kill(drill.pid, signal.SIGINT)
         _, err = drill.communicate(timeout=60)
     assert (drill.returncode, err.strip()) == (130, b"rotation: interrupted")
-    assert left_behind() == before
+    assert list(scratch.iterdir()) == []
     assert not file.exists()
 
 

@@ -86,7 +86,8 @@ def test_killed_before_each_statement_it_goes_on_and_ends_the_same(
 
     def dying(connection: psycopg.Connection, statements: tuple[str, ...], doing: str) -> None:
         for number, statement in enumerate(statements):
-            known = re.sub(r"\d+", "0", statement)  # some hold the time of day
+            # Some hold the time of day, or a verifier that is never the same twice.
+            known = re.sub(r"SCRAM-SHA-256[^']*|\d+", "0", statement)
             if known not in seen:
                 seen.add(known)
                 with suppress(psycopg.Error):
