@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rotation.gates._fetch import Answer, Silence
+from rotation.gates._fetch import Silence
 from rotation.gates._json import object_at, read_json, text_at
+from rotation.kit.net.exchange import Reply
 
 _OK: Final = 200
 _MOST_SERIES: Final = 1000
@@ -46,7 +47,7 @@ def age_of(selector: str) -> str:
     return f"time() - timestamp(\n{selector}\n)"
 
 
-def read_samples(outcome: Answer | Silence) -> Sequence[Sample] | Blind:
+def read_samples(outcome: Reply | Silence) -> Sequence[Sample] | Blind:
     """Return the samples of an answer, at least one."""
     if isinstance(outcome, Silence):
         return Blind(outcome.reason)

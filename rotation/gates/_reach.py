@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from rotation.gates._fetch import Request
-from rotation.gates._location import Location
+from rotation.kit.net.exchange import Request
+from rotation.kit.net.location import Location
 from rotation.model.errors import PermanentError, PolicyError
 from rotation.model.names import VersionName
 from rotation.model.password import Password
@@ -30,6 +30,12 @@ _KEPT: Final = frozenset(
      "expect", "te", "trailer", "metadata-flavor", "proxy-authorization"}
 )  # fmt: skip
 AUTHORIZATION: Final = "Authorization"
+#: Every request is answered anew, on a connection of its own.
+_HEADERS: Final = {
+    "Accept": "application/json, */*;q=0.5",
+    "Cache-Control": "no-cache",
+    "Connection": "close",
+}
 
 
 def permissions(services: str) -> tuple[Permission, Permission]:
@@ -128,8 +134,12 @@ class Reach:
         self, location: Location, headers: Mapping[str, Password], *, wants_body: bool = True
     ) -> Request:
         """Compose one request."""
-        seconds = self.timeout.total_seconds()
-        return Request(location, seconds, headers, self.tls_root_cert, wants_body)
+        return Request(
+            location,
+            headers={**_HEADERS, **headers},
+            tls_root_cert=self.tls_root_cert,
+            wants_body=wants_body,
+        )
 
 
 def bearer(token: str) -> Password:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from rotation.gates._fetch import Answer, Silence
+from rotation.gates._fetch import Silence
 from rotation.gates._json import object_at, read_json, text_at
+from rotation.kit.net.exchange import Reply
 from rotation.model.consumer import CONTRACT, Failure, Held, Trouble, Usage
 from rotation.model.errors import BadNameError, RotationError
 from rotation.model.names import SecretName
@@ -39,7 +40,7 @@ class Unread:
 
 
 def read_report(
-    outcome: Answer | Silence, secret: SecretName, number_of: Callable[[str], str | None]
+    outcome: Reply | Silence, secret: SecretName, number_of: Callable[[str], str | None]
 ) -> Report | Unread:
     """Read what a consumer answered."""
     if isinstance(outcome, Silence):

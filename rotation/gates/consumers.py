@@ -17,10 +17,11 @@ from enum import Enum
 from typing import ClassVar, Final
 
 from rotation.gates._fetch import fetch_all
-from rotation.gates._location import Location
+from rotation.gates._location import location_of
 from rotation.gates._reach import Reach, permissions
 from rotation.gates._reports import Report, Unread, read_report
 from rotation.gates._wording import listed, reason_of
+from rotation.kit.net.location import Location
 from rotation.model.consumer import Held, Usage
 from rotation.model.errors import BadNameError, PolicyError, RotationError
 from rotation.model.names import SecretName
@@ -64,7 +65,7 @@ class ConsumersSettings(Reach):
     @property
     def locations(self) -> tuple[Location, ...]:
         """Where to look."""
-        return tuple(Location.parse(url, f"urls[{n}]") for n, url in enumerate(self.urls))
+        return tuple(location_of(url, f"urls[{n}]") for n, url in enumerate(self.urls))
 
 
 class Standing(Enum):
@@ -123,7 +124,10 @@ class ConsumersGate:
         except RotationError as error:
             return Verdict.wait(f"consumers are not asked: {reason_of(error)}")
         secret = _parsed(settings.secret) if settings.secret else watch.secret
-        outcomes = fetch_all([settings.request(at, headers) for at in settings.locations])
+        outcomes = fetch_all(
+            [settings.request(at, headers) for at in settings.locations],
+            settings.timeout.total_seconds(),
+        )
         told: dict[Standing, list[str]] = defaultdict(list)
         for location, outcome in zip(settings.locations, outcomes, strict=True):
             report = read_report(outcome, secret, environment.project_number)

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
 
-from rotation.gates._fetch import Answer, Silence, fetch_all
+from rotation.gates._fetch import Silence, fetch_all
 from rotation.gates._json import MISSING, UNREADABLE, check_pointer, read_json, resolve
-from rotation.gates._location import Location
+from rotation.gates._location import location_of
 from rotation.gates._reach import Reach, permissions
 from rotation.gates._wording import counted, printable, reason_of, tallied
+from rotation.kit.net.exchange import Reply
+from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.permission import NotNeeded, Setback
 from rotation.model.plugin import GateSpec
@@ -71,7 +73,7 @@ class HttpSettings(Reach):
     @property
     def location(self) -> Location:
         """Where to look."""
-        return Location.parse(self.url, "url")
+        return location_of(self.url, "url")
 
 
 class HttpGate:
@@ -114,10 +116,12 @@ class HttpGate:
             return Verdict.wait(f"{self._settings.location} is not asked: {reason_of(error)}")
         location = self._settings.location
         asked = self._settings.request(location, headers, wants_body=bool(self._settings.body))
-        outcomes = fetch_all([asked] * self._settings.probes)
+        outcomes = fetch_all(
+            [asked] * self._settings.probes, self._settings.timeout.total_seconds()
+        )
         return self._judge([self._probe(outcome) for outcome in outcomes])
 
-    def _probe(self, outcome: Answer | Silence) -> tuple[Look, str]:
+    def _probe(self, outcome: Reply | Silence) -> tuple[Look, str]:
         settings = self._settings
         if isinstance(outcome, Silence):
             look = Look.FAIL if settings.unreachable == "fail" else Look.WAIT

@@ -18,10 +18,11 @@ from typing import ClassVar, Final
 from urllib.parse import quote
 
 from rotation.gates._fetch import fetch_all
-from rotation.gates._location import Location
+from rotation.gates._location import location_of
 from rotation.gates._promql import Blind, Sample, age_of, distance, read_samples
 from rotation.gates._reach import AUTHORIZATION, Reach, bearer, permissions
 from rotation.gates._wording import reason_of
+from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.password import Password
 from rotation.model.permission import NotNeeded, On, Permission, Setback
@@ -98,7 +99,7 @@ class PrometheusSettings(Reach):
         """Where queries are sent, without a query."""
         path = self.url.rstrip("/")
         complete = path if path.endswith(_QUERY_PATH) else path + _QUERY_PATH
-        return Location.parse(complete, "url")
+        return location_of(complete, "url")
 
     def asking(self, promql: str) -> Location:
         """Return where one query is sent."""
@@ -153,7 +154,9 @@ class PrometheusGate:
         settings = self._settings
         queries = [settings.query, *([age_of(settings.control)] if settings.control else [])]
         asked = [settings.request(settings.asking(query), headers) for query in queries]
-        query, *control = [read_samples(outcome) for outcome in fetch_all(asked)]
+        query, *control = [
+            read_samples(outcome) for outcome in fetch_all(asked, settings.timeout.total_seconds())
+        ]
         blindness = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
         if blindness:
             return Verdict.wait(f"{settings.location}: control query: {blindness}")

@@ -121,7 +121,7 @@ def test_who_cannot_see_waits(web: Web, speaker: Speaker, kind: str) -> None:
 
 def wait_until_nobody_looks() -> None:
     for thread in threading.enumerate():
-        if thread.name == "rotation-gate":
+        if thread.name == "rotation-http":
             thread.join(10)
             assert not thread.is_alive()
 

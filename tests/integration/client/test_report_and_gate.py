@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from rotation.client import Rotating, report, respond, serve_report
 from rotation.client.psycopg import rotating
-from rotation.gates._fetch import Answer
 from rotation.gates._reports import Report, read_report
 from rotation.gates.consumers import ConsumersGate, ConsumersSettings
+from rotation.kit.net.exchange import Reply
 from rotation.model.consumer import Failure, Held, Trouble, Usage
 from rotation.model.names import SecretName
 from rotation.model.plugin import Change
@@ -142,7 +142,7 @@ def test_every_report_is_read_as_it_was_meant(usages: list[Usage], draining: lis
     pools = [Said(usage, tuple(draining)) for usage in usages]
     body = respond(*pools)[2]
     name = SecretName("acme", "orders")
-    read = read_report(Answer(200, body), name, lambda _project: None)
+    read = read_report(Reply(200, body), name, lambda _project: None)
     assert isinstance(read, Report)
     assert list(read.usages) == usages
     assert abs(read.reported_at - datetime.now(UTC)) < timedelta(hours=1)

@@ -14,10 +14,11 @@ import yaml
 import rotation
 from rotation.client import report
 from rotation.gates import consumers, http, prometheus, sessions
-from rotation.gates._fetch import LOOK_SECONDS, Answer
+from rotation.gates._fetch import LOOK_SECONDS
 from rotation.gates._reach import Reach
 from rotation.gates._reports import Report, read_report
 from rotation.gates.http import HttpSettings
+from rotation.kit.net.exchange import Reply
 from rotation.model.consumer import CONTRACT, Held, Trouble
 from rotation.model.names import SecretName
 from rotation.policies.typed import Fault, read_record
@@ -67,7 +68,7 @@ def test_defaults_are_the_ones_described() -> None:
 def test_the_example_of_the_contract_is_read() -> None:
     (block,) = blocks("consumers.md", "json")
     read = read_report(
-        Answer(200, block.encode()), SecretName("acme", "orders"), lambda _project: None
+        Reply(200, block.encode()), SecretName("acme", "orders"), lambda _project: None
     )
     assert isinstance(read, Report)
     (usage,) = read.usages

@@ -1,0 +1,1 @@
+"""The one HTTP stack: where a request goes, and one bounded exchange."""
