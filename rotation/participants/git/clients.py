@@ -12,26 +12,27 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any, Final
 
-import httpx
 from dulwich.client import AbstractHttpGitClient, SSHGitClient
 from dulwich.protocol import Protocol
 
+from rotation.kit.net.exchange import Limits, NoReplyError, Request, Trouble, send
+from rotation.kit.net.location import Location as HttpLocation
 from rotation.model.errors import (
     NotFoundError,
     PermanentError,
-    TemporaryError,
-    UnknownOutcomeError,
 )
 from rotation.participants.git.repository import Location, SshKey
-from rotation.participants.git.web import Answer, refusal
+from rotation.participants.git.web import Answer, no_reply, refusal
 
 #: Largest pack that is read into memory.
 LARGEST_PACK: Final = 256 * 1024 * 1024
+#: Seconds that a pack may take, however steadily it comes.
+_PACK_SECONDS: Final = 240.0
 _PUSH: Final = "git-receive-pack"
 
 
 class HttpClient(AbstractHttpGitClient):
-    """dulwich's smart HTTP client on httpx: one request sent once, redirects refused."""
+    """dulwich's smart HTTP client on our exchanges: sent once, redirects refused."""
 
     def __init__(
         self, url: str, place: str, login: Mapping[str, str], seconds: tuple[float, float]
@@ -39,15 +40,8 @@ class HttpClient(AbstractHttpGitClient):
         super().__init__(url, thin_packs=False, quiet=True)
         self._place = place
         connect, answer = seconds
-        self._http = httpx.Client(
-            headers={"User-Agent": "git/rotation", "Accept-Encoding": "identity", **login},
-            timeout=httpx.Timeout(answer, connect=connect),
-            follow_redirects=False,
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        self._limits = Limits(_PACK_SECONDS, LARGEST_PACK, connect, answer)
+        self._headers = {"User-Agent": "git/rotation", **login}
 
     def _get_url(self, path: str | bytes) -> str:  # noqa: ARG002
         return self._base_url
@@ -63,30 +57,27 @@ class HttpClient(AbstractHttpGitClient):
         what = f"{self._place}: {service}"
         changes = service.endswith(_PUSH)
         body = None if data is None else data if isinstance(data, bytes) else b"".join(data)
+        request = Request(
+            HttpLocation.parse(url, "the repository URL"),
+            "GET" if data is None else "POST",
+            {**self._headers, **(headers or {})},
+            body,
+        )
         try:
-            with self._http.stream(
-                "GET" if data is None else "POST", url, headers=headers, content=body
-            ) as response:
-                content = BytesIO()
-                write = limited(content)
-                for part in response.iter_bytes():
-                    write(part)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{self._place} cannot be reached") from None
-        except httpx.HTTPError as error:
-            kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(f"{what}: no answer ({type(error).__name__})") from None
-        if response.status_code != HTTPStatus.OK:
-            answer = Answer(response.status_code, None, response.headers)
-            raise refusal(what, answer, changes=changes)
-        kind_of_content = response.headers.get("content-type", "")
+            reply = send(request, self._limits)
+        except NoReplyError as error:
+            if error.trouble is Trouble.TOO_LONG:
+                raise _too_large() from None
+            raise no_reply(what, error, changes=changes) from None
+        if reply.status != HTTPStatus.OK:
+            raise refusal(what, Answer(reply.status, None, reply.headers), changes=changes)
+        kind_of_content = reply.headers.get("content-type", "")
         if not kind_of_content.startswith("application/x-git-"):
             raise NotFoundError(
-                f"{what}: what answers there is no Git server",
+                f"{what}: what answers there is not a Git server",
                 remedy="check the URL: smart HTTP is needed; a web page or a login may answer",
             )
-        content.seek(0)
-        return _Response(kind_of_content), content.read
+        return _Response(kind_of_content), BytesIO(reply.body).read
 
 
 class SshClient(SSHGitClient):
@@ -144,11 +135,15 @@ def limited(pack: BytesIO) -> Callable[[bytes], int]:
 
     def write(data: bytes) -> int:
         if pack.tell() + len(data) > LARGEST_PACK:
-            raise PermanentError(
-                f"the repository's files are more than {LARGEST_PACK >> 20} MiB packed",
-                remedy="keep the pin in a smaller repository",
-                reason="repository-too-large",
-            )
+            raise _too_large()
         return pack.write(data)
 
     return write
+
+
+def _too_large() -> PermanentError:
+    return PermanentError(
+        f"the repository's files are more than {LARGEST_PACK >> 20} MiB packed",
+        remedy="keep the pin in a smaller repository",
+        reason="repository-too-large",
+    )

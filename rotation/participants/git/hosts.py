@@ -11,11 +11,11 @@ from rotation.participants.git.repository import Repository
 
 HostKind = Literal["github", "gitlab", "gitea", "git"]
 
-#: Module, class, and the library of the extra ``git`` that it cannot do without.
+#: Module, class, and the library of the extra ``git`` that it cannot do without, if any.
 _HOSTS: Final[Mapping[HostKind, tuple[str, str, str]]] = {
-    "github": ("rotation.participants.git.github", "GitHub", "httpx"),
-    "gitlab": ("rotation.participants.git.gitlab", "GitLab", "httpx"),
-    "gitea": ("rotation.participants.git.gitea", "Gitea", "httpx"),
+    "github": ("rotation.participants.git.github", "GitHub", ""),
+    "gitlab": ("rotation.participants.git.gitlab", "GitLab", "dulwich"),
+    "gitea": ("rotation.participants.git.gitea", "Gitea", "dulwich"),
     "git": ("rotation.participants.git.plain", "PlainGit", "dulwich"),
 }
 
@@ -27,7 +27,7 @@ def open_host(kind: HostKind, repository: Repository) -> Host:
         PermanentError: A library is not installed.
     """
     module, name, library = _HOSTS[kind]
-    if importlib.util.find_spec(library) is None:
+    if library and importlib.util.find_spec(library) is None:
         raise PermanentError(
             f"pins at a host of the kind {kind} need {library}, which is not installed",
             remedy="install rotation[git]; for the function, add it to requirements.txt",

@@ -1,23 +1,24 @@
-"""One HTTP client for forges: JSON in, JSON out, and errors told apart by what to do next.
+"""What forges speak over HTTP: JSON in, JSON out, and errors told apart by what to do next.
 
 Rules of this module:
-  1. httpx is imported by the first request, not with the module.
-  2. A request is sent once.  The caller's caller repeats, and looks before it does.
-  3. What was sent and not answered is unknown when it changes something, else temporary.
-  4. The credential is asked for at every request; one that was refused is renewed once.
-  5. Messages name the method, the path and the status; never a header, a body or a token.
-  6. Redirects are not followed: the address in the policy is what people reviewed.
+  1. A request is sent once.  The caller's caller repeats, and looks before it does.
+  2. What was sent and not answered is unknown when it changes something, else temporary.
+  3. The credential is asked for at every request; one that was refused is renewed once.
+  4. Messages name the method, the path and the status; never a header, a body or a token.
+  5. Redirects are not followed: the address in the policy is what people reviewed.
 """
 
-import atexit
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
+from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, Trouble, send
+from rotation.kit.net.location import Location
 from rotation.model.errors import (
     AccessDeniedError,
     NotFoundError,
@@ -25,9 +26,6 @@ from rotation.model.errors import (
     TemporaryError,
     UnknownOutcomeError,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 #: Longest answer that is read into memory.
 _LONGEST: Final = 32 * 1024 * 1024
@@ -65,9 +63,11 @@ class Web:
             connect_seconds: How long a connection may take.
             answer_seconds: How long a request may go without an answer.
         """
-        self._base = base.rstrip("/")
+        self._base = Location.parse(base.rstrip("/"), "api")
         self._authorize = authorize
-        self._seconds = (connect_seconds, answer_seconds)
+        self._limits = Limits(
+            connect_seconds + answer_seconds, _LONGEST, connect_seconds, answer_seconds
+        )
 
     def get(self, path: str, *allowed: int, params: Mapping[str, Any] | None = None) -> Answer:
         """Read.  A status other than 2xx is an error unless it is among ``allowed``.
@@ -112,43 +112,25 @@ class Web:
         changes: bool,
         renew: bool,
     ) -> Answer:
-        import httpx  # noqa: PLC0415 - rule 1
-
-        what = f"{method} {path}"
-        headers = dict(self._authorize(renew))
+        what, server = f"{method} {path}", self._base.server
+        headers = {"Content-Type": "application/json", **self._authorize(renew)}
+        content = None if body is None else json.dumps(body).encode()
         try:
-            response = _client(*self._seconds).request(
-                method, self._base + path, params=params, json=body, headers=headers
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise TemporaryError(f"{self._server} cannot be reached for {what}") from None
-        except httpx.HTTPError as error:
+            reply = send(Request(self._at(path, params), method, headers, content), self._limits)
+        except NoReplyError as error:
+            if error.trouble is Trouble.TOO_LONG:
+                raise _too_long(what) from None
+            raise no_reply(f"{what} at {server}", error, changes=changes) from None
+        decoded = _decoded(reply)
+        if decoded is None and reply.body and reply.status // 100 == _SUCCESS:
+            # A proxy's page.
             kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(f"{what}: no answer from {self._server} ({type(error).__name__})") from None
-        body = _decoded(response)
-        if body is None and response.content and response.status_code // 100 == _SUCCESS:
-            # A proxy's page, or an answer cut short.
-            kind = UnknownOutcomeError if changes else TemporaryError
-            raise kind(f"{what}: what {self._server} answered is no JSON")
-        return Answer(response.status_code, body, response.headers)
+            raise kind(f"{what}: what {server} answered is not valid JSON")
+        return Answer(reply.status, decoded, reply.headers)
 
-    @property
-    def _server(self) -> str:
-        return self._base.split("://")[-1].split("/")[0]
-
-
-@cache
-def _client(connect: float, answer: float) -> "httpx.Client":
-    """Return the client for these limits; its connections serve the whole process."""
-    import httpx  # noqa: PLC0415 - rule 1
-
-    client = httpx.Client(
-        timeout=httpx.Timeout(answer, connect=connect),
-        headers={"User-Agent": "rotation"},
-        follow_redirects=False,
-    )
-    atexit.register(client.close)
-    return client
+    def _at(self, path: str, params: Mapping[str, Any] | None) -> Location:
+        query = urlencode(params or {}, doseq=True, quote_via=quote)
+        return replace(self._base, path=self._base.path.rstrip("/") + path or "/", query=query)
 
 
 def limited_until(answer: Answer, now: float | None = None) -> str:
@@ -171,17 +153,25 @@ def limited_until(answer: Answer, now: float | None = None) -> str:
     return "it does not say until when" if answer.status == HTTPStatus.TOO_MANY_REQUESTS else ""
 
 
-def _decoded(response: "httpx.Response") -> Any:  # noqa: ANN401
-    if len(response.content) > _LONGEST:
-        raise PermanentError(
-            f"an answer of {len(response.content)} bytes is more than is read",
-            remedy="keep the pin in a small file",
-            reason="answer-too-long",
-        )
+def _decoded(reply: Reply) -> Any:  # noqa: ANN401
     try:
-        return response.json() if response.content else None
+        return json.loads(reply.body) if reply.body else None
     except ValueError:
         return None
+
+
+def _too_long(what: str) -> PermanentError:
+    return PermanentError(
+        f"{what}: an answer of more than {_LONGEST >> 20} MiB is not read",
+        remedy="keep the pin in a small file",
+        reason="answer-too-long",
+    )
+
+
+def no_reply(what: str, error: NoReplyError, *, changes: bool) -> TemporaryError:
+    """Return the error that an exchange without a reply stands for."""
+    kind = UnknownOutcomeError if changes and error.was_sent else TemporaryError
+    return kind(f"{what}: {error}")
 
 
 def refusal(what: str, answer: Answer, *, changes: bool) -> Exception:

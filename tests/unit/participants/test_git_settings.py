@@ -155,7 +155,7 @@ def test_the_spec_says_what_is_needed_and_what_is_not() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "library"),
-    [("github", "httpx"), ("gitlab", "httpx"), ("gitea", "httpx"), ("git", "dulwich")],
+    [("gitlab", "dulwich"), ("gitea", "dulwich"), ("git", "dulwich")],
 )
 def test_a_library_that_is_missing_is_named(
     monkeypatch: pytest.MonkeyPatch, kind: HostKind, library: str
