@@ -3,22 +3,18 @@
 It never sees a message's data: the service filters on attributes only
 (https://cloud.google.com/pubsub/docs/subscription-message-filter).
 
-1. The grammar::
-
-       filter    = operand { "AND" operand } | operand { "OR" operand }
-       operand   = ( "NOT" | "-" ) operand | "(" filter ")" | condition
-       condition = "attributes" ":" key
-                 | "attributes" "." key ( "=" | "!=" ) string
-                 | "hasPrefix" "(" "attributes" "." key "," string ")"
-
-2. Operators are upper-case; AND and OR mix only with parentheses.
-3. ``!=`` is the negation of ``=``, so a message without the key passes.
-4. At most 256 bytes; an empty filter lets everything through.
+1. Operators are upper-case; AND and OR mix only with parentheses.
+2. ``!=`` is the negation of ``=``, so a message without the key passes.
+3. At most 256 bytes; an empty filter lets everything through.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NoReturn
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Final, cast
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import LarkError
 
 from rotation.emulator.status import invalid
 
@@ -27,12 +23,25 @@ Predicate = Callable[[Mapping[str, str]], bool]
 
 LONGEST_FILTER: Final = 256
 
-_TOKEN: Final = re.compile(
-    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z0-9_][A-Za-z0-9_-]*)'
-    r"|(?P<sign>!=|[=:.,()-]))"
-)
+_GRAMMAR: Final = r"""
+?start: operand | operand (_AND operand)+ -> every | operand (_OR operand)+ -> some
+?operand: (_NOT | "-") operand -> negation
+    | "(" start ")"
+    | "attributes" ":" key -> present
+    | "attributes" "." key "=" text -> equal
+    | "attributes" "." key "!=" text -> different
+    | "hasPrefix" "(" "attributes" "." key "," text ")" -> prefix
+?key: WORD | text
+text: STRING
+_AND: /AND(?![a-zA-Z0-9_-])/
+_OR: /OR(?![a-zA-Z0-9_-])/
+_NOT: /NOT(?![a-zA-Z0-9_-])/
+WORD: /[a-zA-Z0-9_][a-zA-Z0-9_-]*/
+STRING: /"(?:[^"\\]|\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{3}|[nrt"'\\]))*"/
+%ignore /\s+/
+"""
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([0-7]{3})|(.))", re.DOTALL)
-_SHORT_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "'": "'"}
+_SHORT_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def compile_filter(text: str) -> Predicate:
@@ -41,116 +50,49 @@ def compile_filter(text: str) -> Predicate:
         return lambda _attributes: True
     if len(text.encode()) > LONGEST_FILTER:
         raise invalid(f"The filter is too long: at most {LONGEST_FILTER} bytes.")
-    parser = _Parser(text)
-    predicate = parser.filter()
-    parser.expect_end()
-    return predicate
+    try:
+        return cast("Predicate", _parser().parse(text))
+    except LarkError:
+        raise invalid(f"The filter is not valid: {text}") from None
 
 
-class _Parser:
-    """Recursive descent over the tokens; the length limit bounds the depth."""
+@cache
+def _parser() -> Lark:
+    # Predicates are made while it is read: no tree, so no depth of its own to fear.
+    return Lark(_GRAMMAR, parser="lalr", transformer=_Predicates())
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens = list(self._scan())
-        self._at = 0
 
-    def filter(self) -> Predicate:
-        first = self._operand()
-        operator = self._peek()
-        if operator not in {"AND", "OR"}:
-            return first
-        operands = [first]
-        while self._accept(operator):
-            operands.append(self._operand())
-        decide = all if operator == "AND" else any
-        return lambda attributes: decide(operand(attributes) for operand in operands)
+@v_args(inline=True)
+class _Predicates(Transformer[Token, Predicate]):
+    """What each rule of the grammar lets through."""
 
-    def expect_end(self) -> None:
-        if self._peek():
-            self._refuse()
+    def every(self, *operands: Predicate) -> Predicate:
+        return lambda attributes: all(operand(attributes) for operand in operands)
 
-    def _operand(self) -> Predicate:
-        if self._accept("NOT") or self._accept("-"):
-            inner = self._operand()
-            return lambda attributes: not inner(attributes)
-        if self._accept("("):
-            grouped = self.filter()
-            self._expect(")")
-            return grouped
-        if self._accept("hasPrefix"):
-            return self._prefix()
-        return self._condition()
+    def some(self, *operands: Predicate) -> Predicate:
+        return lambda attributes: any(operand(attributes) for operand in operands)
 
-    def _prefix(self) -> Predicate:
-        self._expect("(")
-        self._expect("attributes")
-        self._expect(".")
-        key = self._key()
-        self._expect(",")
-        prefix = self._string()
-        self._expect(")")
-        return lambda attributes: key in attributes and attributes[key].startswith(prefix)
+    def negation(self, operand: Predicate) -> Predicate:
+        return lambda attributes: not operand(attributes)
 
-    def _condition(self) -> Predicate:
-        self._expect("attributes")
-        if self._accept(":"):
-            present = self._key()
-            return lambda attributes: present in attributes
-        self._expect(".")
-        key = self._key()
-        if self._accept("!="):
-            other = self._string()
-            return lambda attributes: attributes.get(key) != other
-        self._expect("=")
-        value = self._string()
+    def present(self, key: str) -> Predicate:
+        return lambda attributes: key in attributes
+
+    def equal(self, key: str, value: str) -> Predicate:
         return lambda attributes: attributes.get(key) == value
 
-    def _key(self) -> str:
-        if self._peek().startswith('"'):
-            return self._string()
-        if not re.fullmatch(r"[\w-]+", self._peek(), re.ASCII):
-            self._refuse()
-        return self._next()
+    def different(self, key: str, value: str) -> Predicate:
+        return lambda attributes: attributes.get(key) != value
 
-    def _string(self) -> str:
-        if not self._peek().startswith('"'):
-            self._refuse()
-        return _ESCAPE.sub(self._unescape, self._next()[1:-1])
+    def prefix(self, key: str, start: str) -> Predicate:
+        return lambda attributes: key in attributes and attributes[key].startswith(start)
 
-    def _unescape(self, match: re.Match[str]) -> str:
-        hexadecimal, unicode, octal, short = match.groups()
-        if short is None:
-            return chr(int(octal, 8) if octal else int(hexadecimal or unicode, 16))
-        if short not in _SHORT_ESCAPES:
-            self._refuse()
-        return _SHORT_ESCAPES[short]
+    def text(self, quoted: str) -> str:
+        return _ESCAPE.sub(_unescape, quoted[1:-1])
 
-    def _scan(self) -> Iterator[str]:
-        at, text = 0, self._text.rstrip()
-        while at < len(text):
-            match = _TOKEN.match(text, at)
-            if match is None:
-                self._refuse()
-            yield match[0].strip()
-            at = match.end()
 
-    def _peek(self) -> str:
-        return self._tokens[self._at] if self._at < len(self._tokens) else ""
-
-    def _next(self) -> str:
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _accept(self, token: str) -> bool:
-        if self._peek() != token:
-            return False
-        self._at += 1
-        return True
-
-    def _expect(self, token: str) -> None:
-        if not self._accept(token):
-            self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise invalid(f"The filter is not valid: {self._text}")
+def _unescape(match: re.Match[str]) -> str:
+    hexadecimal, unicode, octal, short = match.groups()
+    if short is None:
+        return chr(int(octal, 8) if octal else int(hexadecimal or unicode, 16))
+    return _SHORT_ESCAPES.get(short, short)

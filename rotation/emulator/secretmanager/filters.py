@@ -11,21 +11,35 @@ It reads a filter once and answers whether a resource passes; it knows nothing o
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from google.protobuf import json_format
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import LarkError
 
 from rotation.emulator.secretmanager.messages import Message
 from rotation.emulator.secretmanager.names import BAD_ARGUMENT
 from rotation.emulator.status import invalid
 
-Predicate = Callable[[Mapping[str, Any]], bool]
+_Fields = Mapping[str, Any]
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<sign>[()]|!=|<=|>=|[:=<>-])|"(?P<quoted>[^"]*)"|(?P<word>[^\s()"':=<>!~]+))"""
-)
+_GRAMMAR: Final = r"""
+?start: disjunction | disjunction (_AND? disjunction)+ -> conjunction
+?disjunction: term | term (_OR term)+ -> alternative
+?term: (_NOT | "-") term -> negation
+    | "(" start ")" -> group
+    | text RELATION text -> restriction
+text: WORD | QUOTED
+_AND.2: /AND(?![^\s()"':=<>!~])/
+_OR.2: /OR(?![^\s()"':=<>!~])/
+_NOT.2: /NOT(?![^\s()"':=<>!~])/
+RELATION: /!=|<=|>=|[:=<>]/
+WORD: /(?!(?:AND|OR|NOT)(?![^\s()"':=<>!~]))[^\s()"':=<>!~-][^\s()"':=<>!~]*/
+QUOTED: /"[^"]*"/
+%ignore /\s+/
+"""
 _RELATIONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     ":": lambda value, operand: operand == "*" or operand.lower() in value.lower(),
     "=": lambda value, operand: value == operand,
@@ -47,20 +61,17 @@ def parse_filter(text: str) -> Callable[[Message], bool]:
     """
     if not text.strip():
         return lambda _resource: True
-    passes = _Parser(_tokens(text)).parse()
-    return lambda resource: passes(_fields(resource))
+    try:
+        read: Any = _parser().parse(text)
+    except LarkError:
+        raise invalid(BAD_ARGUMENT) from None
+    return lambda resource: read.passes(_fields(resource))
 
 
-def _tokens(text: str) -> list[str]:
-    tokens, position, text = [], 0, text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise invalid(BAD_ARGUMENT)
-        quoted = match["quoted"]
-        tokens.append(f'"{quoted}' if quoted is not None else match["sign"] or match["word"])
-        position = match.end()
-    return tokens
+@cache
+def _parser() -> Lark:
+    # Tests are made while it is read: no tree, so no depth but the one that is counted.
+    return Lark(_GRAMMAR, parser="lalr", transformer=_Tests())
 
 
 def _fields(resource: Message) -> dict[str, Any]:
@@ -69,80 +80,50 @@ def _fields(resource: Message) -> dict[str, Any]:
     return fields
 
 
-class _Parser:
-    """Recursive descent over the tokens; each method reads what its name says."""
-
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._tokens = deque(tokens)
-        self._depth = 0
-
-    def parse(self) -> Predicate:
-        predicate = self._conjunction()
-        if self._tokens:
-            raise invalid(BAD_ARGUMENT)
-        return predicate
-
-    def _conjunction(self) -> Predicate:
-        parts = [self._disjunction()]
-        while self._tokens and self._tokens[0] != ")":
-            self._skip("AND")
-            parts.append(self._disjunction())
-        return lambda fields: all(part(fields) for part in parts)
-
-    def _disjunction(self) -> Predicate:
-        parts = [self._term()]
-        while self._skip("OR"):
-            parts.append(self._term())
-        return lambda fields: any(part(fields) for part in parts)
-
-    def _term(self) -> Predicate:
-        if self._depth == _DEEPEST:
-            raise invalid(BAD_ARGUMENT)
-        self._depth += 1
-        term = self._one_term()
-        self._depth -= 1
-        return term
-
-    def _one_term(self) -> Predicate:
-        if self._skip("NOT") or self._skip("-"):
-            term = self._term()
-            return lambda fields: not term(fields)
-        if self._skip("("):
-            inner = self._conjunction()
-            if not self._skip(")"):
-                raise invalid(BAD_ARGUMENT)
-            return inner
-        return self._restriction()
-
-    def _restriction(self) -> Predicate:
-        path, relation, operand = self._word(), self._next(), self._word()
-        if relation not in _RELATIONS:
-            raise invalid(BAD_ARGUMENT)
-        return _restriction(path, relation, operand)
-
-    def _skip(self, token: str) -> bool:
-        found = bool(self._tokens) and self._tokens[0] == token
-        if found:
-            self._tokens.popleft()
-        return found
-
-    def _next(self) -> str:
-        if not self._tokens:
-            raise invalid(BAD_ARGUMENT)
-        return self._tokens.popleft()
-
-    def _word(self) -> str:
-        token = self._next()
-        if token in _RELATIONS or token in {"(", ")", "AND", "OR", "NOT"}:
-            raise invalid(BAD_ARGUMENT)
-        return token.removeprefix('"')
+class _Test(NamedTuple):
+    passes: Callable[[_Fields], bool]
+    #: How many parentheses and negations it holds inside one another, itself included.
+    depth: int = 1
 
 
-def _restriction(path: str, relation: str, operand: str) -> Predicate:
+@v_args(inline=True)
+class _Tests(Transformer[Token, _Test]):
+    """What each rule of the grammar lets through."""
+
+    def conjunction(self, *parts: _Test) -> _Test:
+        return _Test(lambda fields: all(part.passes(fields) for part in parts), _deepest(parts))
+
+    def alternative(self, *parts: _Test) -> _Test:
+        return _Test(lambda fields: any(part.passes(fields) for part in parts), _deepest(parts))
+
+    def negation(self, term: _Test) -> _Test:
+        return _deeper(_Test(lambda fields: not term.passes(fields), term.depth))
+
+    def group(self, term: _Test) -> _Test:
+        return _deeper(term)
+
+    def restriction(self, path: str, relation: str, operand: str) -> _Test:
+        return _Test(_restriction(path, relation, operand))
+
+    def text(self, token: str) -> str:
+        return token.strip('"')
+
+
+def _deepest(parts: tuple[_Test, ...]) -> int:
+    return max(part.depth for part in parts)
+
+
+def _deeper(test: _Test) -> _Test:
+    if test.depth == _DEEPEST:
+        raise invalid(BAD_ARGUMENT)
+    return test._replace(depth=test.depth + 1)
+
+
+def _restriction(path: str, relation: str, operand: str) -> Callable[[_Fields], bool]:
     steps = _CAPITAL.sub(lambda match: f"_{match[1].lower()}", path).split(".")
     holds = _RELATIONS[relation]
 
-    def passes(fields: Mapping[str, Any]) -> bool:
+    def passes(fields: _Fields) -> bool:
         value: Any = fields
         for step in steps:
             value = value.get(step) if isinstance(value, Mapping) else None

@@ -149,7 +149,9 @@ def test_filters_pass_what_they_say(text: str, passing: list[str]) -> None:
     assert [s.name[4:] for s in secrets() if passes(s)] == passing
 
 
-@pytest.mark.parametrize("text", ["name~a", "name", "name:", "(name:a", "name:a)", ":a", "a=b AND"])
+@pytest.mark.parametrize(
+    "text", ["name~a", "name", "name:", "(name:a", "name:a)", ":a", "a=b AND", "a=-"]
+)
 def test_filters_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(StatusError, match="invalid argument"):
         parse_filter(text)
