@@ -6,17 +6,21 @@
 3. What Google answers becomes an error of this product, with the remedy.
 """
 
+import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
-from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import AuthorizedSession
-from google.oauth2.credentials import Credentials as TokenCredentials
 
+from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, send
+from rotation.kit.net.location import Location
 from rotation.model.errors import (
     AccessDeniedError,
     NotFoundError,
@@ -24,9 +28,16 @@ from rotation.model.errors import (
     RotationError,
     TemporaryError,
 )
+from rotation.model.password import Password
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
 
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _LONGEST_QUOTE: Final = 300
+_JSON: Final = {"Accept": "application/json", "Content-Type": "application/json"}
+_SUCCESS: Final = 2
+_LARGEST: Final = 32 * 1024 * 1024
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -43,11 +54,12 @@ class Rest:
     def __init__(
         self, base: str, account: str = "", *, identity: str = "", timeout: float = 10.0
     ) -> None:
-        self._base = base.rstrip("/")
+        self._base = Location.parse(base.rstrip("/"), "the service's address")
         self._account = account
         self._identity = identity
-        self._timeout = timeout
-        self._local = threading.local()
+        self._limits = Limits(timeout, _LARGEST)
+        self._lock = threading.Lock()
+        self._credentials: Credentials | None = None
         #: How far the service's clock is ahead of this machine's, by its last answer.
         self.ahead: timedelta | None = None
 
@@ -78,61 +90,60 @@ class Rest:
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, str]
     ) -> dict[str, Any]:
+        root = self._base.path.rstrip("/")
+        location = replace(self._base, path=f"{root}/{path}", query=urlencode(query))
+        content = None if body is None else json.dumps(body).encode()
         try:
-            answer = self._session().request(  # type: ignore[no-untyped-call]
-                method, f"{self._base}/{path}", json=body, params=query, timeout=self._timeout
-            )
+            headers = self._headers(method, str(location))
         except GoogleAuthError:
             raise _no_identity(self._account) from None
-        except OSError as error:  # every error of the library is one
+        try:
+            reply = send(Request(location, method, headers, content), self._limits)
+        except NoReplyError as error:
             raise TemporaryError(
-                f"{self._base} does not answer: {type(error).__name__}",
+                f"{self._base.server} does not answer: {error}",
                 remedy="check the network, and try again",
             ) from None
-        self._note_time(answer.headers.get("date", ""))
-        if not answer.ok:
-            raise _refusal(answer, path, self._base)
-        try:
-            document = answer.json()
-        except ValueError:
-            document = None
-        return document if isinstance(document, dict) else {}
+        self._note_time(reply.headers.get("date", ""))
+        document = _document(reply)
+        if reply.status // 100 != _SUCCESS:
+            raise _refusal(reply.status, document, path, self._base.host)
+        return document
 
-    def _session(self) -> AuthorizedSession:
-        if not hasattr(self._local, "session"):
-            session = AuthorizedSession(self._credentials())  # type: ignore[no-untyped-call]
-            session.trust_env = not self._is_embedded
-            self._local.session = session
-        session = self._local.session
-        assert isinstance(session, AuthorizedSession)  # noqa: S101 - for the type
-        return session
+    def _headers(self, method: str, url: str) -> Mapping[str, str | Password]:
+        headers: dict[str, Any] = {}
+        if self._base.scheme == "https":
+            with self._lock:
+                self._authorize(method, url, headers)
+        elif caller := self._account or self._identity:
+            headers["authorization"] = f"Bearer {caller}"
+        return {**_JSON, **{name: Password(text) for name, text in headers.items()}}
 
-    @property
-    def _is_embedded(self) -> bool:
-        return self._base.startswith("http://")
-
-    def _credentials(self) -> Credentials:
-        if self._is_embedded:
-            caller = self._account or self._identity
-            if not caller:
-                return AnonymousCredentials()  # type: ignore[no-untyped-call]
-            return TokenCredentials(caller)  # type: ignore[no-untyped-call]
+    def _authorize(self, method: str, url: str, headers: dict[str, str]) -> None:
+        """Have Google's library renew the token where it must, and add it."""
         import google.auth  # noqa: PLC0415 - only where there is an identity
         from google.auth import impersonated_credentials  # noqa: PLC0415
+        from google.auth.transport.requests import Request as TokenRequest  # noqa: PLC0415
 
-        own, _project = google.auth.default(scopes=list(_SCOPES))
-        if not self._account:
-            return own
-        return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
-            own, self._account, list(_SCOPES), lifetime=300
-        )
+        if self._credentials is None:
+            self._credentials, _project = google.auth.default(scopes=list(_SCOPES))
+            if self._account:
+                self._credentials = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+                    self._credentials, self._account, list(_SCOPES), lifetime=300
+                )
+        self._credentials.before_request(TokenRequest(), method, url, headers)  # type: ignore[no-untyped-call]
 
     def _note_time(self, date: str) -> None:
-        try:
-            told = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        self.ahead = told.astimezone(UTC) - datetime.now(UTC)
+        with suppress(ValueError):
+            self.ahead = parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)
+
+
+def _document(reply: Reply) -> dict[str, Any]:
+    try:
+        document = json.loads(reply.body)
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) else {}
 
 
 def _no_identity(account: str) -> RotationError:
@@ -149,20 +160,18 @@ def _no_identity(account: str) -> RotationError:
     )
 
 
-def _refusal(answer: Any, path: str, base: str) -> RotationError:  # noqa: ANN401
+def _refusal(status: int, document: Mapping[str, Any], path: str, host: str) -> RotationError:
     try:
-        error = answer.json()["error"]
+        error = document["error"]
         message, details = str(error["message"]), error.get("details", [])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        message, details = f"HTTP {answer.status_code}", []
-    said = f"{path}: {message[:_LONGEST_QUOTE]}"
-    status = answer.status_code
-    if status == 404:  # noqa: PLR2004
-        return NotFoundError(said)
+    except (KeyError, TypeError, AttributeError):
+        message, details = f"HTTP {status}", []
+    text = f"{path}: {message[:_LONGEST_QUOTE]}"
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError(text)
     if status in {401, 403}:
-        reasons = {each.get("reason") for each in details if isinstance(each, dict)}
+        reasons = {detail.get("reason") for detail in details if isinstance(detail, dict)}
         if "SERVICE_DISABLED" in reasons:
-            api = base.partition("://")[2]
-            return AccessDeniedError(said, remedy=f"gcloud services enable {api}")
-        return AccessDeniedError(said, remedy="ask for the role rotationDoctor of this project")
-    return TemporaryError(said) if status in _PASSING else PermanentError(said)
+            return AccessDeniedError(text, remedy=f"gcloud services enable {host}")
+        return AccessDeniedError(text, remedy="ask for the role rotationDoctor of this project")
+    return TemporaryError(text) if status in _PASSING else PermanentError(text)
