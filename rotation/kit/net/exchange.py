@@ -11,7 +11,8 @@ Rules of this module:
      whether the other side may have acted on it.  A request that was given up is never sent.
   3. A redirect is a reply; it is never followed.  So a credential leaves only for the origin that
      the caller named.
-  4. Proxies and other settings of the environment are not used.
+  4. Proxies of the environment are not used.  A server is trusted by the system's certificates or by
+     those of a named file, and never without.
   5. A body is read up to a limit, and not at all when nobody wants it.
   6. Errors are in words of our own: a library's text may quote a header or a URL.
 """
