@@ -11,8 +11,8 @@ Rules of this module:
      whether the other side may have acted on it.  A request that was given up is never sent.
   3. A redirect is a reply; it is never followed.  So a credential leaves only for the origin that
      the caller named.
-  4. Proxies of the environment are not used.  A server is trusted by the system's certificates or by
-     those of a named file, and never without.
+  4. Proxies of the environment are not used.  A server is trusted by the system's certificates or
+     by those of a named file, and never without.
   5. A body is read up to a limit, and not at all when nobody wants it.
   6. Errors are in words of our own: a library's text may quote a header or a URL.
 """
@@ -33,7 +33,7 @@ from http.client import (
     HTTPSConnection,
     IncompleteRead,
 )
-from select import POLLIN, poll
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Final
 
@@ -245,9 +245,9 @@ def _server(request: Request) -> tuple[str, str, int, str]:
 
 def _has_news(idle: socket.socket) -> bool:
     """Whether the other side has closed, or sent what nobody asked for."""
-    poller = poll()
-    poller.register(idle, POLLIN)
-    return bool(poller.poll(0))
+    with DefaultSelector() as selector:
+        selector.register(idle, EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _connection(request: Request, limits: Limits) -> HTTPConnection:

@@ -48,7 +48,8 @@ class Location:
             raise PolicyError(f"{setting} must begin with https:// or http://")
         if "@" in parts.netloc:
             raise PolicyError(
-                f"{setting} must not hold a user or password", remedy="use header or identity"
+                f"{setting} must not hold a user or password",
+                remedy="leave it out; credentials have settings of their own",
             )
         if parts.fragment:
             raise PolicyError(f"{setting} must not hold a fragment", remedy="leave out the # part")
