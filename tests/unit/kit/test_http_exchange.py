@@ -1,5 +1,6 @@
 """What every HTTP exchange keeps: its time, its limits, its silence about what was sent."""
 
+import re
 import socket
 import ssl
 import threading
@@ -43,7 +44,7 @@ class Server:
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
-        while self.replies and (request := connection.recv(65536)):
+        while self.replies and (request := received(connection)):
             self.requests.append(request)
             reply = self.replies.pop(0)
             connection.sendall(reply)
@@ -51,6 +52,18 @@ class Server:
                 return
         if self.hangs:
             self.end.wait(5)
+
+
+def received(connection: socket.socket) -> bytes:
+    """Read one request, body included; empty when the other side has closed."""
+    request = b""
+    while part := connection.recv(65536):
+        request += part
+        head, end, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return request
+    return b""
 
 
 @contextmanager
