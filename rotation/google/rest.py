@@ -141,7 +141,7 @@ class Rest:
 def _document(reply: Reply) -> dict[str, Any]:
     try:
         document = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     return document if isinstance(document, dict) else {}
 

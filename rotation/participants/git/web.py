@@ -156,7 +156,7 @@ def limited_until(answer: Answer, now: float | None = None) -> str:
 def _decoded(reply: Reply) -> Any:  # noqa: ANN401
     try:
         return json.loads(reply.body) if reply.body else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

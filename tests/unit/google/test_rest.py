@@ -134,7 +134,9 @@ def test_silence_is_temporary_and_in_time(embedded: Web) -> None:
 
 def test_what_is_not_an_object_is_none(embedded: Web) -> None:
     def reply(asked: Asked) -> Reply:
-        return Reply(body=b"[]" if asked.path == "/v1/list" else b"<html>")
+        return Reply(body=bodies[asked.path])
 
+    bodies = {"/v1/list": b"[]", "/v1/page": b"<html>", "/v1/deep": b"[" * 100_000}
     embedded.reply = reply
-    assert Rest(embedded.url).get("v1/list") == Rest(embedded.url).get("v1/page") == {}
+    for path in bodies:
+        assert Rest(embedded.url).get(path.removeprefix("/")) == {}
