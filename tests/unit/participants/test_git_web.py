@@ -1,7 +1,12 @@
+from collections.abc import Iterator
+
 import pytest
 
+from rotation.model.errors import PermanentError, TemporaryError
 from rotation.participants.git.edits import Edits
-from rotation.participants.git.web import Answer, limited_until
+from rotation.participants.git.web import Answer, Web, limited_until
+from tests.support.web import Reply, serve_web
+from tests.support.web import Web as Server
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,38 @@ def test_a_diff_of_what_is_no_text_does_not_fail() -> None:
     ((path, diff),) = edits.diffs()
     assert path == "f"
     assert "+4" in diff
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serve_web() as server:
+        yield server
+
+
+def forge(server: Server, answer_seconds: float = 5) -> Web:
+    authorization = {"Authorization": "Bearer s3cr3t"}
+    return Web(
+        server.url, lambda _: authorization, connect_seconds=0.2, answer_seconds=answer_seconds
+    )
+
+
+def test_a_forge_that_drips_is_left_in_time(server: Server) -> None:
+    server.reply = lambda _asked: Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n", drips=b" ")
+    with pytest.raises(TemporaryError, match=r"no answer within 0.5 s") as caught:
+        forge(server, 0.3).get("/user")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_forge_that_moves_is_not_followed(server: Server) -> None:
+    with serve_web() as elsewhere:
+        server.says(status=307, headers={"Location": elsewhere.url})
+        with pytest.raises(PermanentError) as caught:
+            forge(server).get("/user")
+        assert elsewhere.asked == []
+    assert caught.value.reason == "repository-moved"
+
+
+def test_parameters_may_repeat_and_are_escaped(server: Server) -> None:
+    server.says(body=b"{}")
+    forge(server).get("/x", params={"refs[]": ["a b", "c/d"], "page": 2})
+    assert server.asked[0].path == "/x?refs%5B%5D=a%20b&refs%5B%5D=c%2Fd&page=2"
