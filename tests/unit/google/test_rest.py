@@ -13,7 +13,7 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from rotation.google.rest import Rest
-from rotation.kit.net import exchange
+from rotation.kit.net import sending
 from rotation.local.postgres.certificate import write_certificates
 from rotation.model.errors import (
     AccessDeniedError,
@@ -51,11 +51,11 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     monkeypatch.setattr(google.auth, "default", lambda **_scopes: (Own(), "demo"))
-    exchange._trust.cache_clear()
+    sending._trust.cache_clear()
     with serve_web(context) as web:
         web.says(body=b"{}")
         yield web
-    exchange._trust.cache_clear()
+    sending._trust.cache_clear()
 
 
 def refusal(web: Web, status: int, **error: Any) -> RotationError:

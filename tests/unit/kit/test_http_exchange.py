@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rotation.kit.net import exchange
+from rotation.kit.net import sending
 from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, Trouble, send
 from rotation.kit.net.location import Location
 from rotation.local.postgres.certificate import write_certificates
@@ -75,7 +75,7 @@ def serving(server: Server) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.end.set()
-        exchange._kept.close()
+        sending._kept.close()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
@@ -189,13 +189,13 @@ def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 def test_a_request_that_was_given_up_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     late = threading.Event()
-    connect = exchange.HTTPConnection.connect
+    connect = sending.HTTPConnection.connect
 
-    def slow(connection: exchange.HTTPConnection) -> None:
+    def slow(connection: sending.HTTPConnection) -> None:
         late.wait(5)
         connect(connection)
 
-    monkeypatch.setattr(exchange.HTTPConnection, "connect", slow)
+    monkeypatch.setattr(sending.HTTPConnection, "connect", slow)
     server = Server(GOOD)
     with serving(server) as url:
         assert not refused(url, Limits(0.1, 1000), method="PUT").was_sent
