@@ -114,6 +114,5 @@ class _Controls:
         return await self.show_clock(http)
 
     async def run_due(self, _http: Request) -> _Answer:
-        store = self._dispatcher.store
-        now = store.clock.now()
-        return {"ended": store.expire_due(now), "fired": store.fire_due(now)}
+        now, schedule = self._dispatcher.store.clock.now(), self._dispatcher.schedule
+        return {"ended": schedule.expire_due(now), "fired": schedule.fire_due(now)}

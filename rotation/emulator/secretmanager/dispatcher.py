@@ -20,6 +20,7 @@ from rotation.emulator.secretmanager.messages import Message
 from rotation.emulator.secretmanager.policies import policy_on
 from rotation.emulator.secretmanager.quotas import Quotas, exhausted
 from rotation.emulator.secretmanager.rpcs import Rpc
+from rotation.emulator.secretmanager.schedule import Schedule
 from rotation.emulator.secretmanager.store import Store
 from rotation.emulator.status import StatusError
 
@@ -31,6 +32,7 @@ class Dispatcher:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.schedule = Schedule(store)
         self.failures = Failures()
         self.quotas = Quotas()
         self.calls: Counter[str] = Counter()
@@ -70,7 +72,7 @@ class Dispatcher:
     def _run(self, rpc: Rpc, request: Message, failures: Sequence[Failure], caller: str) -> Message:
         now = self.store.clock.now()
         self.quotas.check(rpc, self._resource(rpc, request), now)
-        self.store.expire_due(now)
+        self.schedule.expire_due(now)
         response = rpc.run(self.store, request, view_of(failures))
         if rpc.name == "TestIamPermissions":
             self._remove_denied(response, self._resource(rpc, request), caller)

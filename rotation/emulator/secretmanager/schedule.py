@@ -10,10 +10,9 @@ It acts when called with a time; it never waits.
 4. An expired secret is deleted with its last ETag; a version whose delay is over is destroyed.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 from rotation.emulator.secretmanager.etags import etag_at
 from rotation.emulator.secretmanager.events import Event
@@ -27,24 +26,28 @@ from rotation.emulator.secretmanager.messages import (
 )
 from rotation.emulator.secretmanager.names import SecretKey
 from rotation.emulator.secretmanager.records import SecretRecord, VersionRecord
-
-if TYPE_CHECKING:
-    from rotation.emulator.secretmanager.store import Store
+from rotation.emulator.secretmanager.store import Store
 
 _EXPIRATION: Final = "EXPIRATION"
 
 
-class Timetable(Protocol):
-    """What a scheduler needs of the store, all of it on the store's event loop.
+class Schedule:
+    """What is due in a store; all of it on the store's event loop.
 
     A scheduler sleeps until `next_due`, calls `expire_due` and `fire_due` with the clock's time,
-    and starts over; ``watch`` wakes it early, because a write may have brought the next moment
+    and starts over; `Store.watch` wakes it early, because a write may have brought the next moment
     forward and the clock can be moved.  Calling too often or too late does no harm: what is due
     stays due, and nothing happens twice.
     """
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     def next_due(self) -> datetime | None:
         """Return when something is next due; None when nothing is planned."""
+        store = self._store
+        moments = (store.rotations.earliest(), store.endings.earliest(), store.outbox.retry_at)
+        return min((moment for moment in moments if moment), default=None)
 
     def fire_due(self, now: datetime) -> list[str]:
         """Fire every rotation due by ``now``; also send again what could not be published.
@@ -52,22 +55,20 @@ class Timetable(Protocol):
         Returns:
             The names of the secrets a SECRET_ROTATE was sent (or kept to be sent again) for.
         """
+        store = self._store
+        if store.outbox.retry(now):
+            store.save_undelivered()
+        return [str(key) for key in store.rotations.due(now) if _fire(store, key, now)]
 
     def expire_due(self, now: datetime) -> list[str]:
         """Delete what has expired, destroy what is due by ``now``; return the names."""
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Have ``changed`` called whenever `next_due` or the time may have moved."""
-
-
-def fire_due(store: "Store", now: datetime) -> list[str]:
-    """Fire every rotation that is due."""
-    if store.outbox.retry(now):
-        store.save_undelivered()
-    return [str(key) for key in store.rotations.due(now) if _fire(store, key, now)]
+        names: list[str] = []
+        for key in self._store.endings.due(now):
+            names += _end(self._store, self._store.find(key), now)
+        return names
 
 
-def _fire(store: "Store", key: SecretKey, now: datetime) -> bool:
+def _fire(store: Store, key: SecretKey, now: datetime) -> bool:
     record = store.find(key)
     skipped = store.outbox.holds_rotation_of(str(key))
     secret, moment = copy_of(record.message), store.moment()
@@ -89,15 +90,7 @@ def _advance(secret: Message, now: datetime) -> None:
     rotation.next_rotation_time.CopyFrom(later(rotation.next_rotation_time, periods * period))
 
 
-def expire_due(store: "Store", now: datetime) -> list[str]:
-    """Delete expired secrets and destroy versions whose delay is over."""
-    names: list[str] = []
-    for key in store.endings.due(now):
-        names += _end(store, store.find(key), now)
-    return names
-
-
-def _end(store: "Store", record: SecretRecord, now: datetime) -> list[str]:
+def _end(store: Store, record: SecretRecord, now: datetime) -> list[str]:
     expiry = record.expire_time()
     if expiry and expiry <= now:
         event = Event("SECRET_DELETE", record.key, store.moment(), record.message, _EXPIRATION)
@@ -109,7 +102,7 @@ def _end(store: "Store", record: SecretRecord, now: datetime) -> list[str]:
     return [record.key.version(number) for number in due]
 
 
-def destroy(store: "Store", record: SecretRecord, number: int) -> Message:
+def destroy(store: Store, record: SecretRecord, number: int) -> Message:
     """Destroy a version now: its payload is erased for ever."""
     moment = store.moment()
     version = copy_of(record.versions[number - 1].message)

@@ -19,7 +19,6 @@ from typing import Final
 
 from rotation.emulator.clock import MovableClock
 from rotation.emulator.iam import Iam
-from rotation.emulator.secretmanager import schedule
 from rotation.emulator.secretmanager.agenda import Agenda
 from rotation.emulator.secretmanager.database import Database
 from rotation.emulator.secretmanager.etags import moment_of_etag
@@ -108,23 +107,8 @@ class Store:
         if self._database:
             self._database.close()
 
-    # What the scheduler calls; see `schedule.Timetable`.
-
-    def fire_due(self, now: datetime) -> list[str]:
-        """Fire every rotation that is due; return the names of the secrets it was sent for."""
-        return schedule.fire_due(self, now)
-
-    def expire_due(self, now: datetime) -> list[str]:
-        """Delete expired secrets, destroy versions whose delay is over; return their names."""
-        return schedule.expire_due(self, now)
-
-    def next_due(self) -> datetime | None:
-        """Return when one of the two above next has something to do."""
-        moments = (self.rotations.earliest(), self.endings.earliest(), self.outbox.retry_at)
-        return min((moment for moment in moments if moment), default=None)
-
     def watch(self, changed: Callable[[], None]) -> None:
-        """Have ``changed`` called whenever `next_due` or the time may have moved."""
+        """Have ``changed`` called whenever what is due next, or the time, may have moved."""
         self._watchers.append(changed)
 
     def notify(self) -> None:

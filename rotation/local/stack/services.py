@@ -25,6 +25,7 @@ from rotation.emulator.pubsub.journal import SqliteJournal
 from rotation.emulator.pubsub.server import PubSubServer, rest_app
 from rotation.emulator.scheduler import SWEEP_ATTRIBUTES, RotationScheduler, Sweep
 from rotation.emulator.secretmanager.events import Publish
+from rotation.emulator.secretmanager.schedule import Schedule
 from rotation.emulator.secretmanager.server import SecretManagerServer
 from rotation.emulator.secretmanager.store import Store
 from rotation.emulator.status import StatusError
@@ -172,7 +173,7 @@ async def services(options: StackOptions, folder: Path, emulator: str) -> AsyncI
                 deployment.swept()
 
         sweep = Sweep(publish_sweep, options.topic_name, options.sweep_every)
-        await stack.enter_async_context(RotationScheduler(clock, store, sweep))
+        await stack.enter_async_context(RotationScheduler(clock, Schedule(store), sweep))
         yield Services(
             clock=clock,
             store=store,

@@ -47,7 +47,7 @@ def served(path: Path, broker: Broker) -> Iterator[Any]:
             serve_in_background(lambda: SecretManagerServer(store)) as background,
             client_of(background.served.grpc_address) as client,
         ):
-            background.call(lambda server: server.store.fire_due(server.store.clock.now()))
+            background.call(lambda server: server.dispatcher.schedule.fire_due(store.clock.now()))
             yield client
     finally:
         store.close()

@@ -6,6 +6,7 @@ from google.cloud import secretmanager_v1 as sm
 from secretmanager_support import World
 
 from rotation.emulator.scheduler import RotationScheduler
+from rotation.emulator.secretmanager.schedule import Schedule
 
 NAME = "projects/123456789012/secrets/app"
 
@@ -30,7 +31,7 @@ def test_scheduler_fires_and_expires_when_the_clock_is_moved(
         "rotation": {"next_rotation_time": now + timedelta(seconds=600)},
         "expire_time": now + timedelta(seconds=6000),
     }
-    scheduler = RotationScheduler(world.clock, world.store)
+    scheduler = RotationScheduler(world.clock, Schedule(world.store))
     world.background.call(lambda _server: scheduler.start())
     try:
         parent = "projects/demo-project"

@@ -14,6 +14,7 @@ from rotation.emulator.secretmanager.history import FRESH
 from rotation.emulator.secretmanager.names import Parent, SecretKey
 from rotation.emulator.secretmanager.outbox import Outbox
 from rotation.emulator.secretmanager.records import VersionRecord
+from rotation.emulator.secretmanager.schedule import Schedule
 from rotation.emulator.secretmanager.secrets import create_secret, update_secret
 from rotation.emulator.secretmanager.store import Store
 from rotation.emulator.status import StatusError
@@ -72,8 +73,9 @@ def test_timestamps_are_pacific_without_trailing_zeros(moment: str, spelled: str
 
 
 def test_nothing_is_due_in_an_empty_store(store: Store) -> None:
-    assert store.next_due() is None
-    assert store.fire_due(NOON) == store.expire_due(NOON) == []
+    schedule = Schedule(store)
+    assert schedule.next_due() is None
+    assert schedule.fire_due(NOON) == schedule.expire_due(NOON) == []
 
 
 def test_next_due_is_the_earliest_of_expiry_and_rotation(store: Store) -> None:
@@ -81,9 +83,10 @@ def test_next_due_is_the_earliest_of_expiry_and_rotation(store: Store) -> None:
     topics = [{"name": "projects/p/topics/rotation"}]
     rotation = {"next_rotation_time": NOON + timedelta(hours=1)}
     created(store, "two", topics=topics, rotation=rotation)
-    assert store.next_due() == NOON + timedelta(hours=1)
-    assert store.fire_due(NOON + timedelta(hours=1)) == ["projects/123456789012/secrets/two"]
-    assert store.next_due() == NOON + timedelta(hours=2)
+    schedule = Schedule(store)
+    assert schedule.next_due() == NOON + timedelta(hours=1)
+    assert schedule.fire_due(NOON + timedelta(hours=1)) == ["projects/123456789012/secrets/two"]
+    assert schedule.next_due() == NOON + timedelta(hours=2)
 
 
 def test_moved_moment_is_due_only_at_its_new_time() -> None:
