@@ -13,7 +13,7 @@ Rules of this module:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -22,7 +22,7 @@ from rotation.machine import pausing, receipts
 from rotation.model.errors import IllegalTransitionError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
-from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.rotation import Block, Receipt, Record, RotationFacts, State
 from rotation.model.version import VERSION
 from rotation.model.wakeup import Ask, Request
 
@@ -249,48 +249,23 @@ def _wait_on_entry(phase: Phase, record: Record, policy: Policy, *, delayed: boo
 def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
     kept = event is not Event.ABORTED
     current = record.next if kept else record.previous
-    emergency = record.requested_at if record.mode is Mode.EMERGENCY else None
     last = state.receipt
-    before = last.emergencies_until if last else None
-    served = last.emergency_id if last else ""
-    overtaken = record.again.at if record.again and record.again.mode is Ask.EMERGENCY else None
-    since = last.in_force_since if last and last.current == current else None
     receipt = Receipt(
-        id=record.id,
+        **{each.name: getattr(record, each.name) for each in fields(RotationFacts)},
+        **_emergencies(record, last, kept=kept),
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
-        mode=record.mode,
-        started_at=record.started_at,
         settled_at=now,
         current=current,
         last=max(state.last, record.seen, record.next or 0),
         copies=record.copies if kept else (*record.previous_copies, *record.copies),
         previous=record.previous if kept else record.next,
-        slot=record.slot,
-        reason=record.reason,
-        requested_by=record.requested_by,
-        request_id=record.request_id,
-        digest=record.digest,
-        published_at=record.published_at,
-        suspended_at=record.suspended_at,
-        revoked_at=record.revoked_at,
-        evidence=record.evidence,
         why=record.reverted,
-        scheduled=record.scheduled,
-        emergencies_until=emergency or before,
-        emergency_id=record.request_id if emergency and kept else served,
-        secret=record.secret,
         sequence=last.sequence + 1 if last else 1,
         before=receipts.digest(last) if last else "",
-        requested_at=record.requested_at,
         message_id=record.message_id,
-        verified=record.verified,
-        first_moved_at=record.first_moved_at,
-        rolled_out_at=record.rolled_out_at,
         token=state.token,
-        policy_digest=record.policy_digest,
         software=VERSION,
-        emergency_at=emergency or overtaken,
-        in_force_since=record.published_at if kept else since,
+        in_force_since=record.published_at if kept else _in_force_since(last, current),
     )
     alarm = Block(reason="reverted", message=record.reverted, since=now)
     return State(
@@ -303,6 +278,23 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         current=current,
         aliases=state.aliases,
     )
+
+
+def _emergencies(record: Record, last: Receipt | None, *, kept: bool) -> Mapping[str, Any]:
+    """Return what a receipt says of emergencies: which were served, and when this one was asked."""
+    asked = record.requested_at if record.mode is Mode.EMERGENCY else None
+    overtaken = record.again.at if record.again and record.again.mode is Ask.EMERGENCY else None
+    return {
+        "emergencies_until": asked or (last.emergencies_until if last else None),
+        "emergency_id": record.request_id
+        if asked and kept
+        else (last.emergency_id if last else ""),
+        "emergency_at": asked or overtaken,
+    }
+
+
+def _in_force_since(last: Receipt | None, current: int | None) -> datetime | None:
+    return last.in_force_since if last and last.current == current else None
 
 
 def _next_phase(phase: Phase, event: Event) -> Phase:

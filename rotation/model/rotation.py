@@ -15,23 +15,13 @@ from rotation.model.plugin import Verification
 from rotation.model.wakeup import Ask, Request
 
 
-@dataclass(frozen=True)
-class Record:
-    """The rotation in flight."""
+@dataclass(frozen=True, kw_only=True)
+class RotationFacts:
+    """What is known of one rotation: while it is in flight, and in its receipt."""
 
     id: str
     mode: Mode
     started_at: datetime
-    #: Message whose delivery holds the lease; its redelivery must not be acknowledged early.
-    message_id: str
-    #: Highest version number known when the rotation started; ours comes after it.
-    base: int
-    #: Version that was current at the start; None when this is the first credential.
-    previous: int | None = None
-    #: Further versions that carry the previous credential.
-    previous_copies: tuple[int, ...] = ()
-    #: The version this rotation added; None until it is published.
-    next: int | None = None
     #: The slot *next* logs in as.
     slot: str = ""
     reason: str = ""
@@ -44,16 +34,42 @@ class Record:
     published_at: datetime | None = None
     suspended_at: datetime | None = None
     revoked_at: datetime | None = None
+    #: What retirement rests on, for people: one sentence per look.
+    evidence: tuple[str, ...] = ()
+    #: Next firing of the schedule as last seen: by it a missed firing is recognised.
+    scheduled: datetime | None = None
+    #: Full name of the secret.
+    secret: str = ""
+    #: What the login proved before *next* was added.
+    verified: Verification | None = None
+    #: SHA-256 of the policy that *next* was made by.
+    policy_digest: str = ""
+    #: When the first consumers, those of the first stage, had been handed *next*.
+    first_moved_at: datetime | None = None
+    #: When the rollout was over: from then on only the previous credential is left to be retired.
+    rolled_out_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(RotationFacts):
+    """The rotation in flight."""
+
+    #: Message whose delivery holds the lease; its redelivery must not be acknowledged early.
+    message_id: str
+    #: Highest version number known when the rotation started; ours comes after it.
+    base: int
+    #: Version that was current at the start; None when this is the first credential.
+    previous: int | None = None
+    #: Further versions that carry the previous credential.
+    previous_copies: tuple[int, ...] = ()
+    #: The version this rotation added; None until it is published.
+    next: int | None = None
     #: Highest version number seen since the rotation started.
     seen: int = 0
     #: Enabled versions, beside the one in force, that carry its credential.
     copies: tuple[int, ...] = ()
     #: Why it waits, for people.
     note: str = ""
-    #: What retirement rests on, for people: one sentence per look.
-    evidence: tuple[str, ...] = ()
-    #: Next firing of the schedule, as last seen.
-    scheduled: datetime | None = None
     #: A request that came too late for this rotation; served as soon as it has settled.
     again: Request | None = None
     #: Ids of other requests that this rotation serves; the latest few.
@@ -76,16 +92,6 @@ class Record:
     watch_until: datetime | None = None
     #: Where people can look: pull requests and the like.
     links: tuple[str, ...] = ()
-    #: Full name of the secret.
-    secret: str = ""
-    #: What the login proved before *next* was added.
-    verified: Verification | None = None
-    #: SHA-256 of the policy that *next* was made by.
-    policy_digest: str = ""
-    #: When the first consumers, those of the first stage, had been handed *next*.
-    first_moved_at: datetime | None = None
-    #: When the rollout was over: from then on only the previous credential is left to be retired.
-    rolled_out_at: datetime | None = None
     #: Somebody asked to retire without waiting.  Ends with the first look that finds an obstacle.
     hastened: bool = False
     #: How often in a row it was left to another delivery.
@@ -98,15 +104,12 @@ class Record:
         return self.mode is Mode.EMERGENCY or after
 
 
-@dataclass(frozen=True)
-class Receipt:
+@dataclass(frozen=True, kw_only=True)
+class Receipt(RotationFacts):
     """What the last rotation did, and what is in force since."""
 
-    id: str
     #: ``rotated``, ``aborted`` or ``reverted``.
     outcome: str
-    mode: Mode
-    started_at: datetime
     settled_at: datetime
     #: Version in force.
     current: int | None
@@ -115,39 +118,20 @@ class Receipt:
     #: Further enabled versions that carry the current credential.
     copies: tuple[int, ...] = ()
     previous: int | None = None
-    slot: str = ""
-    reason: str = ""
-    requested_by: str = ""
-    request_id: str = ""
-    digest: str = ""
-    published_at: datetime | None = None
-    suspended_at: datetime | None = None
-    revoked_at: datetime | None = None
-    evidence: tuple[str, ...] = ()
     #: Why it went back, when it did.
     why: str = ""
-    #: Next firing of the schedule when this was written: by it a missed firing is recognised.
-    scheduled: datetime | None = None
     #: Emergencies asked for up to this moment have been served.
     emergencies_until: datetime | None = None
     #: Id of the last emergency that was served; it may be published again with a later time.
     emergency_id: str = ""
-    #: Full name of the secret.
-    secret: str = ""
     #: Number of this receipt: one more than the receipt before it.  0: from before they counted.
     sequence: int = 0
     #: Digest of the receipt before it; empty: there was none.
     before: str = ""
-    requested_at: datetime | None = None
     #: Message whose delivery settled the rotation.
     message_id: str = ""
-    verified: Verification | None = None
-    first_moved_at: datetime | None = None
-    rolled_out_at: datetime | None = None
     #: Fencing token under which it settled.
     token: int = 0
-    #: SHA-256 of the policy.
-    policy_digest: str = ""
     #: Release of this product.
     software: str = ""
     #: When the emergency was asked for that this rotation was, or that overtook it.

@@ -107,7 +107,7 @@ def test_any_labels_and_annotations_are_read_or_refused(
 
 
 def test_label_of_the_next_version_is_the_one_google_documents() -> None:
-    record = Record("r1", Mode.ROUTINE, NOW, "m1", base=6)
+    record = Record(id="r1", mode=Mode.ROUTINE, started_at=NOW, message_id="m1", base=6)
     labels = codec.encode(State(Phase.PREPARING, 1, record=record), SECRET).labels
     assert labels["rotating_to_new_version_number"] == "7"
     assert labels["rotation_phase"] == "preparing"
@@ -115,7 +115,7 @@ def test_label_of_the_next_version_is_the_one_google_documents() -> None:
 
 
 def test_steps_of_retiring_share_a_label_and_are_told_apart() -> None:
-    record = Record("r1", Mode.ROUTINE, NOW, "m1", base=6, next=7)
+    record = Record(id="r1", mode=Mode.ROUTINE, started_at=NOW, message_id="m1", base=6, next=7)
     secret = stored(State(Phase.OBSERVING, 1, record=record))
     assert secret.labels["rotation_phase"] == "retiring"
     assert codec.decode(secret).phase is Phase.OBSERVING
@@ -123,7 +123,7 @@ def test_steps_of_retiring_share_a_label_and_are_told_apart() -> None:
 
 def test_lease_is_rounded_up() -> None:
     lease = NOW + timedelta(microseconds=1)
-    record = Record("r1", Mode.ROUTINE, NOW, "m1", base=6)
+    record = Record(id="r1", mode=Mode.ROUTINE, started_at=NOW, message_id="m1", base=6)
     labels = codec.encode(State(Phase.PREPARING, 1, lease, record=record), SECRET).labels
     assert int(labels["rotation_lease_until"]) == int(NOW.timestamp()) + 1
 

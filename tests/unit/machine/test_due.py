@@ -22,7 +22,16 @@ def secret(next_time: datetime | None = None, period: timedelta | None = 30 * DA
 
 
 def settled(at: datetime, scheduled: datetime | None = None) -> State:
-    receipt = Receipt("r", "rotated", Mode.ROUTINE, at - EVERY, at, 1, 1, scheduled=scheduled)
+    receipt = Receipt(
+        id="r",
+        outcome="rotated",
+        mode=Mode.ROUTINE,
+        started_at=at - EVERY,
+        settled_at=at,
+        current=1,
+        last=1,
+        scheduled=scheduled,
+    )
     return State(receipt=receipt)
 
 
@@ -85,7 +94,7 @@ def reason(state: State, **when: datetime) -> str | None:
 
 
 def in_flight(**times: datetime) -> State:
-    record = Record("r", Mode.ROUTINE, NOW, "m", 1)
+    record = Record(id="r", mode=Mode.ROUTINE, started_at=NOW, message_id="m", base=1)
     return State(Phase.SOAKING, 1, times.get("lease_until"), times.get("wake_at"), record=record)
 
 
