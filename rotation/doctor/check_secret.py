@@ -11,11 +11,9 @@ from typing import Final
 from rotation.doctor.facts import SecretFacts
 from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, unseen
 from rotation.engine import codec
-from rotation.machine import due
 from rotation.model.deployment import Unseen
 from rotation.model.phase import Phase
 from rotation.model.secret import VersionState
-from rotation.model.wakeup import WakeUp, WakeUpKind
 from rotation.policies.duration import format_duration
 
 #: A lease that ended so long ago was not merely interrupted: the sweep did not take over.
@@ -34,15 +32,15 @@ Check = Callable[[SecretFacts], Iterator[Finding]]
 
 def policy(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the policy can be carried out."""
-    if facts.policy_fault is not None:
+    if facts.snapshot.policy_fault is not None:
         file = "policy.yaml"
         remedy = f"rotation policy apply {facts.secret.name.secret_id} {file}"
-        yield _bad(facts, "policy", str(facts.policy_fault.args[0]), remedy)
+        yield _bad(facts, "policy", str(facts.snapshot.policy_fault.args[0]), remedy)
 
 
 def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
     """Whether a delayed destruction keeps a revoked payload longer than the policy wants."""
-    ttl, wanted = facts.secret.version_destroy_ttl, facts.policy
+    ttl, wanted = facts.secret.version_destroy_ttl, facts.snapshot.policy
     if wanted is None or ttl is None or ttl <= max(wanted.retire.destroy_after, timedelta(days=1)):
         return
     length = format_duration(wanted.retire.destroy_after)
@@ -66,7 +64,7 @@ def expires(facts: SecretFacts) -> Iterator[Finding]:
 def schedule(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the secret has a schedule that goes on."""
     plan = facts.secret.schedule
-    first = f"{facts.now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    first = f"{facts.snapshot.now + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     if plan is None:
         period = "--rotation-period=2592000s"
         remedy = _update(facts, f"--next-rotation-time={first}", period)
@@ -78,13 +76,9 @@ def schedule(facts: SecretFacts) -> Iterator[Finding]:
 
 def overdue(facts: SecretFacts) -> Iterator[Finding]:
     """Whether a firing was left unserved."""
-    state = facts.state
-    if state is None or state.phase is not Phase.SETTLED or state.block is not None:
-        return
-    wake_up = WakeUp(WakeUpKind.WAKE, facts.secret.name, message_id="", at=facts.now)
-    found = due.due(due.Facts(state, facts.secret, facts.now, wake_up))
-    if found:
-        late = format_duration(timedelta(minutes=(facts.now - found.since) // timedelta(minutes=1)))
+    since, now = facts.snapshot.overdue_since, facts.snapshot.now
+    if since is not None and not facts.snapshot.block:
+        late = format_duration(timedelta(minutes=(now - since) // timedelta(minutes=1)))
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
         said = f"its schedule fired {late} ago and no rotation followed"
         yield _bad(facts, "overdue", said, remedy)
@@ -92,12 +86,12 @@ def overdue(facts: SecretFacts) -> Iterator[Finding]:
 
 def age(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the credential in force is older than the schedule promises."""
-    state, plan = facts.state, facts.secret.schedule
+    state, plan = facts.snapshot.state, facts.secret.schedule
     if state is None or plan is None or plan.period is None or state.receipt is None:
         return
     since = state.receipt.published_at or state.receipt.settled_at
-    if state.phase is Phase.SETTLED and facts.now - since > plan.period * 1.5:
-        old = format_duration(timedelta(hours=(facts.now - since) // timedelta(hours=1)))
+    if state.phase is Phase.SETTLED and facts.snapshot.now - since > plan.period * 1.5:
+        old = format_duration(timedelta(hours=(facts.snapshot.now - since) // timedelta(hours=1)))
         period = format_duration(plan.period)
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
         said = f"the credential in force is {old} old, and the period is {period}"
@@ -106,8 +100,9 @@ def age(facts: SecretFacts) -> Iterator[Finding]:
 
 def never(facts: SecretFacts) -> Iterator[Finding]:
     """Whether there was a rotation at all."""
-    state = facts.state
-    if state is not None and state.record is None and facts.current is None and not facts.block:
+    snapshot = facts.snapshot
+    idle = snapshot.state is not None and not snapshot.is_in_flight
+    if idle and snapshot.current is None and not snapshot.block:
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
         yield _warn(facts, "never-rotated", "no rotation has ever been done", remedy)
 
@@ -149,10 +144,11 @@ def topic_rights(facts: SecretFacts) -> Iterator[Finding]:
 
 def aliases(facts: SecretFacts) -> Iterator[Finding]:
     """Whether what consumers are pointed to is there and enabled."""
-    name, state = facts.secret.name, facts.state
+    name, state = facts.secret.name, facts.snapshot.state
     receipt = state.receipt if state else None
-    rides = facts.policy is not None and any(
-        each.kind == "alias" for stage in facts.policy.rollout for each in stage.participants
+    policy = facts.snapshot.policy
+    rides = policy is not None and any(
+        each.kind == "alias" for stage in policy.rollout for each in stage.participants
     )
     told = receipt.current if receipt else None
     settled = state is not None and state.phase is Phase.SETTLED
@@ -181,42 +177,43 @@ def aliases(facts: SecretFacts) -> Iterator[Finding]:
 
 def current_version(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the version in force can be read."""
-    seen = facts.versions.get(facts.current) if facts.current else None
+    seen = facts.versions.get(facts.snapshot.current) if facts.snapshot.current else None
     if seen is VersionState.DISABLED:
         remedy = gcloud(
-            "secrets", "versions", "enable", str(facts.current),
+            "secrets", "versions", "enable", str(facts.snapshot.current),
             f"--secret={facts.secret.name.secret_id}", *on_secret(facts.secret.name)[1:],
         )  # fmt: skip
-        said = f"version {facts.current} is in force and disabled"
+        said = f"version {facts.snapshot.current} is in force and disabled"
         yield _bad(facts, "current-version", said, remedy)
     elif seen is VersionState.DESTROYED:
         remedy = f"rotation emergency {facts.secret.name.secret_id} --reason 'version destroyed'"
-        said = f"version {facts.current} is in force and destroyed"
+        said = f"version {facts.snapshot.current} is in force and destroyed"
         yield _bad(facts, "current-version", said, remedy)
 
 
 def blocked(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the worker stopped, or the stored state cannot be read."""
     name = facts.secret.name.secret_id
-    if facts.state_fault is not None:
-        remedy = facts.state_fault.remedy or f"rotation status {name}"
-        yield _bad(facts, "state", str(facts.state_fault.args[0]), remedy)
+    if facts.snapshot.state_fault is not None:
+        remedy = facts.snapshot.state_fault.remedy or f"rotation status {name}"
+        yield _bad(facts, "state", str(facts.snapshot.state_fault.args[0]), remedy)
     if codec.BLOCKED in facts.secret.labels:
         reason = facts.secret.labels[codec.BLOCKED]
-        why = f": {facts.block.message}" if facts.block else ""
+        why = f": {facts.snapshot.block.message}" if facts.snapshot.block else ""
         remedy = f"rotation unblock {name}"
         yield _bad(facts, "blocked", f"it is blocked, {reason}{why}", remedy)
 
 
 def stuck(facts: SecretFacts) -> Iterator[Finding]:
     """Whether a rotation stands still that should have gone on."""
-    state = facts.state
+    state = facts.snapshot.state
     if state is None or state.phase is Phase.SETTLED or state.block is not None:
         return
     ended = [each for each in (state.lease_until, state.wake_at) if each is not None]
     since = max(ended, default=None)
-    if since is not None and facts.now - since > _STUCK:
-        late = format_duration(timedelta(minutes=(facts.now - since) // timedelta(minutes=1)))
+    now = facts.snapshot.now
+    if since is not None and now - since > _STUCK:
+        late = format_duration(timedelta(minutes=(now - since) // timedelta(minutes=1)))
         attributes = f"eventType=ROTATION_WAKE,secretId={facts.secret.name}"
         topic = facts.our_topic or "rotation"
         remedy = gcloud("pubsub", "topics", "publish", topic, f"--attribute={attributes}")

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rotation.engine.snapshot import Snapshot
 from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
-from rotation.model.errors import PermanentError
 from rotation.model.plugin import Finding as Checked
-from rotation.model.policy import Policy
-from rotation.model.rotation import Block, State
 from rotation.model.secret import Secret, VersionState
 
 
@@ -49,17 +47,9 @@ class Said:
 class SecretFacts:
     """One secret and what its rotation needs."""
 
-    secret: Secret
-    now: datetime
+    snapshot: Snapshot
     #: The project as people write it.
     project: str = ""
-    policy: Policy | None = None
-    policy_fault: PermanentError | None = None
-    state: State | None = None
-    state_fault: PermanentError | None = None
-    block: Block | None = None
-    #: The version consumers get.
-    current: int | None = None
     #: State of each version that matters, by number.
     versions: Mapping[int, VersionState | Unseen] = field(default_factory=dict)
     #: Topic that wakes the function; empty: not told.
@@ -80,6 +70,11 @@ class SecretFacts:
     uses: tuple[Sighting, ...] = ()
     #: Cloud Run services that take this secret's latest version, and where.
     on_latest: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def secret(self) -> Secret:
+        """The secret as read."""
+        return self.snapshot.secret
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,15 @@ from typing import Any
 
 from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
 from rotation.doctor.findings import short
-from rotation.engine import codec
-from rotation.engine.participants import Participants, pointed, riding_of
+from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
+from rotation.engine.snapshot import Snapshot
 from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
 from rotation.model.errors import (
     NotFoundError,
-    PolicyError,
     RotationError,
-    StateError,
     VersionUnavailableError,
 )
 from rotation.model.names import SecretName, VersionName
@@ -30,9 +28,7 @@ from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rollout import Look
-from rotation.model.rotation import State
 from rotation.model.secret import Secret, VersionState
-from rotation.policies.policy import Kinds, check_fits, decode_policy
 from rotation.ports.issuer import Issuer, IssuerEnvironment
 from rotation.ports.secrets import SecretStore
 
@@ -43,9 +39,8 @@ class Ground:
 
     store: SecretStore
     deployment: Deployment
-    kinds: Kinds
+    snapshot: Callable[[Secret], Snapshot]
     issuers: Mapping[str, type[Issuer]]
-    participants: Mapping[str, type]
     rollout: Callable[[Policy], Participants]
     access: IssuerEnvironment
     now: Callable[[], datetime]
@@ -132,50 +127,27 @@ def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) 
 
 def read_secret(ground: Ground, shared: Shared, secret: Secret) -> SecretFacts:
     """Read one secret and what its rotation needs."""
-    policy, policy_fault = _policy(ground, secret)
-    points = pointed(riding_of(policy, ground.participants), secret.aliases) if policy else None
-    state: State | None = None
-    state_fault = None
-    try:
-        state = codec.decode(secret, points)
-    except StateError as error:
-        state_fault = error
-    current = points if points is not None else state.current if state else None
+    snapshot = ground.snapshot(secret)
+    current, state = snapshot.current, snapshot.state
     told = state.receipt.current if state and state.receipt else None
     numbers = {each for each in (current, told, *secret.aliases.values()) if each}
-    checked, blind = _preflight(ground, secret, policy, state, current)
+    checked, blind = _preflight(ground, snapshot)
     return SecretFacts(
-        secret=secret,
-        now=ground.now(),
+        snapshot=snapshot,
         project=ground.project,
-        policy=policy,
-        policy_fault=policy_fault,
-        state=state,
-        state_fault=state_fault,
-        block=codec.read_block(secret),
-        current=current,
         versions={each: _version(ground.store, secret.name, each) for each in sorted(numbers)},
         our_topic=ground.topic,
         topics={each: shared.faults.get(each) for each in secret.topics},
         publishes={each: _publishes(ground, shared, each) for each in secret.topics},
         agent=shared.agent,
         account=shared.account,
-        rights=tuple(_rights(ground, shared, secret, policy)),
+        rights=tuple(_rights(ground, shared, snapshot)),
         issuer=checked,
         issuer_unseen=blind,
-        said=_said(ground, secret, policy, state),
+        said=_said(ground, snapshot),
         uses=ground.uses(secret.name),
         on_latest=tuple(_on_latest(shared.services, secret.name)),
     )
-
-
-def _policy(ground: Ground, secret: Secret) -> tuple[Policy | None, PolicyError | None]:
-    try:
-        policy = decode_policy(secret.annotations.get(codec.POLICY, ""), ground.kinds)
-        check_fits(policy, secret.schedule.period if secret.schedule else None)
-    except PolicyError as error:
-        return None, error
-    return policy, None
 
 
 def _version(store: SecretStore, name: SecretName, number: int) -> VersionState | Unseen:
@@ -215,15 +187,13 @@ def _may(
     return next((each for each in told if isinstance(each, Unseen)), False)
 
 
-def _rights(
-    ground: Ground, shared: Shared, secret: Secret, policy: Policy | None
-) -> Iterator[Rights]:
+def _rights(ground: Ground, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
     if not shared.account:
         return
     wanted = [
         each.name for each in needs.NEEDS[needs.Part.FUNCTION] if each.on is On.MANAGED_SECRET
     ]
-    name = str(secret.name)
+    name, policy = str(snapshot.secret.name), snapshot.policy
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
     admin = getattr(policy.issuer.settings, "admin", "") if policy else ""
     if VersionName.is_name_or_secret(admin):
@@ -232,20 +202,15 @@ def _rights(
         yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
 
 
-def _preflight(
-    ground: Ground,
-    secret: Secret,
-    policy: Policy | None,
-    state: State | None,
-    current: int | None,
-) -> tuple[tuple[Checked, ...], Unseen | None]:
+def _preflight(ground: Ground, snapshot: Snapshot) -> tuple[tuple[Checked, ...], Unseen | None]:
+    policy, state, current = snapshot.policy, snapshot.state, snapshot.current
     if policy is None:
         return (), None
     issuer = ground.issuers[policy.issuer.kind](policy.issuer.settings, ground.access)
     payload, blind = None, None
     try:
         if current is not None:
-            payload = ground.store.access(secret.name, current).payload
+            payload = ground.store.access(snapshot.secret.name, current).payload
     except (NotFoundError, VersionUnavailableError):
         payload = None  # told by the version itself
     except RotationError as error:
@@ -263,13 +228,11 @@ def _preflight(
     return checked, blind
 
 
-def _said(
-    ground: Ground, secret: Secret, policy: Policy | None, state: State | None
-) -> tuple[Said, ...] | Unseen:
-    if policy is None or state is None:
+def _said(ground: Ground, snapshot: Snapshot) -> tuple[Said, ...] | Unseen:
+    if snapshot.policy is None or snapshot.state is None:
         return ()
     try:
-        planned = plan(secret.name, state, policy, ground.rollout(policy), ground.now())
+        planned = plan(snapshot, ground.rollout(snapshot.policy))
     except RotationError as error:
         return _trouble("participants and gates", error)
     stages = planned.stages

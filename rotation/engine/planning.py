@@ -8,15 +8,14 @@ Rules of this module:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rotation.engine.participants import Participants
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import TemporaryError
-from rotation.model.names import SecretName
 from rotation.model.plugin import Change, Observation
-from rotation.model.policy import Policy, Stage
+from rotation.model.policy import Stage
 from rotation.model.rollout import Move, Plan, PlannedEdit, Verdict, Watch
-from rotation.model.rotation import State
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,14 @@ class RotationPlan:
     stages: tuple[PlannedStage, ...]
 
 
-def plan(
-    name: SecretName, state: State, policy: Policy, participants: Participants, now: datetime
-) -> RotationPlan:
-    """Ask everybody what they would do, and what they see now."""
+def plan(snapshot: Snapshot, participants: Participants) -> RotationPlan:
+    """Ask everybody what they would do, and what they see now.
+
+    Raises:
+        PermanentError: The policy or the state cannot be read.
+    """
+    name, now = snapshot.secret.name, snapshot.now
+    policy, state = snapshot.sound_policy(), snapshot.readable_state()
     record = state.record
     if record is None:
         change = Change(state.current, state.last + 1)

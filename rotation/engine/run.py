@@ -19,7 +19,7 @@ from rotation.engine import codec
 from rotation.engine.crashpoints import CrashPoint, Reach
 from rotation.engine.gather import Gather, in_turn
 from rotation.engine.participants import Outside, Participants
-from rotation.machine import pausing, rollout, transitions
+from rotation.machine import pausing, pointing, rollout, transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import (
     EtagMismatchError,
@@ -46,11 +46,7 @@ TRIES = 6
 #: First wait before reading again; doubled each time.
 PAUSE = 0.05
 
-
-#: Phases that work from *previous*; ...
-_FROM_PREVIOUS = frozenset({Phase.PREPARING, Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING})
-
-#: ... and those in which aliases point to it.
+#: Phases in which aliases point to *previous*.
 _POINTED_TO_PREVIOUS = frozenset({Phase.PREPARING, Phase.VOTING, Phase.ABORTING, Phase.WITHDRAWING})
 
 
@@ -114,8 +110,7 @@ class Run:
     @property
     def in_force(self) -> int | None:
         """The version this phase works from: the one that stays in force when all goes well."""
-        record = self.state.in_flight
-        return record.previous if self.state.phase in _FROM_PREVIOUS else record.next
+        return pointing.works_from(self.state.phase, self.state.in_flight)
 
     @property
     def policy_digest(self) -> str:

@@ -26,6 +26,7 @@ from rotation.engine.outcome import Waiting, with_evidence
 from rotation.engine.participants import Participants, Surroundings
 from rotation.engine.pool import IssuerPool
 from rotation.engine.run import Run, SupersededError, Tools
+from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.machine import pausing, transitions
 from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
 from rotation.machine.transitions import Claim
@@ -35,7 +36,6 @@ from rotation.model.errors import (
     LeaseHeldError,
     NotFoundError,
     PermanentError,
-    PolicyError,
     StaleTokenError,
     TemporaryError,
 )
@@ -45,7 +45,7 @@ from rotation.model.policy import Policy
 from rotation.model.rotation import Block, Receipt, State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import Request, WakeUp, WakeUpKind
-from rotation.policies.policy import Kinds, check_fits, decode_policy
+from rotation.policies.policy import Kinds
 from rotation.ports.gate import Gate
 from rotation.ports.journal import Journal
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
@@ -111,16 +111,15 @@ class Tick:
             SupersededError: The hold was lost while acting.
             TemporaryError: Deliver again; the lease is given back.
         """
-        text = self._secret.annotations.get(codec.POLICY)
-        if text is None and not codec.is_managed(self._secret):
+        if not codec.is_managed(self._secret):
             return self.note("INFO", f"no annotation {codec.POLICY}: not managed by rotation")
         request = self._wake_up.request
         try:
+            snapshot = self._read()
             if request is not None and request.mode in pausing.WORDS:
-                self._hear(request)
-            if text is None:
-                raise _policy_is_gone()
-            self._decide(text)
+                self._hear(request, snapshot.readable_state())
+                snapshot = self._read()
+            self._decide(snapshot)
         except PermanentError as error:
             self._block(error)
         except TemporaryError as error:
@@ -149,9 +148,15 @@ class Tick:
             **more,
         )
 
-    def _hear(self, request: Request) -> None:
+    def _read(self) -> Snapshot:
+        plugins = self._parts.plugins
+        now = self._parts.tools.clock.now()
+        snapshot = read_snapshot(self._secret, now, plugins.kinds, plugins.participants)
+        self._state = snapshot.state
+        return snapshot
+
+    def _hear(self, request: Request, state: State) -> None:
         """Store what a person says of pausing, unless it is an older word or a repeat."""
-        state = codec.decode(self._secret)
         heard = pausing.hear(state, request)
         if heard is None:
             self.note("INFO", f"{request.mode.value} request {request.id} came late, or again")
@@ -176,9 +181,14 @@ class Tick:
     def _tell_receipt(self, receipt: Receipt) -> None:
         self._tell_event(events.receipt(receipt, str(self._secret.name)))
 
-    def _decide(self, text: str) -> None:
-        participants, policy = self._read_policy(text)
-        state = self._read_state(participants)
+    def _decide(self, snapshot: Snapshot) -> None:
+        if snapshot.secret.managed_rotation:
+            raise PermanentError(
+                "Google's managed rotation is active on this secret",
+                remedy="disable one of the two: managed rotation, or the annotation",
+                reason="managed-rotation",
+            )
+        policy, state = snapshot.sound_policy(), self._with_newest(snapshot.readable_state())
         if state.receipt and state.receipt.message_id == self._wake_up.message_id:
             self._tell_receipt(state.receipt)
         decision = decide(Situation(state, self._secret, policy, self._wake_up, self._claim()))
@@ -188,42 +198,23 @@ class Tick:
             case Busy(until):
                 self._yield_to_holder(state, until)
             case Store(changed, why):
-                self._hold(changed, policy, participants, text).write(changed)
+                self._hold(changed, policy).write(changed)
                 self.note("NOTICE", why)
             case Act(claimed):
-                run = self._hold(state, policy, participants, text)
+                run = self._hold(state, policy)
                 run.fresh = state.phase is Phase.SETTLED
                 self._act(run, claimed)
             case Inspect():
-                run = self._hold(state, policy, participants, text)
+                run = self._hold(state, policy)
                 self.note(*inspect(run, self._claim(), self._keep))
 
-    def _read_policy(self, text: str) -> tuple[Participants, Policy]:
-        if self._secret.managed_rotation:
-            raise PermanentError(
-                "Google's managed rotation is active on this secret",
-                remedy="disable one of the two: managed rotation, or the annotation",
-                reason="managed-rotation",
-            )
-        plugins = self._parts.plugins
-        policy = decode_policy(text, plugins.kinds)
-        schedule = self._secret.schedule
-        check_fits(policy, schedule.period if schedule else None)
-        gather = self._parts.tools.gather
-        participants = Participants(
-            policy, plugins.participants, plugins.gates, plugins.around, gather
-        )
-        return participants, policy
-
-    def _read_state(self, participants: Participants) -> State:
-        pointed = participants.pointed(self._secret.aliases)
-        self._state = state = codec.decode(self._secret, pointed)
+    def _with_newest(self, state: State) -> State:
+        """Return the state with the version to start from where nothing is recorded yet."""
         if state.phase is Phase.SETTLED and state.current is None and state.receipt is None:
-            state = replace(state, current=self._newest())
+            return replace(state, current=self._newest())
         return state
 
     def _newest(self) -> int | None:
-        """Return the version to start from where nothing is recorded yet."""
         try:
             return self._store.access(self._secret.name, "latest").number
         except NotFoundError:
@@ -238,9 +229,14 @@ class Tick:
             raise LeaseHeldError(why)
         self.note("INFO", why)
 
-    def _hold(self, state: State, policy: Policy, participants: Participants, text: str) -> Run:
-        issuer = self._parts.plugins.issuers.get(self._secret.name, text, policy.issuer)
-        return Run(self._parts.tools, self._secret, state, policy, issuer, participants)
+    def _hold(self, state: State, policy: Policy) -> Run:
+        tools, plugins = self._parts.tools, self._parts.plugins
+        text = self._secret.annotations[codec.POLICY]
+        issuer = plugins.issuers.get(self._secret.name, text, policy.issuer)
+        participants = Participants(
+            policy, plugins.participants, plugins.gates, plugins.around, tools.gather
+        )
+        return Run(tools, self._secret, state, policy, issuer, participants)
 
     def _act(self, run: Run, claimed: State) -> None:
         """Claim, then carry out phase after phase until one waits."""
@@ -385,10 +381,3 @@ def _given_back(state: State, why: str) -> State:
     rested = transitions.rest(state, state.wake_at, why)
     record = rested.record
     return replace(rested, record=record and replace(record, failures=record.failures + 1))
-
-
-def _policy_is_gone() -> PolicyError:
-    return PolicyError(
-        f"the annotation {codec.POLICY} was removed while a rotation is in flight",
-        remedy="put it back with `rotation policy apply`, and the rotation goes on",
-    )

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from rotation.doctor.examining import judge_installation
 from rotation.doctor.facts import Installation, Said, SecretFacts
 from rotation.doctor.findings import Severity
 from rotation.doctor.why import WHY
+from rotation.engine.snapshot import Snapshot
 from rotation.model.deployment import Service, Subscription, Unseen
 from rotation.model.names import SecretName
 from rotation.model.phase import Mode, Phase
@@ -41,16 +43,19 @@ SECRET = Secret(
     topics=("projects/123/topics/rotation",),
     schedule=Schedule(NOW + DAY, 30 * DAY),
 )
-SOUND = SecretFacts(
-    secret=SECRET,
-    now=NOW,
-    project="acme",
+SNAPSHOT = Snapshot(
+    SECRET,
+    NOW,
     policy=Policy(
         issuer=PluginChoice("postgresql", None),
         rollout=(Stage("all", (ParticipantChoice("alias", None),)),),
     ),
     state=State(receipt=RECEIPT, current=2, aliases={"current": 2}),
     current=2,
+)
+SOUND = SecretFacts(
+    snapshot=SNAPSHOT,
+    project="acme",
     versions={2: VersionState.ENABLED},
     our_topic=TOPIC,
     topics={"projects/123/topics/rotation": None},
@@ -59,6 +64,10 @@ RECORD = Record(
     id="r2", mode=Mode.ROUTINE, started_at=NOW - DAY, message_id="1", base=2, previous=2
 )
 IN_FLIGHT = State(phase=Phase.PREPARING, record=RECORD, receipt=RECEIPT, current=2)
+
+
+def sound(**changed: Any) -> SecretFacts:
+    return replace(SOUND, snapshot=replace(SNAPSHOT, **changed))
 
 
 def slugs(facts: SecretFacts) -> set[str]:
@@ -74,23 +83,18 @@ def test_a_sound_secret_has_no_finding() -> None:
     ("facts", "expected"),
     [
         (
-            replace(SOUND, secret=replace(SECRET, schedule=Schedule(NOW - DAY, 30 * DAY))),
+            sound(secret=replace(SECRET, schedule=Schedule(NOW - DAY, 30 * DAY))),
             {"overdue"},
         ),
         (
-            replace(
-                SOUND,
-                state=replace(
-                    SOUND.state or State(), receipt=replace(RECEIPT, published_at=NOW - 60 * DAY)
-                ),
-            ),
+            sound(state=State(receipt=replace(RECEIPT, published_at=NOW - 60 * DAY), current=2)),
             {"age"},
         ),
-        (replace(SOUND, state=replace(IN_FLIGHT, lease_until=NOW - DAY)), {"stuck"}),
-        (replace(SOUND, state=replace(IN_FLIGHT, wake_at=NOW - DAY)), {"stuck"}),
-        (replace(SOUND, state=replace(IN_FLIGHT, lease_until=NOW - DAY, wake_at=NOW)), set()),
-        (replace(SOUND, secret=replace(SECRET, aliases={"current": 1})), {"alias"}),
-        (replace(SOUND, secret=replace(SECRET, managed_rotation=True)), {"managed-rotation"}),
+        (sound(state=replace(IN_FLIGHT, lease_until=NOW - DAY)), {"stuck"}),
+        (sound(state=replace(IN_FLIGHT, wake_at=NOW - DAY)), {"stuck"}),
+        (sound(state=replace(IN_FLIGHT, lease_until=NOW - DAY, wake_at=NOW)), set()),
+        (sound(secret=replace(SECRET, aliases={"current": 1})), {"alias"}),
+        (sound(secret=replace(SECRET, managed_rotation=True)), {"managed-rotation"}),
         (replace(SOUND, versions={2: VersionState.DESTROYED}), {"current-version"}),
         (
             replace(SOUND, versions={2: Unseen("version 2", "no such version", is_missing=True)}),

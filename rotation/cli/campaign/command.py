@@ -174,7 +174,7 @@ def _begin(
             remedy="see what does: rotation status --filter F",
             reason="no-match",
         )
-    sight = look(context, selection.standings, chosen.sessions) if chosen.sessions else None
+    sight = look(context, selection.snapshots, chosen.sessions) if chosen.sessions else None
     shown = previews.Preview(kind, manner.reason, chosen.matching, selection, limits, sight)
     if chosen.preview:
         text = "\n".join(previews.lines(context, shown))

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rotation.cli.views.asking import Judge
-from rotation.cli.views.standing import Standing
+from rotation.engine.snapshot import Snapshot
 from rotation.model.wakeup import Ask
 
 
-def _nothing(_standing: Standing) -> str | None:
+def _nothing(_snapshot: Snapshot) -> str | None:
     return None
 
 
-def _anything(_standing: Standing) -> None:
+def _anything(_snapshot: Snapshot) -> None:
     return
 
 
@@ -27,6 +27,6 @@ class Kind:
     #: Words for what is done to a secret, such as "replace and revoke the credential of".
     does: str
     #: Raises `PermanentError` for a secret that is not to be asked.
-    refuse: Callable[[Standing], None] = _anything
+    refuse: Callable[[Snapshot], None] = _anything
     #: Names a request under way that serves this one, too; then it is followed instead.
-    serving: Callable[[Standing], str | None] = _nothing
+    serving: Callable[[Snapshot], str | None] = _nothing

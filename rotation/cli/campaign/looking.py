@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from rotation.cli.views.context import Context
-from rotation.cli.views.standing import Standing, read_standing
+from rotation.engine.snapshot import Snapshot
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 
@@ -27,11 +27,11 @@ class Looker:
     def __init__(self, context: Context, matching: str) -> None:
         self._context = context
         self._matching = matching
-        self._known: dict[str, Standing] = {}
+        self._known: dict[str, Snapshot] = {}
         #: Reads that the last look took.
         self.reads = 1
 
-    def look(self, wanted: Collection[SecretName]) -> Mapping[str, Standing]:
+    def look(self, wanted: Collection[SecretName]) -> Mapping[str, Snapshot]:
         """Return where the wanted secrets stand now.
 
         Raises:
@@ -55,8 +55,8 @@ class Looker:
         self.reads += len(listed) // _PAGE + 1
         return listed
 
-    def _read(self, name: str, secret: Secret) -> Standing:
+    def _read(self, name: str, secret: Secret) -> Snapshot:
         known = self._known.get(name)
         if known is None or known.secret.etag != secret.etag:
-            known = self._known[name] = read_standing(self._context, secret)
+            known = self._known[name] = self._context.snapshot(secret)
         return known

@@ -76,7 +76,7 @@ def _rows(context: Context, preview: Preview) -> Iterator[tuple[str, str]]:
         yield "filter", preview.matching
     if preview.reason:
         yield "reason", preview.reason
-    yield "secrets", _some([each.short for each in selection.standings])
+    yield "secrets", _some([each.short for each in selection.snapshots])
     places = _places(selection)
     named = [f"{name} ({count})" for name, count in places.most_common()]
     yield "databases", f"{len(places)}: {_some(named)}"
@@ -96,9 +96,9 @@ def _sessions(sight: Sight) -> Iterator[tuple[str, str]]:
 
 
 def _states(selection: Selection) -> Iterator[tuple[str, str]]:
-    records = [each.state.record for each in selection.standings if each.state]
+    records = [each.state.record for each in selection.snapshots if each.state]
     flying = Counter(
-        each.state.phase.value for each in selection.standings if each.state and each.state.record
+        each.state.phase.value for each in selection.snapshots if each.state and each.state.record
     )
     if flying:
         yield "in flight", ", ".join(f"{count} {name}" for name, count in flying.most_common())
@@ -134,8 +134,8 @@ def _places(selection: Selection) -> Counter[str]:
 def _consumers(context: Context, selection: Selection) -> Counter[str]:
     """Count the secrets that each kind of participant carries to consumers."""
     counted: Counter[str] = Counter()
-    for standing in selection.standings:
-        stages = standing.policy.rollout if standing.policy else ()
+    for snapshot in selection.snapshots:
+        stages = snapshot.policy.rollout if snapshot.policy else ()
         kinds = {each.kind for stage in stages for each in stage.participants}
         counted.update(sorted(kinds & context.participants.keys()))
     return counted

@@ -19,7 +19,7 @@ from rotation.cli.campaign.looking import Looker
 from rotation.cli.views.asking import Asked, Manner, Verdict, message
 from rotation.cli.views.context import Context
 from rotation.cli.views.failures import OK, UNREACHABLE
-from rotation.cli.views.standing import Standing, read_standing
+from rotation.engine.snapshot import Snapshot
 from rotation.machine import campaign
 from rotation.machine.campaign import Limits, Subject
 from rotation.model.errors import TemporaryError
@@ -111,7 +111,7 @@ class Runner:
 
     def _take_up(self, story: Story) -> None:
         target = story.target
-        before = read_standing(self._context, target.secret)
+        before = self._context.snapshot(target.secret)
         head = self._logbook.head
         self._asked[target.name] = Asked(head.request_id(target.name), head.mode, before)
         project = target.secret.name.project
@@ -121,7 +121,7 @@ class Runner:
         under_way = self._parts.kind.serving(self._asked[story.target.name].before)
         return story.asked_at is not None or story.verdict is not None or bool(under_way)
 
-    def _find(self, name: str, seen: Standing) -> None:
+    def _find(self, name: str, seen: Snapshot) -> None:
         """Go on with what is known on the secret; ask again, with the same id, what is not."""
         asked, story = self._asked[name], self._logbook.stories[name]
         verdict = self._parts.kind.judge(asked, seen)
@@ -189,9 +189,9 @@ def _is_well(story: Story) -> bool:
     return story.verdict is not None and story.verdict.code == OK
 
 
-def _knows(standing: Standing, request_id: str) -> bool:
+def _knows(snapshot: Snapshot, request_id: str) -> bool:
     """Whether a request is on record at the secret."""
-    state = standing.state
+    state = snapshot.state
     if state is None:
         return False
     record, receipt = state.record, state.receipt

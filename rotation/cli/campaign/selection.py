@@ -11,7 +11,8 @@ from typing import Final, Never
 from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.logbook import Target
 from rotation.cli.views.context import Context
-from rotation.cli.views.standing import Standing, is_managed, read_standing
+from rotation.engine.codec import is_managed
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PermanentError
 from rotation.model.secret import Secret
 from rotation.ports.issuer import IssuerEnvironment, Placed
@@ -24,7 +25,7 @@ NOT_MANAGED: Final = "not managed: it has no policy"
 class Selection:
     """Who takes part."""
 
-    standings: tuple[Standing, ...]
+    snapshots: tuple[Snapshot, ...]
     targets: tuple[Target, ...]
     #: Those of the above that something under way serves already: followed, not asked.
     followed: tuple[str, ...]
@@ -37,39 +38,38 @@ class Selection:
 def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection:
     """Tell the secrets apart."""
     left_out: dict[str, str] = {}
-    taken: list[tuple[Standing, Target]] = []
+    taken: list[tuple[Snapshot, Target]] = []
     for secret in secrets:
         if not is_managed(secret):
             left_out[str(secret.name)] = NOT_MANAGED
             continue
-        standing = read_standing(context, secret)
+        snapshot = context.snapshot(secret)
         try:
-            if standing.faults:
-                raise standing.faults[0]
-            kind.refuse(standing)
-            target = Target(secret, context.topic(secret), place(context, standing))
+            snapshot.check()
+            kind.refuse(snapshot)
+            target = Target(secret, context.topic(secret), place(context, snapshot))
         except PermanentError as error:
             left_out[str(secret.name)] = str(error)
         else:
-            taken.append((standing, target))
-    standings = tuple(each for each, _ in taken)
+            taken.append((snapshot, target))
+    snapshots = tuple(each for each, _ in taken)
     return Selection(
-        standings,
+        snapshots,
         tuple(target for _, target in taken),
-        tuple(each.short for each in standings if kind.serving(each)),
-        tuple(each.short for each in standings if each.block),
+        tuple(each.short for each in snapshots if kind.serving(each)),
+        tuple(each.short for each in snapshots if each.block),
         left_out,
     )
 
 
-def place(context: Context, standing: Standing) -> str:
+def place(context: Context, snapshot: Snapshot) -> str:
     """Return what a secret shares connections with; its own name where the issuer cannot tell."""
-    policy = standing.policy
+    policy = snapshot.policy
     if policy is None:
-        return str(standing.secret.name)
+        return str(snapshot.secret.name)
     issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
     said = issuer.place() if isinstance(issuer, Placed) else ""
-    return said or str(standing.secret.name)
+    return said or str(snapshot.secret.name)
 
 
 def _refuse(*_: str) -> Never:

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rotation.cli.views.context import Context
-from rotation.cli.views.standing import Standing
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import RotationError
 from rotation.ports.issuer import Issuer
 
@@ -33,16 +33,16 @@ class Sight:
     unseen: Counter[str]
 
 
-def look(context: Context, standings: Sequence[Standing], seconds: float) -> Sight:
+def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Sight:
     """Count the sessions on the active slots, for so many seconds at most."""
     ends = threading.Event()
 
-    def count(standing: Standing) -> int | str:
-        return "no time was left" if ends.is_set() else _count(context, standing)
+    def count(snapshot: Snapshot) -> int | str:
+        return "no time was left" if ends.is_set() else _count(context, snapshot)
 
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        futures = [pool.submit(count, each) for each in standings]
+        futures = [pool.submit(count, each) for each in snapshots]
         done, _ = wait(futures, seconds)
     finally:
         ends.set()
@@ -55,13 +55,13 @@ def look(context: Context, standings: Sequence[Standing], seconds: float) -> Sig
     return Sight(sum(counts), len(counts), unseen)
 
 
-def _count(context: Context, standing: Standing) -> int | str:
-    if standing.policy is None:
+def _count(context: Context, snapshot: Snapshot) -> int | str:
+    if snapshot.policy is None:
         return "no policy"
     try:
-        with closing(context.issuer(standing.policy)) as issuer:
+        with closing(context.issuer(snapshot.policy)) as issuer:
             slots = issuer.slots()
-            active = [slot for slot in slots if standing.slot in {slot, ""}]
+            active = [slot for slot in slots if snapshot.slot in {slot, ""}]
             return sum(_on(issuer, slot, *(set(slots) - {slot})) for slot in active)
     except RotationError as error:
         return error.reason

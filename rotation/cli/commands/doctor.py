@@ -18,8 +18,7 @@ import click
 from rotation import wiring
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK, UNREACHABLE
-from rotation.cli.views.selecting import filter_option, find
-from rotation.cli.views.standing import is_managed, not_managed
+from rotation.cli.views.selecting import filter_option, managed
 from rotation.doctor.findings import INSTALLATION, Finding, Severity
 from rotation.doctor.why import why
 from rotation.model.errors import RotationError
@@ -102,29 +101,14 @@ def _look(
     from rotation.doctor.examining import examine  # noqa: PLC0415 - Google's libraries
 
     def look() -> tuple[int, Sequence[Finding]]:
-        everything = sorted(
-            filter(is_managed, context.store.list()), key=lambda each: str(each.name)
-        )
-        secrets = _chosen(context, everything, names, matching)
+        everything = managed(context, (), "")
+        some = bool(names or matching)
+        secrets = managed(context, names, matching) if some else everything
         ground = _ground(context, secrets, region, tree)
         with _progress(context, len(secrets)) as told:
             return len(secrets), examine(ground, secrets, everything, told)
 
     return look
-
-
-def _chosen(
-    context: Context, everything: Sequence[Secret], names: Sequence[str], matching: str
-) -> Sequence[Secret]:
-    if not names and not matching:
-        return everything
-    chosen = find(context, names, matching)
-    if matching:
-        return list(filter(is_managed, chosen))
-    for each in chosen:
-        if not is_managed(each):
-            raise not_managed(each)
-    return chosen
 
 
 def _ground(
@@ -140,9 +124,8 @@ def _ground(
     return Ground(
         store=context.store,
         deployment=wiring.make_deployment(settings),
-        kinds=context.kinds,
+        snapshot=context.snapshot,
         issuers=context.issuers,
-        participants=context.participants,
         rollout=context.rollout,
         access=wiring.issuer_environment(context.store),
         now=context.clock.now,

@@ -21,8 +21,7 @@ import click
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.env_file import EnvFile
 from rotation.cli.views.failures import NO, OK
-from rotation.cli.views.selecting import find
-from rotation.cli.views.standing import is_managed
+from rotation.cli.views.selecting import managed
 from rotation.engine import codec
 from rotation.model.errors import PermanentError, TemporaryError
 
@@ -127,7 +126,7 @@ def _wanted(context: Context, count: int, like: str) -> "list[Wanted]":
 
     if not like:
         return [Wanted(f"orders-{number:02}", _LABEL) for number in range(1, count + 1)]
-    found = [each for each in find(context, (), like) if is_managed(each)]
+    found = managed(context, (), like)
     if not found:
         raise PermanentError(f"no managed secret matches {like}", reason="no-match")
     kept = [(each, _foreign(each.labels)) for each in found[:count]]

@@ -25,8 +25,8 @@ from rotation.cli.campaign.kind import Kind
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import filter_option, find_managed
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PermanentError
 from rotation.model.phase import Mode
 from rotation.model.rotation import Receipt, Record
@@ -77,22 +77,22 @@ def emergency(
     ctx.exit(ask(context, before, Ask.EMERGENCY, how, _judge))
 
 
-def _confirm(standing: Standing) -> None:
+def _confirm(snapshot: Snapshot) -> None:
     click.echo(
-        f"The credential in force of {standing.secret.name} will be revoked as soon as the next"
+        f"The credential in force of {snapshot.secret.name} will be revoked as soon as the next"
         " one works. Consumers that do not read the new version lose access.",
         err=True,
     )
     typed = click.prompt(
-        f"Type {standing.short} to go on", err=True, default="", show_default=False
+        f"Type {snapshot.short} to go on", err=True, default="", show_default=False
     )
-    if typed != standing.short:
+    if typed != snapshot.short:
         raise PermanentError("not confirmed: nothing was published", reason="not-confirmed")
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    state = standing.state
-    if blocked := blocked_anew(asked, standing):
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    state = snapshot.state
+    if blocked := blocked_anew(asked, snapshot):
         return blocked
     if state is None:
         return None
@@ -107,7 +107,7 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
     return _revoked(receipt, receipt.emergencies_until, receipt.current)
 
 
-def _under_way(before: Standing) -> str | None:
+def _under_way(before: Snapshot) -> str | None:
     """Return the id of an emergency that serves this one too."""
     record = before.state.record if before.state else None
     if record is None:

@@ -17,12 +17,11 @@ import click
 
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK
-from rotation.cli.views.standing import is_managed, not_managed
-from rotation.engine import codec
+from rotation.cli.views.selecting import managed
+from rotation.engine.snapshot import Snapshot
 from rotation.machine import chain, receipts
 from rotation.machine.chain import Entry, Fault
 from rotation.model.rotation import Brief, Receipt
-from rotation.model.secret import Secret
 from rotation.policies.duration import format_duration
 
 #: Columns of a terminal.
@@ -74,7 +73,7 @@ def history(
     With --json: {"secrets": [{"secret", "receipts": [...], "faults": [...]}], "sound"}.
     """
     context = ctx.ensure_object(Context)
-    found = [_named(context, secret)] if secret else _all(context)
+    found = map(context.snapshot, managed(context, [secret] if secret else (), ""))
     lines, faults = _read(file) if file else ([], [])
     told = [_told(each, lines, alone=bool(secret)) for each in found]
     if not secret:
@@ -83,18 +82,6 @@ def history(
         faults, told = [], [_Told(e.secret, e.last, e.before, e.lines, ()) for e in told]
     _answer(context, told, faults, verify=verify, jsonl=jsonl)
     ctx.exit(NO if faults or any(each.faults for each in told) else OK)
-
-
-def _named(context: Context, text: str) -> Secret:
-    secret = context.store.get(context.secret_name(text))
-    if not is_managed(secret):
-        raise not_managed(secret)
-    return secret
-
-
-def _all(context: Context) -> list[Secret]:
-    _ = context.project  # a missing project is told before anything is asked of Google
-    return sorted(filter(is_managed, context.store.list()), key=lambda each: str(each.name))
 
 
 def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
@@ -108,10 +95,10 @@ def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
     return entries, faults
 
 
-def _told(secret: Secret, lines: Sequence[Entry], *, alone: bool) -> _Told:
+def _told(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _Told:
     """Return the receipts of a secret; where it alone is asked for, every line is about it."""
-    name = str(secret.name)
-    last, before = codec.receipts_of(secret)
+    name = str(snapshot.secret.name)
+    last, before = snapshot.receipts
     held = chain.on_secret(name, last, before)
     mine = [each for each in lines if alone or each.secret == name]
     faults = chain.verify(name, held, mine)

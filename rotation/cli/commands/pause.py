@@ -8,7 +8,8 @@ import click
 
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner
 from rotation.cli.views.context import Context, json_option
-from rotation.cli.views.standing import Standing, find_paused
+from rotation.cli.views.selecting import find_any
+from rotation.engine.snapshot import Snapshot
 from rotation.model.wakeup import Ask
 
 
@@ -30,13 +31,13 @@ def pause(
         raise click.UsageError("say why with --reason: others will meet the pause")
     context = ctx.ensure_object(Context)
     how = manner(reason, requested_by, timeout, wait=wait)
-    ctx.exit(ask(context, find_paused(context, secret), Ask.PAUSE, how, _judge))
+    ctx.exit(ask(context, find_any(context, secret), Ask.PAUSE, how, _judge))
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    word = standing.pause
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    word = snapshot.pause
     if word is None or asked.id not in word.heard:
         return None
     if not word.paused:
         return Verdict("resumed", "somebody has resumed it since")
-    return Verdict("paused", f"paused; to go on: rotation resume {standing.short}")
+    return Verdict("paused", f"paused; to go on: rotation resume {snapshot.short}")

@@ -11,10 +11,10 @@ import click
 
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import find_managed
 from rotation.engine.planning import PlannedStage, RotationPlan
 from rotation.engine.planning import plan as make_plan
-from rotation.model.errors import PermanentError
+from rotation.engine.snapshot import Snapshot
 from rotation.model.rollout import Look, Verdict
 from rotation.policies.duration import format_duration
 
@@ -33,18 +33,10 @@ def plan(ctx: click.Context, secret: str) -> None:
     "gates": [{"name", "verdict", "evidence"}]}]}.
     """
     context = ctx.ensure_object(Context)
-    standing = find_managed(context, secret)
-    planned = _plan(context, standing)
-    context.answer(_body(standing, planned), "\n".join(_lines(standing, planned)))
+    snapshot = find_managed(context, secret)
+    planned = make_plan(snapshot, context.rollout(snapshot.sound_policy()))
+    context.answer(_body(snapshot, planned), "\n".join(_lines(snapshot, planned)))
     ctx.exit(NO if _obstructed(planned) else OK)
-
-
-def _plan(context: Context, standing: Standing) -> RotationPlan:
-    if standing.policy is None or standing.state is None:
-        raise PermanentError(f"{standing.short} cannot be read", reason="unreadable")
-    participants = context.rollout(standing.policy)
-    name = standing.secret.name
-    return make_plan(name, standing.state, standing.policy, participants, standing.now)
 
 
 def _obstructed(planned: RotationPlan) -> bool:
@@ -55,16 +47,15 @@ def _obstructed(planned: RotationPlan) -> bool:
     )
 
 
-def _lines(standing: Standing, planned: RotationPlan) -> Iterator[str]:
+def _lines(snapshot: Snapshot, planned: RotationPlan) -> Iterator[str]:
     old = f"version {planned.change.previous}" if planned.change.previous else "no version"
     what = f"rotation {planned.rotation_id}" if planned.rotation_id else "the next rotation"
-    yield f"{standing.short}: {what}, from {old} to version {planned.change.next}"
+    yield f"{snapshot.short}: {what}, from {old} to version {planned.change.next}"
     for stage in planned.stages:
         yield from _stage_lines(stage)
-    if standing.policy is not None:
-        retire, soak = standing.policy.retire, format_duration(standing.policy.soak)
-        yield f"then: soak {soak}; the old credential is watched for"
-        yield f"      {format_duration(retire.observe)} without logins, then revoked"
+    policy = snapshot.sound_policy()
+    yield f"then: soak {format_duration(policy.soak)}; the old credential is watched for"
+    yield f"      {format_duration(policy.retire.observe)} without logins, then revoked"
 
 
 def _stage_lines(stage: PlannedStage) -> Iterator[str]:
@@ -86,9 +77,9 @@ def _verdict(verdict: Verdict) -> str:
     return f"{words[verdict.look]}: {printable(verdict.evidence)}"
 
 
-def _body(standing: Standing, planned: RotationPlan) -> Mapping[str, Any]:
+def _body(snapshot: Snapshot, planned: RotationPlan) -> Mapping[str, Any]:
     return {
-        "secret": str(standing.secret.name),
+        "secret": str(snapshot.secret.name),
         "rotation": planned.rotation_id or None,
         "from": planned.change.previous,
         "to": planned.change.next,

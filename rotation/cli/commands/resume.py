@@ -9,7 +9,8 @@ import click
 from rotation.cli.views import wording
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner
 from rotation.cli.views.context import Context, json_option
-from rotation.cli.views.standing import Standing, find_paused
+from rotation.cli.views.selecting import find_any
+from rotation.engine.snapshot import Snapshot
 from rotation.model.wakeup import Ask
 
 
@@ -24,7 +25,7 @@ def resume(
     """Let the rotations of SECRET go on after a pause; what was kept meanwhile is done at once."""
     context = ctx.ensure_object(Context)
     how = manner(reason, requested_by, timeout, wait=wait)
-    before = find_paused(context, secret)
+    before = find_any(context, secret)
     if before.pause is None or not before.pause.paused:
         body = {"secret": str(before.secret.name), "mode": "resume", "outcome": "not-paused"}
         context.answer(body, f"{before.short}: not paused; {wording.stands(before)}")
@@ -32,10 +33,10 @@ def resume(
     ctx.exit(ask(context, before, Ask.RESUME, how, _judge))
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    word = standing.pause
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    word = snapshot.pause
     if word is None or asked.id not in word.heard:
         return None
     if word.paused:
         return Verdict("paused", "somebody has paused it again since")
-    return Verdict("resumed", f"resumed; {wording.stands(standing)}")
+    return Verdict("resumed", f"resumed; {wording.stands(snapshot)}")

@@ -11,7 +11,8 @@ from rotation.cli.views import wording
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import find_managed
+from rotation.engine.snapshot import Snapshot
 from rotation.machine import decide, pausing
 from rotation.model.errors import PermanentError
 from rotation.model.wakeup import Ask
@@ -47,8 +48,8 @@ def retire(
     ctx.exit(ask(context, before, Ask.RETIRE, how, _judge))
 
 
-def _refuse(standing: Standing) -> None:
-    state, short = standing.state, standing.short
+def _refuse(snapshot: Snapshot) -> None:
+    state, short = snapshot.state, snapshot.short
     if state is None or state.record is None:
         raise PermanentError(f"{short} is settled: there is nothing to retire", reason="settled")
     if state.phase not in decide.RETIRES:
@@ -60,17 +61,17 @@ def _refuse(standing: Standing) -> None:
             remedy=f"first: rotation resume {short}",
             reason="paused",
         )
-    if standing.block is not None:
+    if snapshot.block is not None:
         raise PermanentError(
-            f"{short} is blocked: {standing.block.message}",
-            remedy=wording.next_step(standing.block, standing),
+            f"{short} is blocked: {snapshot.block.message}",
+            remedy=wording.next_step(snapshot.block, snapshot),
             reason="blocked",
         )
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    state, before = standing.state, asked.before.state
-    if blocked := blocked_anew(asked, standing):
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    state, before = snapshot.state, asked.before.state
+    if blocked := blocked_anew(asked, snapshot):
         return blocked
     if state is None or before is None:
         return None
@@ -83,7 +84,7 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
         return _ended(True, record.next)
     heard = asked.id in record.serves
     if heard and not record.hastened and state.lease_until is None:
-        return Verdict("held-up", f"not retired: {record.note or wording.stands(standing)}", NO)
+        return Verdict("held-up", f"not retired: {record.note or wording.stands(snapshot)}", NO)
     return None
 
 

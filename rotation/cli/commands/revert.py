@@ -13,8 +13,8 @@ from rotation.cli.campaign.kind import Kind
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import filter_option, find_managed
+from rotation.engine.snapshot import Snapshot
 from rotation.machine import transitions
 from rotation.model.errors import PermanentError
 from rotation.model.phase import Event, Phase
@@ -57,18 +57,18 @@ def revert(
     ctx.exit(ask(context, before, Ask.REVERT, how, _judge))
 
 
-def _refuse_too_late(standing: Standing) -> None:
-    state = standing.state
+def _refuse_too_late(snapshot: Snapshot) -> None:
+    state = snapshot.state
     if state is None or state.record is None:
         raise PermanentError(
-            f"{standing.short} is settled: there is no rotation to go back from",
-            remedy=f"to replace the credential in force: rotation rotate {standing.short}",
+            f"{snapshot.short} is settled: there is no rotation to go back from",
+            remedy=f"to replace the credential in force: rotation rotate {snapshot.short}",
             reason="settled",
         )
     if not _can_go_back(state):
         raise PermanentError(
-            f"{standing.short} is {state.phase.value}: the previous credential is revoked",
-            remedy=f"the way back is a new rotation: rotation rotate {standing.short}",
+            f"{snapshot.short} is {state.phase.value}: the previous credential is revoked",
+            remedy=f"the way back is a new rotation: rotation rotate {snapshot.short}",
             reason="too-late",
         )
 
@@ -79,9 +79,9 @@ def _can_go_back(state: State) -> bool:
     return can_turn or state.phase in _GOING_BACK
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    state, before = standing.state, asked.before.state
-    if blocked := blocked_anew(asked, standing):
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    state, before = snapshot.state, asked.before.state
+    if blocked := blocked_anew(asked, snapshot):
         return blocked
     if state is None or before is None:
         return None

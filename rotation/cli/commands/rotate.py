@@ -16,9 +16,9 @@ from rotation.cli.campaign.kind import Kind
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import filter_option, find_managed
 from rotation.cli.views.wording import next_step
+from rotation.engine.snapshot import Snapshot
 from rotation.machine import pausing
 from rotation.model.errors import PermanentError, PolicyError
 from rotation.model.phase import Phase
@@ -59,20 +59,20 @@ def rotate(
     ctx.exit(ask(context, before, Ask.ROUTINE, how, _judge))
 
 
-def _refuse_blocked(standing: Standing) -> None:
-    block = standing.block
+def _refuse_blocked(snapshot: Snapshot) -> None:
+    block = snapshot.block
     # The policy was read without a fault just now, so a block for it is over.
     if block is not None and block.reason != PolicyError.reason:
         raise PermanentError(
-            f"{standing.short} is blocked: {block.reason}: {block.message}",
-            remedy=next_step(block, standing),
+            f"{snapshot.short} is blocked: {block.reason}: {block.message}",
+            remedy=next_step(block, snapshot),
             reason="blocked",
         )
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    state = standing.state
-    if blocked := blocked_anew(asked, standing):
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    state = snapshot.state
+    if blocked := blocked_anew(asked, snapshot):
         return blocked
     if state is None:
         return None
@@ -85,7 +85,7 @@ def _judge(asked: Asked, standing: Standing) -> Verdict | None:
         return _judge_flight(asked, state.phase, record)
     kept = state.pause.again if state.paused and state.pause else None
     if kept is not None and (kept.id == asked.id or kept.at >= asked.before.now):
-        told = f"{pausing.told(state)}; the request is kept until: rotation resume {standing.short}"
+        told = f"{pausing.told(state)}; the request is kept until: rotation resume {snapshot.short}"
         return Verdict("kept", told)
     return None
 

@@ -12,11 +12,11 @@ import click
 
 from rotation.cli.views import wording
 from rotation.cli.views.context import Context, json_option
+from rotation.cli.views.describing import describe
 from rotation.cli.views.failures import NO, OK
-from rotation.cli.views.selecting import filter_option, find
-from rotation.cli.views.standing import Standing, describe, is_managed, not_managed, read_standing
+from rotation.cli.views.selecting import filter_option, managed
 from rotation.cli.views.table import print_table
-from rotation.model.secret import Secret
+from rotation.engine.snapshot import Snapshot
 
 
 @click.command()
@@ -46,59 +46,43 @@ def status(
     """
     context = ctx.ensure_object(Context)
     found = managed(context, secrets, matching)
-    standings = ordered([read_standing(context, each) for each in found])
+    snapshots = ordered([context.snapshot(each) for each in found])
     if blocked or in_flight:
-        wanted = [
-            (blocked and each.needs_a_person) or (in_flight and flies(each)) for each in standings
+        snapshots = [
+            each
+            for each in snapshots
+            if (blocked and each.needs_a_person) or (in_flight and each.is_in_flight)
         ]
-        standings = [each for each, is_in in zip(standings, wanted, strict=True) if is_in]
-    stuck = [each for each in standings if each.needs_a_person]
+    stuck = [each for each in snapshots if each.needs_a_person]
     body = {
         "now": context.clock.now(),
         "needs_a_person": len(stuck),
-        "secrets": [describe(each) for each in standings],
+        "secrets": [describe(each) for each in snapshots],
     }
-    if context.is_terminal and len(standings) > 1:
-        print_table(standings)
+    if context.is_terminal and len(snapshots) > 1:
+        print_table(snapshots)
     else:
-        context.answer(body, _text(standings, narrowed=bool(matching or blocked or in_flight)))
+        context.answer(body, _text(snapshots, narrowed=bool(matching or blocked or in_flight)))
     ctx.exit(NO if stuck else OK)
 
 
-def managed(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
-    """Return the managed secrets that were named, or that match a filter.
-
-    Raises:
-        PermanentError: One that was named is not managed.
-    """
-    found = find(context, names, matching)
-    if names and (strangers := [each for each in found if not is_managed(each)]):
-        raise not_managed(strangers[0])
-    return [each for each in found if is_managed(each)]
-
-
-def ordered(standings: Sequence[Standing]) -> list[Standing]:
+def ordered(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """Put first what a person should see first."""
-    return sorted(standings, key=lambda each: (rank(each), str(each.secret.name)))
+    return sorted(snapshots, key=lambda each: (rank(each), str(each.secret.name)))
 
 
-def rank(standing: Standing) -> int:
+def rank(snapshot: Snapshot) -> int:
     """Say how soon a person should see it: 0 is first."""
-    if standing.needs_a_person:
+    if snapshot.needs_a_person:
         return 0
-    if standing.overdue_since is not None:
+    if snapshot.overdue_since is not None:
         return 1
-    return 2 if flies(standing) else 3
+    return 2 if snapshot.is_in_flight else 3
 
 
-def flies(standing: Standing) -> bool:
-    """Whether a rotation is in flight."""
-    return standing.state is not None and standing.state.record is not None
-
-
-def _text(standings: Sequence[Standing], *, narrowed: bool) -> str:
-    if not standings and narrowed:
+def _text(snapshots: Sequence[Snapshot], *, narrowed: bool) -> str:
+    if not snapshots and narrowed:
         return "no secret with a policy is like that"
-    if not standings:
+    if not snapshots:
         return "no secret of this project has a policy; see: rotation policy apply --help"
-    return "\n".join(line for each in standings for line in wording.details(each))
+    return "\n".join(line for each in snapshots for line in wording.details(each))

@@ -9,7 +9,8 @@ import click
 from rotation.cli.views import wording
 from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
 from rotation.cli.views.context import Context, json_option
-from rotation.cli.views.standing import Standing, find_managed
+from rotation.cli.views.selecting import find_managed
+from rotation.engine.snapshot import Snapshot
 from rotation.model.wakeup import Ask
 
 
@@ -38,9 +39,9 @@ def unblock(
     ctx.exit(ask(context, before, Ask.UNBLOCK, how, _judge))
 
 
-def _judge(asked: Asked, standing: Standing) -> Verdict | None:
-    if blocked := blocked_anew(asked, standing):
+def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+    if blocked := blocked_anew(asked, snapshot):
         return blocked
-    if standing.needs_a_person or standing.state is None or standing.state.lease_until:
+    if snapshot.needs_a_person or snapshot.state is None or snapshot.state.lease_until:
         return None
-    return Verdict("unblocked", f"not blocked any more; {wording.stands(standing)}")
+    return Verdict("unblocked", f"not blocked any more; {wording.stands(snapshot)}")

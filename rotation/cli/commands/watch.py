@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from rotation.cli.commands.status import managed, ordered
+from rotation.cli.commands.status import ordered
 from rotation.cli.views import wording
 from rotation.cli.views.context import Context, printable
-from rotation.cli.views.selecting import filter_option
-from rotation.cli.views.standing import Standing, read_standing
+from rotation.cli.views.selecting import filter_option, managed
 from rotation.cli.views.table import cut, rows
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import TemporaryError
 
 
@@ -54,88 +54,88 @@ def watch(
 
 def _looks(
     context: Context, names: Sequence[str], matching: str, every: float
-) -> Iterator[tuple[Sequence[Standing], str]]:
+) -> Iterator[tuple[Sequence[Snapshot], str]]:
     """Yield what was seen and, when a look failed, why; for ever."""
-    seen: Sequence[Standing] = ()
+    seen: Sequence[Snapshot] = ()
     while True:
         trouble = ""
         try:
             found = managed(context, names, matching)
-            seen = ordered([read_standing(context, each) for each in found])
+            seen = ordered([context.snapshot(each) for each in found])
         except TemporaryError as error:
             trouble = str(error)
         yield seen, trouble
         time.sleep(every)
 
 
-def _settled(standings: Sequence[Standing]) -> bool:
-    return all(each.state is None or each.state.record is None for each in standings)
+def _settled(snapshots: Sequence[Snapshot]) -> bool:
+    return not any(each.is_in_flight for each in snapshots)
 
 
-def _tell(looks: Iterator[tuple[Sequence[Standing], str]], *, until_settled: bool) -> None:
+def _tell(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: bool) -> None:
     told: dict[str, list[str]] = {}
-    for standings, trouble in looks:
+    for snapshots, trouble in looks:
         if trouble:
             click.echo(f"not reached: {trouble}", err=True)
-        for each in standings:
+        for each in snapshots:
             lines = list(_steady(each))
             if told.get(str(each.secret.name)) != lines:
                 told[str(each.secret.name)] = lines
                 click.echo("\n".join(lines))
-        if until_settled and not trouble and _settled(standings):
+        if until_settled and not trouble and _settled(snapshots):
             return
 
 
-def _steady(standing: Standing) -> Iterator[str]:
+def _steady(snapshot: Snapshot) -> Iterator[str]:
     """Yield what is worth a new line when it changes: no distances in time."""
-    state = standing.state
+    state = snapshot.state
     until = f" until {state.wake_at:%Y-%m-%d %H:%M:%SZ}" if state and state.wake_at else ""
-    until = ", paused" if standing.paused else until
-    yield f"{standing.short}: {wording.phase(standing)}{until}; {wording.in_force(standing)}"
-    yield from wording.flight(standing)
+    until = ", paused" if snapshot.paused else until
+    yield f"{snapshot.short}: {wording.phase(snapshot)}{until}; {wording.in_force(snapshot)}"
+    yield from wording.flight(snapshot)
 
 
-def _draw(looks: Iterator[tuple[Sequence[Standing], str]], *, until_settled: bool) -> None:
+def _draw(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: bool) -> None:
     from rich.console import Console, Group  # noqa: PLC0415 - only for a terminal
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, screen=not until_settled) as live:
-        for standings, trouble in looks:
-            lines = screen(standings, trouble, console.width, console.height)
+        for snapshots, trouble in looks:
+            lines = screen(snapshots, trouble, console.width, console.height)
             live.update(Group(*(Text(line, style=style) for line, style in lines)), refresh=True)
-            if until_settled and not trouble and _settled(standings):
+            if until_settled and not trouble and _settled(snapshots):
                 return
 
 
 def screen(
-    standings: Sequence[Standing], trouble: str, width: int, height: int
+    snapshots: Sequence[Snapshot], trouble: str, width: int, height: int
 ) -> list[tuple[str, str]]:
     """Return the lines of one screen, each with its style: a summary, and as much as fits."""
-    counts = Counter(_word(each) for each in standings)
+    counts = Counter(_word(each) for each in snapshots)
     said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    first: list[tuple[str, str]] = [(f"{len(standings)} secrets: {said}", "bold")]
+    first: list[tuple[str, str]] = [(f"{len(snapshots)} secrets: {said}", "bold")]
     if trouble:
         first.append((f"not reached: {printable(trouble)}", "yellow"))
     whole = [
         (line, "red" if each.needs_a_person else "")
-        for each in standings
+        for each in snapshots
         for line in wording.details(each)
     ]
     first = [(cut(line, width), style) for line, style in first]
     if len(whole) + len(first) < height and all(len(line) <= width for line, _ in whole):
         return first + whole
-    head, *lines = rows(standings, width)
+    head, *lines = rows(snapshots, width)
     most = max(height - len(first) - 3, 1)
-    styles = ["red" if each.needs_a_person else "" for each in standings]
+    styles = ["red" if each.needs_a_person else "" for each in snapshots]
     body = list(zip(lines, styles, strict=True))[:most]
     left = len(lines) - len(body)
     more = [(f"and {left} more: rotation status", "dim")] if left else []
     return [*first, (head, ""), *body, *more]
 
 
-def _word(standing: Standing) -> str:
-    if standing.needs_a_person:
+def _word(snapshot: Snapshot) -> str:
+    if snapshot.needs_a_person:
         return "need a person"
-    return standing.state.phase.value if standing.state else "unreadable"
+    return snapshot.state.phase.value if snapshot.state else "unreadable"

@@ -19,7 +19,7 @@ import click
 from rotation.cli.views import wording
 from rotation.cli.views.context import Context, printable
 from rotation.cli.views.failures import NO, OK, UNREACHABLE
-from rotation.cli.views.standing import Standing, read_standing
+from rotation.engine.snapshot import Snapshot
 from rotation.machine.wakeups import MAX_TEXT
 from rotation.model.errors import TemporaryError
 from rotation.model.names import SecretName
@@ -38,7 +38,7 @@ class Asked:
     id: str
     ask: Ask
     #: Where the secret stood before.
-    before: Standing
+    before: Snapshot
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Verdict:
 
 
 #: Says what became of a request; None: nothing yet.
-Judge = Callable[[Asked, Standing], Verdict | None]
+Judge = Callable[[Asked, Snapshot], Verdict | None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Manner:
     timeout: float | None
 
 
-def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Judge) -> int:
+def ask(context: Context, before: Snapshot, what: Ask, manner: Manner, judge: Judge) -> int:
     """Publish one request, follow it unless told not to, answer, and return the exit code."""
     asked = _publish(context, before, what, manner)
     context.say(f"{before.short}: {what.value} request {asked.id} published")
@@ -82,12 +82,12 @@ def ask(context: Context, before: Standing, what: Ask, manner: Manner, judge: Ju
     return verdict.code
 
 
-def blocked_anew(asked: Asked, standing: Standing) -> Verdict | None:
+def blocked_anew(asked: Asked, snapshot: Snapshot) -> Verdict | None:
     """Judge that the secret was blocked since the request was published."""
-    block = standing.block
+    block = snapshot.block
     if block is None or block == asked.before.block:
         return None
-    step = wording.next_step(block, standing)
+    step = wording.next_step(block, snapshot)
     return Verdict("blocked", f"blocked: {block.reason}: {block.message}; {step}", NO)
 
 
@@ -134,7 +134,7 @@ def message(secret: SecretName, what: Ask, request_id: str, manner: Manner) -> M
     return {key: value for key, value in attributes.items() if value}
 
 
-def _publish(context: Context, before: Standing, what: Ask, manner: Manner) -> Asked:
+def _publish(context: Context, before: Snapshot, what: Ask, manner: Manner) -> Asked:
     asked = Asked(str(uuid.uuid4()), what, before)
     publisher = context.publisher(context.topic(before.secret))
     publisher.publish([message(before.secret.name, what, asked.id, manner)])
@@ -146,7 +146,7 @@ def _follow(context: Context, asked: Asked, judge: Judge, timeout: float) -> Ver
     last = asked.before
     while True:
         try:
-            seen = read_standing(context, context.store.get(last.secret.name))
+            seen = context.snapshot(context.store.get(last.secret.name))
         except TemporaryError:
             seen = last
         if _changed(last, seen):
@@ -160,25 +160,25 @@ def _follow(context: Context, asked: Asked, judge: Judge, timeout: float) -> Ver
         time.sleep(_LOOK_EVERY)
 
 
-def _changed(last: Standing, seen: Standing) -> bool:
+def _changed(last: Snapshot, seen: Snapshot) -> bool:
     """Tell whether there is something new to say."""
     return _progress(last) != _progress(seen)
 
 
-def _progress(standing: Standing) -> str:
-    state = standing.state
+def _progress(snapshot: Snapshot) -> str:
+    state = snapshot.state
     if state is None:
-        return wording.stands(standing)
+        return wording.stands(snapshot)
     until = f" until {state.wake_at:%Y-%m-%d %H:%M:%SZ}" if state.wake_at else ""
     note = state.record.note if state.record else ""
     return f"{state.phase.value}{until}{f': {printable(note)}' if note else ''}"
 
 
-def _unanswered(asked: Asked, standing: Standing, timeout: float) -> Verdict:
-    went_on = standing.secret.etag != asked.before.secret.etag
-    where = f"after {timeout:g} s it stands at: {_progress(standing)}"
+def _unanswered(asked: Asked, snapshot: Snapshot, timeout: float) -> Verdict:
+    went_on = snapshot.secret.etag != asked.before.secret.etag
+    where = f"after {timeout:g} s it stands at: {_progress(snapshot)}"
     if went_on:
-        hint = f"it goes on without you; see: rotation status {standing.short}"
+        hint = f"it goes on without you; see: rotation status {snapshot.short}"
         return Verdict("not-finished", f"{where}; {hint}", UNREACHABLE)
     hint = "is the function running, and does its subscription have this topic?"
     return Verdict("no-answer", f"no worker has taken the request up {where}; {hint}", UNREACHABLE)

@@ -25,6 +25,7 @@ from rotation.model.secret import Secret
 
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
+    from rotation.engine.snapshot import Snapshot
     from rotation.model.plugin import Spec
     from rotation.model.policy import Policy
     from rotation.policies.policy import Kinds
@@ -112,12 +113,18 @@ class Context:
 
         return registry.specs(self.issuers, self.participants, self.gates)
 
-    @property
+    @cached_property
     def kinds(self) -> "Kinds":
         """Settings record of each plugin."""
         from rotation import registry  # noqa: PLC0415 - rule 1
 
         return registry.kinds(self.issuers, self.participants, self.gates)
+
+    def snapshot(self, secret: Secret) -> "Snapshot":
+        """Read where a secret stands, as the worker would read it."""
+        from rotation.engine.snapshot import read_snapshot  # noqa: PLC0415 - rule 1
+
+        return read_snapshot(secret, self.clock.now(), self.kinds, self.participants)
 
     def rollout(self, policy: "Policy") -> "Participants":
         """Return the participants and gates of a policy, to be asked from here."""

@@ -11,10 +11,10 @@ from typing import Final
 
 from rotation.cli.views import wording
 from rotation.cli.views.context import printable
-from rotation.cli.views.standing import Standing
+from rotation.engine.snapshot import Snapshot
 from rotation.policies.duration import format_duration
 
-Cell = Callable[[Standing], str]
+Cell = Callable[[Snapshot], str]
 
 _GAP: Final = 2
 #: A secret's id is cut to this before a column is left out.
@@ -22,24 +22,24 @@ _LONGEST_ID: Final = 32
 _CUT: Final = "..."
 
 
-def print_table(standings: Sequence[Standing]) -> None:
+def print_table(snapshots: Sequence[Snapshot]) -> None:
     """Print the table, and below it what each secret needs a person for."""
     from rich.console import Console  # noqa: PLC0415 - only for a terminal
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False)
-    lines = rows(standings, console.width)
+    lines = rows(snapshots, console.width)
     for number, line in enumerate(lines):
-        stuck = number > 0 and standings[number - 1].needs_a_person
+        stuck = number > 0 and snapshots[number - 1].needs_a_person
         console.print(Text(line, style="red" if stuck else ""), soft_wrap=True)
-    for each in standings:
+    for each in snapshots:
         if each.needs_a_person:
             console.print(Text(f"{each.short}: {wording.attention(each)}", style="red"))
 
 
-def rows(standings: Sequence[Standing], width: int) -> list[str]:
+def rows(snapshots: Sequence[Snapshot], width: int) -> list[str]:
     """Return the head and a line for each secret, none longer than ``width``."""
-    columns = [(name, [name, *map(cell, standings)]) for name, cell in COLUMNS]
+    columns = [(name, [name, *map(cell, snapshots)]) for name, cell in COLUMNS]
     columns[0] = (columns[0][0], [cut(text, _LONGEST_ID) for text in columns[0][1]])
     for leaving in LEAVING:
         if _wide(columns) <= width:
@@ -64,40 +64,40 @@ def distance(moment: datetime, now: datetime) -> str:
     return f"in {near}" if moment >= now else f"{near} ago"
 
 
-def _id(standing: Standing) -> str:
-    return printable(standing.short)
+def _id(snapshot: Snapshot) -> str:
+    return printable(snapshot.short)
 
 
-def _stands(standing: Standing) -> str:
-    state = standing.state
-    if standing.needs_a_person:
-        return "BLOCKED" if standing.block else "FAULTY"
-    said = wording.phase(standing)
+def _stands(snapshot: Snapshot) -> str:
+    state = snapshot.state
+    if snapshot.needs_a_person:
+        return "BLOCKED" if snapshot.block else "FAULTY"
+    said = wording.phase(snapshot)
     if state is not None and state.wake_at is not None:
-        said += f" {distance(state.wake_at, standing.now)}"
+        said += f" {distance(state.wake_at, snapshot.now)}"
     return said
 
 
-def _in_force(standing: Standing) -> str:
-    return "-" if standing.current is None else str(standing.current)
+def _in_force(snapshot: Snapshot) -> str:
+    return "-" if snapshot.current is None else str(snapshot.current)
 
 
-def _slot(standing: Standing) -> str:
-    return printable(standing.slot) or "-"
+def _slot(snapshot: Snapshot) -> str:
+    return printable(snapshot.slot) or "-"
 
 
-def _last(standing: Standing) -> str:
-    receipt = standing.state.receipt if standing.state else None
+def _last(snapshot: Snapshot) -> str:
+    receipt = snapshot.state.receipt if snapshot.state else None
     if receipt is None:
         return "never"
-    return f"{receipt.outcome} {distance(receipt.settled_at, standing.now)}"
+    return f"{receipt.outcome} {distance(receipt.settled_at, snapshot.now)}"
 
 
-def _next(standing: Standing) -> str:
-    if standing.overdue_since is not None:
-        return f"overdue {distance(standing.overdue_since, standing.now)}"
-    schedule = standing.secret.schedule
-    return distance(schedule.next_time, standing.now) if schedule else "no schedule"
+def _next(snapshot: Snapshot) -> str:
+    if snapshot.overdue_since is not None:
+        return f"overdue {distance(snapshot.overdue_since, snapshot.now)}"
+    schedule = snapshot.secret.schedule
+    return distance(schedule.next_time, snapshot.now) if schedule else "no schedule"
 
 
 COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (

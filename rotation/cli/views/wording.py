@@ -7,107 +7,107 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from rotation.cli.views.context import printable
-from rotation.cli.views.standing import Standing
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PolicyError, StateError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Block, Receipt
 from rotation.policies.duration import format_duration
 
 
-def stands(standing: Standing) -> str:
+def stands(snapshot: Snapshot) -> str:
     """Say the phase, and until when it lasts."""
-    state, name = standing.state, phase(standing)
+    state, name = snapshot.state, phase(snapshot)
     if state is None:
         return name
-    if standing.paused:
+    if snapshot.paused:
         return f"{name}, paused"
     if state.wake_at:
-        return f"{name} until {moment(state.wake_at, standing.now)}"
+        return f"{name} until {moment(state.wake_at, snapshot.now)}"
     if state.phase is not Phase.SETTLED and state.lease_until is None:
         return f"{name}, waits for the next wake-up"
     return name
 
 
-def phase(standing: Standing) -> str:
+def phase(snapshot: Snapshot) -> str:
     """Say the phase, and of a rollout the stage."""
-    state = standing.state
+    state = snapshot.state
     if state is None:
         return "unreadable"
     stage = state.record.stage if state.record else ""
     if state.phase is not Phase.ROLLING_OUT or not stage:
         return state.phase.value
-    stages = [each.stage for each in standing.policy.rollout] if standing.policy else []
+    stages = [each.stage for each in snapshot.policy.rollout] if snapshot.policy else []
     place = f", stage {stages.index(stage) + 1} of {len(stages)}" if stage in stages else ""
     return f"{state.phase.value} to {printable(stage)}{place}"
 
 
-def in_force(standing: Standing) -> str:
+def in_force(snapshot: Snapshot) -> str:
     """Say which version consumers get."""
-    if standing.current is None:
+    if snapshot.current is None:
         return "no version on record"
-    slot = f" ({printable(standing.slot)})" if standing.slot else ""
-    return f"version {standing.current}{slot}"
+    slot = f" ({printable(snapshot.slot)})" if snapshot.slot else ""
+    return f"version {snapshot.current}{slot}"
 
 
-def following(standing: Standing) -> str:
+def following(snapshot: Snapshot) -> str:
     """Say when the next rotation is scheduled."""
-    if standing.overdue_since:
-        return f"overdue since {moment(standing.overdue_since, standing.now)}"
-    schedule = standing.secret.schedule
-    return moment(schedule.next_time, standing.now) if schedule else "no schedule"
+    if snapshot.overdue_since:
+        return f"overdue since {moment(snapshot.overdue_since, snapshot.now)}"
+    schedule = snapshot.secret.schedule
+    return moment(schedule.next_time, snapshot.now) if schedule else "no schedule"
 
 
-def last(standing: Standing) -> str:
+def last(snapshot: Snapshot) -> str:
     """Say what the last rotation did."""
-    receipt = standing.state.receipt if standing.state else None
-    return _outcome(receipt, standing.now) if receipt else "never"
+    receipt = snapshot.state.receipt if snapshot.state else None
+    return _outcome(receipt, snapshot.now) if receipt else "never"
 
 
-def attention(standing: Standing) -> str:
+def attention(snapshot: Snapshot) -> str:
     """Say what a person must do; empty when nothing."""
-    block = standing.block
-    said = [str(fault) for fault in standing.faults]
+    block = snapshot.block
+    said = [str(fault) for fault in snapshot.faults]
     if not said and block:
-        since = moment(block.since, standing.now)
-        said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, standing)}"]
+        since = moment(block.since, snapshot.now)
+        said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, snapshot)}"]
     return "; ".join(printable(each) for each in said)
 
 
-def next_step(block: Block, standing: Standing) -> str:
+def next_step(block: Block, snapshot: Snapshot) -> str:
     """Say how a blocked secret goes on, once the cause is mended."""
     if block.reason == PolicyError.reason:
-        return f"then: rotation policy apply {standing.short} FILE"
+        return f"then: rotation policy apply {snapshot.short} FILE"
     if block.reason == StateError.reason:
-        return f"after that: rotation unblock {standing.short}"
-    return f"when that is mended: rotation unblock {standing.short}"
+        return f"after that: rotation unblock {snapshot.short}"
+    return f"when that is mended: rotation unblock {snapshot.short}"
 
 
-def pause(standing: Standing) -> str:
+def pause(snapshot: Snapshot) -> str:
     """Say who has paused, since when and why; empty when nobody has."""
-    word = standing.pause
+    word = snapshot.pause
     if word is None or not word.paused:
         return ""
-    since = f" since {moment(word.since, standing.now)}" if word.since else ""
+    since = f" since {moment(word.since, snapshot.now)}" if word.since else ""
     why = f": {printable(word.reason)}" if word.reason else ""
     kept = "; a request is kept" if word.again else ""
     return f"paused by {_who(word.requested_by)}{since}{why}{kept}"
 
 
-def details(standing: Standing) -> Iterator[str]:
+def details(snapshot: Snapshot) -> Iterator[str]:
     """Yield everything about one secret, a line each."""
-    yield f"{standing.short}: {stands(standing)}; {in_force(standing)}"
-    if todo := attention(standing):
-        yield f"  blocked {todo}" if standing.block and not standing.faults else f"  faulty: {todo}"
-    if held := pause(standing):
+    yield f"{snapshot.short}: {stands(snapshot)}; {in_force(snapshot)}"
+    if todo := attention(snapshot):
+        yield f"  blocked {todo}" if snapshot.block and not snapshot.faults else f"  faulty: {todo}"
+    if held := pause(snapshot):
         yield f"  {held}"
-    yield from flight(standing)
-    yield f"  last: {last(standing)}"
-    yield f"  next: {following(standing)}"
+    yield from flight(snapshot)
+    yield f"  last: {last(snapshot)}"
+    yield f"  next: {following(snapshot)}"
 
 
-def flight(standing: Standing) -> Iterator[str]:
+def flight(snapshot: Snapshot) -> Iterator[str]:
     """Yield what is known of the rotation in flight, a line each."""
-    record = standing.state.record if standing.state else None
+    record = snapshot.state.record if snapshot.state else None
     if record is not None:
         asked = f" by {printable(record.requested_by)}" if record.requested_by else ""
         why = f": {printable(record.reason)}" if record.reason else ""

@@ -5,23 +5,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotation.cli.commands.watch import screen
-from rotation.cli.views.standing import Standing
 from rotation.cli.views.table import COLUMNS, LEAVING, rows
+from rotation.engine.snapshot import Snapshot
 from rotation.model.names import SecretName
 from rotation.model.secret import Schedule, Secret
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def standing(number: int, *, length: int = 8) -> Standing:
+def snapshot(number: int, *, length: int = 8) -> Snapshot:
     name = SecretName("p", f"{'s' * (length - 4)}{number:04}")
     schedule = Schedule(NOW + timedelta(days=number % 90 + 1), timedelta(days=90))
     secret = Secret(name, "e", NOW, schedule=schedule)
-    return Standing(secret, NOW, None, None, None, ())
+    return Snapshot(secret, NOW)
 
 
 def names(width: int) -> list[str]:
-    return rows([standing(1)], width)[0].split()
+    return rows([snapshot(1)], width)[0].split()
 
 
 def test_a_wide_terminal_has_every_column() -> None:
@@ -39,12 +39,12 @@ def test_columns_leave_in_their_order() -> None:
 @pytest.mark.parametrize("width", [10, 30, 80, 120])
 @pytest.mark.parametrize("length", [8, 60, 255])
 def test_no_line_is_wider_than_the_terminal(width: int, length: int) -> None:
-    assert all(len(line) <= width for line in rows([standing(1, length=length)], width))
+    assert all(len(line) <= width for line in rows([snapshot(1, length=length)], width))
 
 
 @pytest.mark.parametrize("count", [1, 3, 1000])
 def test_a_screen_is_never_higher_or_wider_than_the_terminal(count: int) -> None:
-    many = [standing(number) for number in range(count)]
+    many = [snapshot(number) for number in range(count)]
     lines = screen(many, "the network is gone " * 9, 80, 24)
     assert len(lines) < 24
     assert all(len(line) <= 80 for line, _ in lines)

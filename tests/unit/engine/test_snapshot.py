@@ -1,0 +1,100 @@
+"""Everybody reads a secret by one record; what cannot be understood is a fault in it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rotation.engine.snapshot import Snapshot, read_snapshot
+from rotation.machine import pointing
+from rotation.model.errors import PolicyError, StateError
+from rotation.model.phase import Mode, Phase
+from rotation.model.rotation import Record
+from rotation.participants.alias import AliasParticipant
+from rotation.policies.policy import Kinds
+
+from .world import START, GateSettings, MemorySettings, PinSettings, World
+
+
+def read(world: World, **changes: Any) -> Snapshot:
+    kinds = Kinds(
+        {"memory": MemorySettings},
+        {"alias": AliasParticipant.spec.settings, "pin": PinSettings},
+        {"gate": GateSettings},
+    )
+    participants: Mapping[str, Any] = {"alias": AliasParticipant, "pin": world.pin}
+    return read_snapshot(
+        replace(world.store.secret, **changes), world.clock.now(), kinds, participants
+    )
+
+
+def test_a_rotation_in_flight_is_read_as_the_worker_left_it() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    snapshot = read(world)
+    assert snapshot.faults == ()
+    assert snapshot.is_in_flight
+    assert snapshot.readable_state().phase is Phase.SOAKING
+    assert (snapshot.current, snapshot.slot) == (2, "app_b")
+    assert snapshot.sound_policy().soak == timedelta(hours=1)
+
+
+def test_what_participants_observe_counts_before_the_record() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    assert read(world, aliases={"current": 1}).current == 1
+
+
+def test_without_a_participant_that_knows_the_record_is_believed() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    assert read(world, aliases={}).current == 2
+
+
+def test_every_fault_is_told_and_the_policy_is_first() -> None:
+    world = World()
+    snapshot = read(world, annotations={}, labels={"rotation_phase": "soaking"})
+    assert [type(each) for each in snapshot.faults] == [PolicyError, StateError]
+    assert snapshot.needs_a_person
+    assert snapshot.current is None
+    with pytest.raises(PolicyError, match="removed"):
+        snapshot.check()
+    with pytest.raises(PolicyError, match="removed"):
+        snapshot.sound_policy()
+    with pytest.raises(StateError, match="no annotation"):
+        snapshot.readable_state()
+
+
+def test_a_fault_of_the_state_leaves_the_receipts_readable() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.settle()
+    snapshot = read(world, labels={"rotation_token": "x"})
+    assert snapshot.state is None
+    last, before = snapshot.receipts
+    assert (last and last.current, before) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("phase", "works_from", "in_force"),
+    [
+        (Phase.PREPARING, 1, 1),
+        (Phase.VOTING, 2, 1),
+        (Phase.ROLLING_OUT, 2, 2),
+        (Phase.SOAKING, 2, 2),
+        (Phase.REVOKING, 2, 2),
+        (Phase.REVERTING, 1, 1),
+        (Phase.WITHDRAWING, 1, 1),
+        (Phase.ABORTING, 1, 1),
+    ],
+)
+def test_a_phase_works_from_one_version_and_has_one_in_force(
+    phase: Phase, works_from: int, in_force: int
+) -> None:
+    record = Record(
+        id="r", mode=Mode.ROUTINE, started_at=START, message_id="m", base=1, previous=1, next=2
+    )
+    assert pointing.works_from(phase, record) == works_from
+    assert pointing.in_force(phase, record) == in_force
