@@ -21,7 +21,7 @@ from rotation.model.names import VersionName
 if TYPE_CHECKING:
     from rotation.app import Application
     from rotation.engine.participants import Participants, Surroundings
-    from rotation.engine.tick import Plugins
+    from rotation.engine.parts import Plugins
     from rotation.google.deployment import Deployment
     from rotation.google.publisher import PubSubPublisher
     from rotation.google.secret_manager import SecretManager
@@ -52,8 +52,7 @@ def make_application(environ: Mapping[str, str] | None = None) -> "Application":
     """
     from rotation.app import Application
     from rotation.engine.gather import Threads
-    from rotation.engine.run import Tools
-    from rotation.engine.tick import Limits, Parts
+    from rotation.engine.parts import Limits, Parts, Tools
     from rotation.engine.worker import Worker
     from rotation.google.journal import CloudJournal, install_json_logging
     from rotation.google.publisher import PubSubPublisher
@@ -156,8 +155,8 @@ def make_clock(settings: Settings) -> "Clock":
 def make_plugins(store: "SecretStore", project: str) -> "Plugins":
     """Return every plugin that is there."""
     from rotation import registry
+    from rotation.engine.parts import Plugins
     from rotation.engine.pool import IssuerPool
-    from rotation.engine.tick import Plugins
 
     issuers, participants = registry.issuers(), registry.participants()
     gates = registry.gates()

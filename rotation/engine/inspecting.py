@@ -7,7 +7,6 @@ Rules of this module:
      lease, and ``latest`` stays readable.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from rotation.engine import versions
@@ -24,13 +23,12 @@ from rotation.model.rotation import State
 _WATCHED = frozenset({Phase.VOTING, Phase.ROLLING_OUT})
 
 
-def inspect(run: Run, claim: Claim, keep: Callable[[Run], None]) -> tuple[str, str]:
+def inspect(run: Run, claim: Claim) -> tuple[str, str]:
     """Look, and put strays away; return a severity and what was found.
 
     Args:
         run: Not claimed.
         claim: The lease to take when something must be put away.
-        keep: Stores ``run.state`` as a claim.
 
     Raises:
         PermanentError: The credential in force is refused.
@@ -39,7 +37,7 @@ def inspect(run: Run, claim: Claim, keep: Callable[[Run], None]) -> tuple[str, s
     version = state.record.next if state.record else state.current
     payload = None if version is None else _payload(run, version)
     if any(versions.beyond(run.store, run.secret.name, state.last, _id(state), payload)):
-        return _put_away(run, payload, claim, keep)
+        return _put_away(run, payload, claim)
     if version is None:
         return "INFO", "settled: there is no credential yet"
     return "INFO", f"checked: the credential of version {version} works"
@@ -61,15 +59,12 @@ def _payload(run: Run, version: int) -> Payload:
     return payload
 
 
-def _put_away(
-    run: Run, payload: Payload | None, claim: Claim, keep: Callable[[Run], None]
-) -> tuple[str, str]:
+def _put_away(run: Run, payload: Payload | None, claim: Claim) -> tuple[str, str]:
     before = run.state
     run.payload = payload
-    run.state = replace(before, token=before.token + 1, lease_until=claim.until)
-    keep(run)
+    run.hold.take(replace(before, token=before.token + 1, lease_until=claim.until))
     tidied = versions.tidy(run, before.last, _id(before))
-    run.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
+    run.hold.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
     if not tidied.disabled:
         return "NOTICE", f"versions up to {tidied.seen} were added by somebody else"
     return "WARNING", f"stray versions disabled: {', '.join(map(str, tidied.disabled))}"

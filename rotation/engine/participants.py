@@ -134,6 +134,11 @@ class Participants:
                 aliases = move(aliases, change)
         return dict(aliases)
 
+    def handed_outside(self, stage: str) -> Sequence[Outside]:
+        """Return those outside that were asked to hand *next* out by the time of ``stage``."""
+        stages = {each.stage for each in rollout.handed(self._policy, stage)}
+        return [each for each in self.outside if each.stage in stages]
+
     def ask(
         self,
         asked: Sequence[Outside],

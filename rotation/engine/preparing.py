@@ -64,7 +64,7 @@ def _mint_verified(run: Run, slot: str) -> tuple[Payload, Verification]:
             verified = run.issuer.verify(candidate, minted)
         except (CandidateRejectedError, CredentialRefusedError) as error:
             refused = error
-            run.reload()  # a newer worker may have minted over ours
+            run.hold.reload()  # a newer worker may have minted over ours
             continue
         run.reach(CrashPoint.VERIFIED)
         return candidate, verified
@@ -87,7 +87,7 @@ def _mint(run: Run, slot: str, candidate: Payload) -> Minted | None:
 
 def _publish(run: Run, slot: str, candidate: Payload, verified: Verification) -> dict[str, Any]:
     record = run.state.in_flight
-    run.check_hold()
+    run.hold.check()
     run.reach(CrashPoint.ADDING)
     number = versions.add_once(run.store, run.secret.name, candidate, record.base)
     run.added = number
@@ -109,7 +109,7 @@ def _put_away(run: Run, ours: int) -> tuple[int, ...]:
         if found.kind is Kind.COPY:
             copies.append(found.number)
         elif found.kind in (Kind.OURS, Kind.STALE):
-            run.disable(found.number)
+            run.versions.disable(found.number)
     return tuple(copies)
 
 
@@ -126,7 +126,7 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
             return _adopted(run, slot, each.number, each.payload, found, proof)
     for each in found:
         if each.kind in (Kind.OURS, Kind.STALE):
-            run.disable(each.number)
+            run.versions.disable(each.number)
     return None
 
 

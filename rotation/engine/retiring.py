@@ -43,7 +43,7 @@ def suspend(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.SUSPENDING)
     run.issuer.suspend(run.idle_slot, run.token)
     run.reach(CrashPoint.SUSPENDED)
-    _for_previous(run, run.disable)
+    _for_previous(run, run.versions.disable)
     run.reach(CrashPoint.DISABLED)
     facts = {"suspended_at": run.now, "evidence": _evidence(run, "before suspending", seen)}
     return Outcome(Event.SUSPENDED, facts)
@@ -82,7 +82,7 @@ def revoke(run: Run) -> Outcome:
     run.check_pointer()
     ended = run.issuer.revoke(run.idle_slot, run.token)
     run.reach(CrashPoint.REVOKED)
-    _for_previous(run, run.disable)
+    _for_previous(run, run.versions.disable)
     said = f"{_minute(run)} revoked; {ended} sessions ended"
     return Outcome(Event.REVOKED, {"revoked_at": run.now, "evidence": _kept(run, said)})
 
@@ -92,7 +92,7 @@ def destroy(run: Run) -> Outcome | Waiting:
     if waiting := hand_out_rest(run):
         return waiting
     evidence = retire(run)
-    _for_previous(run, run.destroy)
+    _for_previous(run, run.versions.destroy)
     run.reach(CrashPoint.DESTROYED)
     return Outcome(Event.DESTROYED, {"evidence": evidence})
 
@@ -102,7 +102,7 @@ def revert(run: Run) -> Outcome:
     record, name = run.state.in_flight, run.secret.name
     if record.previous is None:
         raise PermanentError("there is no previous version to go back to", reason="no-way-back")
-    _for_previous(run, run.enable)
+    _for_previous(run, run.versions.enable)
     run.payload = run.store.access(name, record.previous).payload
     run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
     try:
@@ -144,7 +144,7 @@ def _for_previous(run: Run, effect: Callable[[int], None]) -> None:
 def _give_back(run: Run) -> None:
     """Make the previous credential work, and keep late suspensions of it out by the token."""
     run.issuer.restore(run.idle_slot, run.token)
-    _for_previous(run, run.enable)
+    _for_previous(run, run.versions.enable)
 
 
 def _look_again(run: Run, why: str) -> Waiting:

@@ -238,7 +238,7 @@ def _raise_errors(run: Run, said: Sequence[Said[Any]], facts: Mapping[str, Any])
     errors = [(each.by.name, each.error) for each in said if each.error]
     if not errors:
         return
-    run.rewrite(lambda state: replace(state, record=replace(state.in_flight, **facts)))
+    run.hold.rewrite(lambda state: replace(state, record=replace(state.in_flight, **facts)))
     text = "; ".join(f"{name}: {error}" for name, error in errors)
     raise PermanentError(text, reason=errors[0][1].reason)
 

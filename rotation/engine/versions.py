@@ -119,7 +119,7 @@ def put_away(
     """
     store, name, in_force = run.store, run.secret.name, run.payload
     while found and in_force is not None and not _serves(found[-1], previous):
-        run.reload()
+        run.hold.reload()
         add_once(store, name, _marked(in_force, rotation_id), found[-1].number)
         # Others may have added versions meanwhile: below the copy, or behind it.
         found = list(beyond(store, name, last, rotation_id, in_force))
@@ -127,7 +127,7 @@ def put_away(
     ours = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
     strays = tuple(number for number in ours if number not in spared)
     for number in strays:
-        run.disable(number)
+        run.versions.disable(number)
     copies = tuple(each.number for each in found if each.kind is Kind.COPY)
     return Tidied(found[-1].number if found else last, copies, strays, spared)
 

@@ -10,8 +10,9 @@ Rules of this module:
 from datetime import datetime, timedelta
 
 from rotation.engine import codec, events
-from rotation.engine.run import PAUSE, TRIES, SupersededError
-from rotation.engine.tick import Parts, Tick
+from rotation.engine.hold import PAUSE, TRIES, SupersededError
+from rotation.engine.parts import Parts
+from rotation.engine.tick import Tick
 from rotation.machine import pausing, sweep
 from rotation.machine.wakeups import encode_wake_up
 from rotation.model.errors import EtagMismatchError, StateError, TemporaryError

@@ -146,6 +146,20 @@ def start(state: State, claim: Claim, request: Request, secret: str) -> State:
     return replace(begun, token=token, lease_until=claim.until)
 
 
+def start_again(ended: State, again: Request | None, claim: Claim, secret: str) -> State:
+    """Return the state in which a rotation that was asked for meanwhile begins at once.
+
+    What blocks a routine rotation does not hold up an emergency.
+    """
+    if ended.phase is not Phase.SETTLED or again is None:
+        return ended
+    if ended.block is not None and again.mode is not Ask.EMERGENCY:
+        return ended
+    if ended.paused and again.mode is Ask.ROUTINE:
+        return pausing.keep(ended, again) or ended
+    return start(ended, claim, again, secret)
+
+
 def claim(state: State, by: Claim) -> State:
     """Return the state under a new lease and a higher token.
 

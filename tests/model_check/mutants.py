@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from rotation.engine import codec, preparing, retiring, rolling, tick, versions
+from rotation.engine import acting, codec, preparing, retiring, rolling, versions
 from rotation.engine.effects import EFFECTS
+from rotation.engine.hold import Hold
 from rotation.engine.outcome import Outcome
 from rotation.engine.run import Run
-from rotation.engine.tick import Tick
 from rotation.engine.versions import Found, Kind
 from rotation.machine import decide, due, pausing, rollout, transitions
 from rotation.machine.decide import Act
@@ -68,21 +68,21 @@ def a_version_is_published_before_a_login(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_etag_is_read_just_before_the_write(patch: pytest.MonkeyPatch) -> None:
-    real = Run.write
+    real = Hold.write
 
-    def write(self: Run, state: Any) -> None:
-        newest = self.store.get(self.secret.name).etag
+    def write(self: Hold, state: Any) -> None:
+        newest = self._tools.store.get(self.secret.name).etag
         self.secret = replace(self.secret, etag=newest)
         real(self, state)
 
-    patch.setattr(Run, "write", write)
+    patch.setattr(Hold, "write", write)
 
 
 def the_claim_is_not_stored_before_the_effects(patch: pytest.MonkeyPatch) -> None:
-    def keep(self: Tick, run: Run) -> None:
-        self._run = run
+    def take(self: Hold, claimed: Any) -> None:
+        self.state, self.is_taken = claimed, True
 
-    patch.setattr(Tick, "_keep", keep)
+    patch.setattr(Hold, "take", take)
 
 
 def a_takeover_keeps_the_token(patch: pytest.MonkeyPatch) -> None:
@@ -169,11 +169,13 @@ def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
         tidied = versions.tidy(run, record.base, record.id)
         return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 
-    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
+    patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
 
 
 def consumers_go_back_before_the_login_is_restored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.REVERTING: lambda _: Outcome(Event.REVERTED)})
+    patch.setattr(
+        acting, "EFFECTS", {**EFFECTS, Phase.REVERTING: lambda _: Outcome(Event.REVERTED)}
+    )
 
 
 def labels_of_others_are_lost(patch: pytest.MonkeyPatch) -> None:
@@ -199,10 +201,10 @@ def an_emergency_waits_for_the_soak(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_lost_race_is_not_checked_for_the_token(patch: pytest.MonkeyPatch) -> None:
-    def reload(self: Run, attempt: int = 0) -> None:
-        self.secret = self.store.get(self.secret.name)
+    def reload(self: Hold, attempt: int = 0) -> None:
+        self.secret = self._tools.store.get(self.secret.name)
 
-    patch.setattr(Run, "reload", reload)
+    patch.setattr(Hold, "reload", reload)
 
 
 def a_wait_is_over_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -250,7 +252,7 @@ def a_vote_counts_as_a_commit(patch: pytest.MonkeyPatch) -> None:
         acked = tuple(each.name for each in run.participants.outside)
         return replace(outcome, facts={**facts, "acked": acked})
 
-    patch.setattr(tick, "EFFECTS", {**EFFECTS, Phase.VOTING: vote})
+    patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.VOTING: vote})
 
 
 def pins_are_not_taken_back(patch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,8 @@ from greenlet import greenlet
 
 from rotation.engine.crashpoints import never
 from rotation.engine.gather import Call
+from rotation.engine.parts import Limits, Parts, Plugins, Tools
 from rotation.engine.pool import IssuerPool
-from rotation.engine.run import Tools
-from rotation.engine.tick import Limits, Parts, Plugins
 from rotation.engine.worker import Worker
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload

@@ -14,9 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.parts import Limits, Parts, Plugins, Tools
 from rotation.engine.pool import IssuerPool
-from rotation.engine.run import Tools
-from rotation.engine.tick import Limits, Parts, Plugins
 from rotation.engine.worker import Worker
 from rotation.model.errors import (
     CredentialRefusedError,

@@ -1,0 +1,62 @@
+"""What a worker is made of, as records; the composition root puts them together once."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from rotation.engine.crashpoints import Reach
+from rotation.engine.gather import Gather, in_turn
+from rotation.engine.participants import Surroundings
+from rotation.engine.pool import IssuerPool
+from rotation.policies.policy import Kinds
+from rotation.ports.clock import Clock
+from rotation.ports.gate import Gate
+from rotation.ports.journal import Journal
+from rotation.ports.participant import OutsideParticipant, RidingParticipant
+from rotation.ports.publisher import Publisher
+from rotation.ports.secrets import SecretStore
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every tick works with."""
+
+    store: SecretStore
+    clock: Clock
+    reach: Reach
+    gather: Gather = in_turn
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times one worker lives with."""
+
+    #: How long other workers keep away after a claim; at least the ack deadline.
+    lease: timedelta
+    #: How long one tick may take before it hands over to the next.
+    budget: timedelta
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The plugins at hand, by name."""
+
+    issuers: IssuerPool
+    participants: Mapping[str, type[RidingParticipant | OutsideParticipant]]
+    #: Settings record of each plugin.
+    kinds: Kinds
+    gates: Mapping[str, type[Gate]] = field(default_factory=dict)
+    around: Surroundings = field(default_factory=Surroundings)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything."""
+
+    tools: Tools
+    plugins: Plugins
+    limits: Limits
+    journal: Journal
+    publisher: Publisher
