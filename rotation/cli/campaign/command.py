@@ -128,10 +128,10 @@ def sessions_option(command: _Decorated) -> _Decorated:
     )(command)
 
 
-def choices(matching: str, options: Mapping[str, Any]) -> Choices:
+def choices(options: Mapping[str, Any]) -> Choices:
     """Return the options as one record."""
     seconds = 10.0 if options.get("sessions") else 0.0
-    return Choices(matching=matching, **{**options, "sessions": seconds})
+    return Choices(**{**options, "sessions": seconds})
 
 
 def is_campaign(names: Sequence[str], chosen: Choices) -> bool:

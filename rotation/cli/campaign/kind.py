@@ -30,3 +30,9 @@ class Kind:
     refuse: Callable[[Snapshot], None] = _anything
     #: Names a request under way that serves this one, too; then it is followed instead.
     serving: Callable[[Snapshot], str | None] = _nothing
+    #: Has a person confirm what it does to one secret, where somebody can type.
+    confirm: Callable[[Snapshot], None] = _anything
+    #: It is not asked without a reason.
+    needs_reason: bool = False
+    #: Sessions on the active slots end, so they are looked at before.
+    ends_sessions: bool = False

@@ -8,73 +8,20 @@
 4. Many secrets are a campaign: paced, resumable, with a receipt.
 """
 
-import sys
 from datetime import datetime
 from typing import Any, Final
 
 import click
 
-from rotation.cli.campaign.command import (
-    campaign_options,
-    choices,
-    is_campaign,
-    run,
-    sessions_option,
-)
 from rotation.cli.campaign.kind import Kind
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
-from rotation.cli.views.context import Context, json_option
+from rotation.cli.campaign.requesting import request, request_options
+from rotation.cli.views.asking import Asked, Verdict, unless_blocked
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option, find_managed
 from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PermanentError
 from rotation.model.phase import Mode
-from rotation.model.rotation import Receipt, Record
+from rotation.model.rotation import Receipt, Record, State
 from rotation.model.wakeup import Ask
-
-
-@click.command()
-@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
-@filter_option
-@campaign_options
-@sessions_option
-@asking_options
-@json_option
-@click.pass_context
-def emergency(
-    ctx: click.Context,
-    /,
-    secrets: tuple[str, ...],
-    matching: str,
-    reason: str,
-    requested_by: str,
-    timeout: float | None,
-    *,
-    wait: bool,
-    **options: Any,  # noqa: ANN401
-) -> None:
-    """Replace the credential of each SECRET now and revoke the previous one at once.
-
-    Soak and every wait are skipped, verification is not.  --reason is required.
-
-    With a --filter, or several secrets: shows what is going to be touched, and asks for the number
-    of secrets to be typed. Requests are paced so that the quota of writes carries them, and not
-    more than --per-database are under way at once. After failures in a row nothing more is asked.
-    Interrupted with Ctrl-C or by a lost network, it goes on with --resume; nothing happens twice.
-    --receipt writes what became of each secret, and how long its credential lived on.
-    """
-    context = ctx.ensure_object(Context)
-    chosen = choices(matching, options)
-    many = is_campaign(secrets, chosen)
-    if not reason.strip() and chosen.resume is None:
-        raise click.UsageError("an emergency needs a --reason TEXT, for the record", ctx)
-    how = manner(reason, requested_by, timeout, wait=wait)
-    if many:
-        ctx.exit(run(context, KIND, secrets, chosen, how))
-    before = find_managed(context, secrets[0])
-    if not chosen.yes and sys.stdin.isatty():
-        _confirm(before)
-    ctx.exit(ask(context, before, Ask.EMERGENCY, how, _judge))
 
 
 def _confirm(snapshot: Snapshot) -> None:
@@ -90,12 +37,8 @@ def _confirm(snapshot: Snapshot) -> None:
         raise PermanentError("not confirmed: nothing was published", reason="not-confirmed")
 
 
-def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    state = snapshot.state
-    if blocked := blocked_anew(asked, snapshot):
-        return blocked
-    if state is None:
-        return None
+@unless_blocked
+def _judge(asked: Asked, _snapshot: Snapshot, state: State) -> Verdict | None:
     ids = {asked.id, _under_way(asked.before)}
     if state.record and state.record.request_id in ids and state.record.revoked_at:
         return _revoked(state.record, state.record.requested_at, state.record.next)
@@ -137,4 +80,24 @@ KIND: Final = Kind(
     writes=6,
     does="replace and revoke the credential in force of",
     serving=_under_way,
+    confirm=_confirm,
+    needs_reason=True,
+    ends_sessions=True,
 )
+
+
+@click.command()
+@request_options(KIND)
+@click.pass_context
+def emergency(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - the options of `request`
+    """Replace the credential of each SECRET now and revoke the previous one at once.
+
+    Soak and every wait are skipped, verification is not.  --reason is required.
+
+    With a --filter, or several secrets: shows what is going to be touched, and asks for the number
+    of secrets to be typed. Requests are paced so that the quota of writes carries them, and not
+    more than --per-database are under way at once. After failures in a row nothing more is asked.
+    Interrupted with Ctrl-C or by a lost network, it goes on with --resume; nothing happens twice.
+    --receipt writes what became of each secret, and how long its credential lived on.
+    """
+    request(ctx, KIND, **given)

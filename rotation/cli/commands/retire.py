@@ -8,13 +8,14 @@
 import click
 
 from rotation.cli.views import wording
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner, unless_blocked
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
 from rotation.cli.views.selecting import find_managed
 from rotation.engine.snapshot import Snapshot
 from rotation.machine import decide, pausing
 from rotation.model.errors import PermanentError
+from rotation.model.rotation import State
 from rotation.model.wakeup import Ask
 
 
@@ -69,13 +70,9 @@ def _refuse(snapshot: Snapshot) -> None:
         )
 
 
-def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    state, before = snapshot.state, asked.before.state
-    if blocked := blocked_anew(asked, snapshot):
-        return blocked
-    if state is None or before is None:
-        return None
-    mine, record, receipt = before.in_flight.id, state.record, state.receipt
+@unless_blocked
+def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
+    mine, record, receipt = asked.before.readable_state().in_flight.id, state.record, state.receipt
     if receipt and receipt.id == mine:
         return _ended(receipt.outcome == "rotated", receipt.current)
     if record is None or record.id != mine:

@@ -8,12 +8,10 @@ from typing import Any, Final
 
 import click
 
-from rotation.cli.campaign.command import campaign_options, choices, is_campaign, run
 from rotation.cli.campaign.kind import Kind
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
-from rotation.cli.views.context import Context, json_option
+from rotation.cli.campaign.requesting import request, request_options
+from rotation.cli.views.asking import Asked, Verdict, unless_blocked
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option, find_managed
 from rotation.engine.snapshot import Snapshot
 from rotation.machine import transitions
 from rotation.model.errors import PermanentError
@@ -22,39 +20,6 @@ from rotation.model.rotation import State
 from rotation.model.wakeup import Ask
 
 _GOING_BACK = frozenset({Phase.REVERTING, Phase.ABORTING})
-
-
-@click.command()
-@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
-@filter_option
-@campaign_options
-@asking_options
-@json_option
-@click.pass_context
-def revert(
-    ctx: click.Context,
-    /,
-    secrets: tuple[str, ...],
-    matching: str,
-    reason: str,
-    requested_by: str,
-    timeout: float | None,
-    *,
-    wait: bool,
-    **options: Any,  # noqa: ANN401
-) -> None:
-    """Send consumers of each SECRET back to the previous version, while it still works.
-
-    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
-    """
-    context = ctx.ensure_object(Context)
-    chosen = choices(matching, options)
-    how = manner(reason, requested_by, timeout, wait=wait)
-    if is_campaign(secrets, chosen):
-        ctx.exit(run(context, KIND, secrets, chosen, how))
-    before = find_managed(context, secrets[0])
-    _refuse_too_late(before)
-    ctx.exit(ask(context, before, Ask.REVERT, how, _judge))
 
 
 def _refuse_too_late(snapshot: Snapshot) -> None:
@@ -79,14 +44,9 @@ def _can_go_back(state: State) -> bool:
     return can_turn or state.phase in _GOING_BACK
 
 
-def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    state, before = snapshot.state, asked.before.state
-    if blocked := blocked_anew(asked, snapshot):
-        return blocked
-    if state is None or before is None:
-        return None
-    mine = before.in_flight.id
-    receipt = state.receipt
+@unless_blocked
+def _judge(asked: Asked, _snapshot: Snapshot, state: State) -> Verdict | None:
+    mine, receipt = asked.before.readable_state().in_flight.id, state.receipt
     if receipt and receipt.id == mine:
         if receipt.outcome == "rotated":
             return _too_late(receipt.current)
@@ -113,3 +73,14 @@ KIND: Final = Kind(
     does="send consumers back to the previous version of",
     refuse=_refuse_too_late,
 )
+
+
+@click.command()
+@request_options(KIND)
+@click.pass_context
+def revert(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - the options of `request`
+    """Send consumers of each SECRET back to the previous version, while it still works.
+
+    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
+    """
+    request(ctx, KIND, **given)

@@ -11,52 +11,17 @@ from typing import Any, Final
 
 import click
 
-from rotation.cli.campaign.command import campaign_options, choices, is_campaign, run
 from rotation.cli.campaign.kind import Kind
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
-from rotation.cli.views.context import Context, json_option
+from rotation.cli.campaign.requesting import request, request_options
+from rotation.cli.views.asking import Asked, Verdict, unless_blocked
 from rotation.cli.views.failures import NO
-from rotation.cli.views.selecting import filter_option, find_managed
 from rotation.cli.views.wording import next_step
 from rotation.engine.snapshot import Snapshot
 from rotation.machine import pausing
 from rotation.model.errors import PermanentError, PolicyError
 from rotation.model.phase import Phase
-from rotation.model.rotation import Record
+from rotation.model.rotation import Record, State
 from rotation.model.wakeup import Ask
-
-
-@click.command()
-@click.argument("secrets", metavar="[SECRET]...", nargs=-1)
-@filter_option
-@campaign_options
-@asking_options
-@json_option
-@click.pass_context
-def rotate(
-    ctx: click.Context,
-    /,
-    secrets: tuple[str, ...],
-    matching: str,
-    reason: str,
-    requested_by: str,
-    timeout: float | None,
-    *,
-    wait: bool,
-    **options: Any,  # noqa: ANN401
-) -> None:
-    """Ask for a rotation of each SECRET, and follow it until consumers get the next version.
-
-    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
-    """
-    context = ctx.ensure_object(Context)
-    chosen = choices(matching, options)
-    how = manner(reason, requested_by, timeout, wait=wait)
-    if is_campaign(secrets, chosen):
-        ctx.exit(run(context, KIND, secrets, chosen, how))
-    before = find_managed(context, secrets[0])
-    _refuse_blocked(before)
-    ctx.exit(ask(context, before, Ask.ROUTINE, how, _judge))
 
 
 def _refuse_blocked(snapshot: Snapshot) -> None:
@@ -70,12 +35,8 @@ def _refuse_blocked(snapshot: Snapshot) -> None:
         )
 
 
-def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    state = snapshot.state
-    if blocked := blocked_anew(asked, snapshot):
-        return blocked
-    if state is None:
-        return None
+@unless_blocked
+def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
     record, receipt = state.record, state.receipt
     if receipt and receipt.request_id == asked.id:
         if receipt.outcome == "rotated":
@@ -113,3 +74,14 @@ KIND: Final = Kind(
     does="rotate the credential of",
     refuse=_refuse_blocked,
 )
+
+
+@click.command()
+@request_options(KIND)
+@click.pass_context
+def rotate(ctx: click.Context, /, **given: Any) -> None:  # noqa: ANN401 - the options of `request`
+    """Ask for a rotation of each SECRET, and follow it until consumers get the next version.
+
+    With a --filter, or several secrets: as for an emergency, shown first, paced and resumable.
+    """
+    request(ctx, KIND, **given)

@@ -7,10 +7,11 @@
 import click
 
 from rotation.cli.views import wording
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, blocked_anew, manner
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner, unless_blocked
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.selecting import find_managed
 from rotation.engine.snapshot import Snapshot
+from rotation.model.rotation import State
 from rotation.model.wakeup import Ask
 
 
@@ -39,9 +40,8 @@ def unblock(
     ctx.exit(ask(context, before, Ask.UNBLOCK, how, _judge))
 
 
-def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    if blocked := blocked_anew(asked, snapshot):
-        return blocked
-    if snapshot.needs_a_person or snapshot.state is None or snapshot.state.lease_until:
+@unless_blocked
+def _judge(_asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
+    if snapshot.needs_a_person or state.lease_until:
         return None
     return Verdict("unblocked", f"not blocked any more; {wording.stands(snapshot)}")

@@ -23,6 +23,7 @@ from rotation.engine.snapshot import Snapshot
 from rotation.machine.wakeups import MAX_TEXT
 from rotation.model.errors import TemporaryError
 from rotation.model.names import SecretName
+from rotation.model.rotation import State
 from rotation.model.wakeup import Ask, WakeUpKind
 
 #: Seconds between two looks.
@@ -82,13 +83,17 @@ def ask(context: Context, before: Snapshot, what: Ask, manner: Manner, judge: Ju
     return verdict.code
 
 
-def blocked_anew(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    """Judge that the secret was blocked since the request was published."""
-    block = snapshot.block
-    if block is None or block == asked.before.block:
-        return None
-    step = wording.next_step(block, snapshot)
-    return Verdict("blocked", f"blocked: {block.reason}: {block.message}; {step}", NO)
+def unless_blocked(judge: Callable[[Asked, Snapshot, State], Verdict | None]) -> Judge:
+    """Judge by the state, unless the secret was blocked since the request was published."""
+
+    def whole(asked: Asked, snapshot: Snapshot) -> Verdict | None:
+        block = snapshot.block
+        if block is not None and block != asked.before.block:
+            step = wording.next_step(block, snapshot)
+            return Verdict("blocked", f"blocked: {block.reason}: {block.message}; {step}", NO)
+        return judge(asked, snapshot, snapshot.state) if snapshot.state else None
+
+    return whole
 
 
 def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
