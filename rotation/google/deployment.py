@@ -257,7 +257,6 @@ def _subscription(body: Mapping[str, Any]) -> Subscription:
         filter=body.get("filter", ""),
         ack_deadline=int(body.get("ackDeadlineSeconds", 10)),
         shortest_backoff=_seconds(retry.get("minimumBackoff", "10s")) if retry else None,
-        longest_backoff=_seconds(retry.get("maximumBackoff", "600s")) if retry else None,
         dead_letter_topic=dead.get("deadLetterTopic", ""),
         attempts=int(dead.get("maxDeliveryAttempts", 0)),
         expires_after=_seconds(ttl) / 86400 if ttl else None,

@@ -55,7 +55,6 @@ class Subscription:
     ack_deadline: int = 10
     #: None: refused deliveries come again at once.
     shortest_backoff: float | None = None
-    longest_backoff: float | None = None
     dead_letter_topic: str = ""
     attempts: int = 0
     #: Days without use after which it is removed; None: never.

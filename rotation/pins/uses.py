@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from rotation.pins import parsing, references
+from rotation.pins import references
 from rotation.pins.kinds import cloud_run, external_secrets, lockfile, terraform, workflows
 from rotation.pins.kinds.file import File
 from rotation.pins.source import Source
@@ -40,15 +40,6 @@ def uses(
             found += (each for each in kind(file) if not _is_told(each, told))
     distinct = {(each.start, each.end, str(each.named)): each for each in reversed(found)}
     return tuple(sorted(distinct.values(), key=lambda each: (each.start, each.end)))
-
-
-def parsed_uses(source: Source) -> tuple[Use, ...]:
-    """Parse a file and return all uses.
-
-    Raises:
-        PinError: It is not what its name says.
-    """
-    return uses(source, parsing.documents(source))
 
 
 def _is_told(use: Use, told: Sequence[int]) -> bool:

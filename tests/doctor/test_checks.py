@@ -133,7 +133,6 @@ PUSH = Subscription(
     filter='"SECRET_ROTATE" "ROTATION_"',
     ack_deadline=600,
     shortest_backoff=10,
-    longest_backoff=600,
     dead_letter_topic=f"{TOPIC}-dead",
     attempts=20,
 )

@@ -28,6 +28,8 @@ from rotation.model.secret import Secret
 from rotation.model.wakeup import Ask
 
 SCHEMA: Final = "rotation.campaign/1"
+#: Logbooks that stay in the folder.
+_KEPT: Final = 50
 
 
 @dataclass(frozen=True)
@@ -189,10 +191,10 @@ def new_head(mode: Ask, now: datetime, **more: str) -> Head:
     return Head(id=str(uuid.uuid4()), mode=mode, started_at=now.astimezone(UTC), **more)
 
 
-def remove_older(folder: Path, keep: int = 50) -> None:
+def remove_older(folder: Path) -> None:
     """Keep the latest files only; those in use are never the older ones."""
     files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-keep]:
+    for path in files[:-_KEPT]:
         with suppress(OSError):
             path.unlink()
 

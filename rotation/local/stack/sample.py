@@ -90,7 +90,7 @@ def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:
         )
 
 
-def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _LABELS) -> None:
+def create_many(stack: Stack, ids: Sequence[str]) -> None:
     """Create a database, and secrets with a first version in force."""
     admin = stack.create_database(_DATABASE, _OWNER, _SLOTS)
     stack.create_secret(ROTATOR, {}, admin)
@@ -99,7 +99,7 @@ def create_many(stack: Stack, ids: Sequence[str], labels: Mapping[str, str] = _L
     made = []
     for each in ids:
         policy = _policy(stack, _slots(each))
-        body = {**_scheduled(stack, first, policy), "labels": dict(labels)}
+        body = {**_scheduled(stack, first, policy), "labels": _LABELS}
         login = {**admin, "username": _slots(each)[0], "password": passwords[each].reveal()}
         made.append((each, body, login))
     stack.create_secrets(made)

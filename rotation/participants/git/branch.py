@@ -41,11 +41,6 @@ class Branch:
     #: Why it is foreign.
     reason: str = ""
 
-    @property
-    def removable(self) -> bool:
-        """Whether deleting it takes nothing away from anybody."""
-        return self.owner in (Owner.EMPTY, Owner.OURS)
-
 
 def inspect(
     host: Host, name: str, base_head: str, pins: Pins, change: Change, rotation_id: str

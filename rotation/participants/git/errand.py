@@ -44,10 +44,6 @@ class Scene:
         """Where people can look."""
         return self.request.link if self.request else ""
 
-    def is_request(self, state: RequestState) -> bool:
-        """Whether there is a request in this state."""
-        return self.request is not None and self.request.state is state
-
 
 @dataclass(frozen=True)
 class Errand:
