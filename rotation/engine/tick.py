@@ -3,7 +3,7 @@
 Rules of this module:
   1. A temporary error gives the lease back, so that the redelivered message need not wait for it.
   2. A permanent error is stored as ``rotation_blocked`` and acknowledged: nothing loops.
-  3. Who has lost the hold stops at once, and puts away the version nobody knows of.
+  3. A worker that lost its hold stops at once, and sees to the version that nobody knows of.
   4. What a person says of pausing is stored first, whatever else is wrong with the secret; then
      what is owed is decided from what is stored, as always.
   5. A delivery that finds the receipt which its own message has written writes it to the journal
@@ -68,7 +68,7 @@ class Tick:
         try:
             snapshot = self._read()
             if request is not None and request.mode in pausing.WORDS:
-                self._hear(request, snapshot.readable_state())
+                self._apply_pause_request(request, snapshot.readable_state())
                 snapshot = self._read()
             self._decide(snapshot)
         except PermanentError as error:
@@ -77,7 +77,7 @@ class Tick:
             self._give_back(error)
             raise
 
-    def put_stray_away(self) -> None:
+    def clean_up_orphan(self) -> None:
         """After a lost hold: make sure a version this worker added does not linger unnoticed."""
         run = self._held
         if run is None or run.added is None:
@@ -102,8 +102,8 @@ class Tick:
         self._state = snapshot.state
         return snapshot
 
-    def _hear(self, request: Request, state: State) -> None:
-        """Store what a person says of pausing, unless it is an older word or a repeat."""
+    def _apply_pause_request(self, request: Request, state: State) -> None:
+        """Store that somebody pauses or resumes, unless the request is an older one or a repeat."""
         heard = pausing.hear(state, request)
         if heard is None:
             self.note("INFO", f"{request.mode.value} request {request.id} came late, or again")
@@ -187,7 +187,7 @@ class Tick:
             run.hold.rewrite(lambda state: _given_back(state, str(error)))
         except SupersededError as lost:
             self.note("NOTICE", f"another worker has taken over: {lost}")
-            self.put_stray_away()
+            self.clean_up_orphan()
         except (TemporaryError, PermanentError) as second:
             self.note("WARNING", f"the lease could not be given back: {second}")
 

@@ -62,7 +62,7 @@ class Worker:
                 tick.note("DEBUG", "lost a race; reading again")
             except SupersededError as lost:
                 tick.note("NOTICE", f"another worker has taken over: {lost}")
-                tick.put_stray_away()
+                tick.clean_up_orphan()
             tools.pause(PAUSE * 2**attempt)
         raise TemporaryError(f"{wake_up.secret} is being written to all the time")
 
