@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 
 from rotation.engine.snapshot import Snapshot, read_snapshot
-from rotation.machine import pointing
 from rotation.model.errors import PolicyError, StateError
-from rotation.model.phase import Mode, Phase
-from rotation.model.rotation import Record
+from rotation.model.phase import Phase
 from rotation.participants.alias import AliasParticipant
 from rotation.policies.policy import Kinds
 
-from .world import START, GateSettings, MemorySettings, PinSettings, World
+from .world import GateSettings, MemorySettings, PinSettings, World
 
 
 def read(world: World, **changes: Any) -> Snapshot:
@@ -75,26 +73,3 @@ def test_a_fault_of_the_state_leaves_the_receipts_readable() -> None:
     assert snapshot.state is None
     last, before = snapshot.receipts
     assert (last and last.current, before) == (2, ())
-
-
-@pytest.mark.parametrize(
-    ("phase", "works_from", "in_force"),
-    [
-        (Phase.PREPARING, 1, 1),
-        (Phase.VOTING, 2, 1),
-        (Phase.ROLLING_OUT, 2, 2),
-        (Phase.SOAKING, 2, 2),
-        (Phase.REVOKING, 2, 2),
-        (Phase.REVERTING, 1, 1),
-        (Phase.WITHDRAWING, 1, 1),
-        (Phase.ABORTING, 1, 1),
-    ],
-)
-def test_a_phase_works_from_one_version_and_has_one_in_force(
-    phase: Phase, works_from: int, in_force: int
-) -> None:
-    record = Record(
-        id="r", mode=Mode.ROUTINE, started_at=START, message_id="m", base=1, previous=1, next=2
-    )
-    assert pointing.works_from(phase, record) == works_from
-    assert pointing.in_force(phase, record) == in_force
