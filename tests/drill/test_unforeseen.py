@@ -14,8 +14,8 @@ from rotation import wiring
 from rotation.app import Application
 from rotation.config import Settings
 from rotation.engine.crashpoints import CrashPoint
-from rotation.google import journal
 from rotation.engine.parts import Plugins
+from rotation.google import journal
 from rotation.kit.credentials import credential
 from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
