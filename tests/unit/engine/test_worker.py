@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.worker import NAMED
 from rotation.model.errors import (
     CandidateRejectedError,
     LeaseHeldError,
@@ -869,6 +870,22 @@ def test_sweep_leaves_to_the_next_one_what_the_quota_cannot_carry() -> None:
     assert "1 left to the next sweep" in world.journal.lines[-1][1]
     world.worker().sweep()
     assert len(world.outbox.messages) == 1
+
+
+def test_sweep_of_many_overdue_secrets_names_some_and_counts_all() -> None:
+    world = World()
+    world.clock.advance(days=31)
+    world.store.touch(schedule=Schedule(START + timedelta(days=30), timedelta(days=30)))
+    one = world.store.secret
+    many = [replace(one, name=SecretName("123", f"app-{number}")) for number in range(NAMED + 7)]
+    world.store.list = lambda _="": iter(many)  # type: ignore[method-assign]
+    world.worker().sweep()
+    named = [line["secret"] for line in world.journal.told("overdue")]
+    assert named == [str(each.name) for each in many[:NAMED]]
+    severity, message = world.journal.lines[-1]
+    assert severity == "WARNING"
+    assert f"{NAMED + 7} woken" in message
+    assert f"{NAMED + 7} overdue, {NAMED + 7} too old; lines name {NAMED} of a kind" in message
 
 
 def test_sweep_finds_an_expired_lease_and_a_missed_firing() -> None:
