@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -221,21 +222,31 @@ class Run:
 
     def enable(self, number: int) -> None:
         """Enable a version; even an enabled one, so that its ETag moves."""
-        self._on_version(number, self.store.enable, ())
+        self._on_version(number, self.store.enable, (), self.reload)
 
     def disable(self, number: int) -> None:
-        """Disable a version."""
-        self._on_version(number, self.store.disable, (VersionState.DISABLED,))
+        """Disable a version.
+
+        Reads of the secret may be old, and a mistake would lock consumers out: so the hold is
+        proved by a write under its ETag, which cannot be fooled.
+        """
+        proof = partial(self.rewrite, lambda state: state)
+        self._on_version(number, self.store.disable, (VersionState.DISABLED,), proof)
+
+    def disable_revoked(self, number: int) -> None:
+        """Disable a version whose credential is recorded as revoked: it can lock nobody out."""
+        self._on_version(number, self.store.disable, (VersionState.DISABLED,), lambda: None)
 
     def destroy(self, number: int) -> None:
         """Destroy a version."""
-        self._on_version(number, self.store.destroy, ())
+        self._on_version(number, self.store.destroy, (), self.reload)
 
     def _on_version(
         self,
         number: int,
         effect: Callable[[SecretName, int, str], None],
         enough: tuple[VersionState, ...],
+        prove_hold: Callable[[], None],
     ) -> None:
         """Change a version so that a worker which has lost its hold cannot.
 
@@ -251,7 +262,7 @@ class Run:
                 continue
             if seen.state in (*enough, VersionState.DESTROYED):
                 return
-            self._prove_hold(certain=effect == self.store.disable)
+            prove_hold()
             try:
                 effect(self.secret.name, number, seen.etag)
             except EtagMismatchError:
@@ -259,16 +270,6 @@ class Run:
             else:
                 return
         raise TemporaryError(f"version {number} is being written to all the time, or reads are old")
-
-    def _prove_hold(self, *, certain: bool) -> None:
-        """Make sure the hold is ours; where a mistake would lock consumers out, by a write.
-
-        Reads of the secret may be old.  A write under its ETag cannot be fooled.
-        """
-        if certain:
-            self.rewrite(lambda state: state)
-        else:
-            self.reload()
 
     def check_hold(self) -> None:
         """Stop when the lease is over: another worker may be at it.

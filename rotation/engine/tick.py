@@ -12,7 +12,7 @@ Rules of this module:
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -285,6 +285,8 @@ class Tick:
         if receipt and (last is None or receipt.id != last.id):
             self._tell_receipt(receipt)
         run.added = None
+        if outcome.afterwards:
+            self._afterwards(outcome.afterwards)
         if before is Phase.PREPARING and run.state.phase is not Phase.SETTLED:
             run.reach(CrashPoint.PUBLISHED)
         goes_on = run.state.record is not None
@@ -292,6 +294,13 @@ class Tick:
         if run.fresh or turned:
             run.payload = None
         return False
+
+    def _afterwards(self, work: Callable[[], None]) -> None:
+        """Do what nothing depends on; what fails is left to a later phase."""
+        try:
+            work()
+        except (TemporaryError, PermanentError) as error:
+            self.note("WARNING", f"left to a later phase: {error}", error=error.reason)
 
     def _gathered(self, run: Run, *first: Call) -> None:
         """Read the payload in force and connect to the issuer, beside the calls given."""

@@ -572,6 +572,62 @@ def test_emergency_revokes_the_old_credential_in_the_same_tick() -> None:
     assert world.receipt["requested_by"] == "sre"
 
 
+def test_emergency_is_dead_after_three_writes_recorded_by_the_fourth_and_then_disabled() -> None:
+    world = World()
+    took: list[str] = []
+
+    def note(call: str) -> None:
+        if call in {"update", "add_version", "revoke", "disable"}:
+            took.append(call)
+
+    world.store.trouble = note
+    world.issuer.trouble = staticmethod(note)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert took == ["update", "add_version", "update", "revoke", "update", "disable"]
+    assert "revoked_at" in world.store.secret.annotations["rotation.record"]
+
+
+def test_emergency_leaves_the_quota_to_credentials_that_live_still() -> None:
+    world = World()
+    world.store.busy = True
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert "disable" not in world.store.calls
+    assert world.states() == {1: "enabled", 2: "enabled"}
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
+@pytest.mark.parametrize("error", [TemporaryError("UNAVAILABLE"), PermanentError("x")], ids=repr)
+def test_version_that_cannot_be_disabled_holds_up_no_emergency(error: Exception) -> None:
+    world = World()
+    world.store.trouble = _fail_once("disable", error)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert "left to a later phase" in world.journal
+    assert "rotation_blocked" not in world.labels
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
+def test_worker_that_dies_behind_the_record_of_an_emergency_leaves_nothing_for_good() -> None:
+    world = World()
+    killed: list[str] = []
+
+    def die(call: str) -> None:
+        if call == "version" and not killed:
+            killed.append(call)
+            raise Killed
+
+    world.store.trouble = die
+    with pytest.raises(Killed):
+        world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.states() == {1: "enabled", 2: "enabled"}
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
 @pytest.mark.parametrize("settled", [False, True], ids=["in flight", "settled"])
 def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
     world = World()
