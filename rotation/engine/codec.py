@@ -15,7 +15,7 @@ Rules of this module:
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -282,14 +282,21 @@ def _store(annotations: dict[str, str], key: str, value: object) -> None:
     annotations[key] = msgspec.json.encode(_compact(value)).decode()
 
 
-def _compact(value: Any) -> Any:  # noqa: ANN401 - any record
+def _compact(value: Any) -> Any:  # noqa: ANN401 - a record, or several, or what one holds
     """Leave out fields that have their default, so that annotations stay small."""
-    if isinstance(value, tuple):
+    kind: Any = type(value)
+    if kind is tuple:
         return [_compact(each) for each in value]
-    if not is_dataclass(value):
+    if not _is_record(kind):
         return value
-    pairs = ((each, getattr(value, each.name)) for each in fields(value))
-    return {each.name: _compact(item) for each, item in pairs if item != each.default}
+    named = zip(_defaults(kind), _values(kind)(value), strict=True)
+    return {name: _compact(item) for (name, default), item in named if item != default}
+
+
+@cache
+def _defaults(kind: type[Any]) -> Sequence[tuple[str, Any]]:
+    """Return the fields of a kind of record with their defaults."""
+    return [(each.name, each.default) for each in fields(kind)]
 
 
 def _number(secret: Secret, key: str) -> int | None:
