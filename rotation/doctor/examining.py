@@ -2,8 +2,10 @@
 
 1. Findings come in the order of the secrets and of the tables, whatever ended first.
 2. A check that fails is a finding, and stops no other.
+3. Many secrets are begun one after the other, at the pace that `rotation.doctor.effort` decides.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -25,6 +27,7 @@ def examine(
     secrets: Sequence[Secret],
     everything: Sequence[Secret],
     progress: Callable[[str], None],
+    interval: float = 0.0,
 ) -> tuple[Finding, ...]:
     """Look at the installation and at each secret.
 
@@ -33,6 +36,7 @@ def examine(
         secrets: Those to look at.
         everything: All managed secrets of the project, for what they share.
         progress: Told the name of each secret that is done.
+        interval: Seconds from the begin of one secret to that of the next.
     """
     installation = read_installation(ground, everything)
     shared = read_shared(ground, installation, secrets)
@@ -47,8 +51,14 @@ def examine(
         finally:
             progress(secret.name.secret_id)
 
+    begun = time.monotonic()
+
+    def in_turn(place: int) -> tuple[Finding, ...]:
+        time.sleep(max(begun + place * interval - time.monotonic(), 0.0))
+        return one(secrets[place])
+
     with ThreadPoolExecutor(THREADS, thread_name_prefix="doctor") as pool:
-        found = list(pool.map(one, secrets))
+        found = list(pool.map(in_turn, range(len(secrets))))
     return (*judge_installation(installation), *(each for some in found for each in some))
 
 

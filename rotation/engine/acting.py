@@ -25,7 +25,12 @@ from rotation.engine.run import Run
 from rotation.machine import pointing, transitions
 from rotation.machine.transitions import Claim
 from rotation.machine.wakeups import encode_wake_up
-from rotation.model.errors import EtagMismatchError, StaleTokenError, TemporaryError
+from rotation.model.errors import (
+    EtagMismatchError,
+    PermanentError,
+    StaleTokenError,
+    TemporaryError,
+)
 from rotation.model.payload import Payload
 from rotation.model.phase import Phase
 from rotation.model.rotation import State
@@ -102,11 +107,20 @@ class Acting:
         self._commit(outcome)
         self._report_receipt(before)
         run.added = None
+        if outcome.afterwards:
+            self._afterwards(outcome.afterwards)
         if before.phase is Phase.PREPARING and run.state.phase is not Phase.SETTLED:
             run.reach(CrashPoint.PUBLISHED)
         if run.fresh or (before.phase is not Phase.PREPARING and self._turned(worked_from)):
             run.payload = None
         return False
+
+    def _afterwards(self, work: Callable[[], None]) -> None:
+        """Do what nothing depends on; what fails is left to a later phase."""
+        try:
+            work()
+        except (TemporaryError, PermanentError) as error:
+            self._report.note("WARNING", f"left to a later phase: {error}", error=error.reason)
 
     def _turned(self, worked_from: int | None) -> bool:
         """Whether the next phase works from another version."""

@@ -15,9 +15,11 @@ Rules of this module:
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -229,7 +231,8 @@ def _load(secret: Secret, key: str, kind: type[_T]) -> _T | None:
     if text is None:
         return None
     try:
-        value = msgspec.json.decode(text, type=kind)
+        # mypy takes no class for hashable.
+        value: _T | None = _decoder(kind).decode(text)  # type: ignore[arg-type]
     except (msgspec.DecodeError, ValueError, TypeError, RecursionError):
         value = None
     if value is None or not _keeps_promises(value):
@@ -237,19 +240,39 @@ def _load(secret: Secret, key: str, kind: type[_T]) -> _T | None:
     return value
 
 
-def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - any record or field of one
-    """Whether every time is in UTC and every number counts something."""
-    if is_dataclass(value):
-        return all(_keeps_promises(getattr(value, each.name)) for each in fields(value))
-    match value:
-        case datetime():
-            return value.tzinfo is UTC
-        case int():
-            return 0 <= value <= _LARGEST
-        case tuple():
-            return all(map(_keeps_promises, value))
-        case _:
-            return True
+@cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+_is_record = cache(is_dataclass)
+
+
+@cache
+def _values(kind: type[Any]) -> Callable[[Any], Iterable[Any]]:
+    """Return what reads all fields of a record of this kind at once; every one has several."""
+    return attrgetter(*(each.name for each in fields(kind)))
+
+
+def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - a record, or several
+    """Whether every time is in UTC and every number counts something.
+
+    A sweep asks ten thousand times: most fields are texts or absent, and promise nothing.
+    """
+    whole: Any = type(value)
+    for item in value if whole is tuple else _values(whole)(value):
+        kind: Any = type(item)
+        if kind is str or item is None:
+            continue
+        if kind is datetime:
+            kept = item.tzinfo is UTC
+        elif kind is int:
+            kept = 0 <= item <= _LARGEST
+        else:
+            kept = not (kind is tuple or _is_record(kind)) or _keeps_promises(item)
+        if not kept:
+            return False
+    return True
 
 
 def _store(annotations: dict[str, str], key: str, value: object) -> None:
@@ -259,14 +282,21 @@ def _store(annotations: dict[str, str], key: str, value: object) -> None:
     annotations[key] = msgspec.json.encode(_compact(value)).decode()
 
 
-def _compact(value: Any) -> Any:  # noqa: ANN401 - any record
+def _compact(value: Any) -> Any:  # noqa: ANN401 - a record, or several, or what one holds
     """Leave out fields that have their default, so that annotations stay small."""
-    if isinstance(value, tuple):
+    kind: Any = type(value)
+    if kind is tuple:
         return [_compact(each) for each in value]
-    if not is_dataclass(value):
+    if not _is_record(kind):
         return value
-    pairs = ((each, getattr(value, each.name)) for each in fields(value))
-    return {each.name: _compact(item) for each, item in pairs if item != each.default}
+    named = zip(_defaults(kind), _values(kind)(value), strict=True)
+    return {name: _compact(item) for (name, default), item in named if item != default}
+
+
+@cache
+def _defaults(kind: type[Any]) -> Sequence[tuple[str, Any]]:
+    """Return the fields of a kind of record with their defaults."""
+    return [(each.name, each.default) for each in fields(kind)]
 
 
 def _number(secret: Secret, key: str) -> int | None:

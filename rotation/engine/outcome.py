@@ -1,6 +1,6 @@
 """What the effects of a phase ended in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ class Outcome:
     event: Event
     #: Fields of `rotation.model.rotation.Record` that the effects established.
     facts: Mapping[str, Any] = field(default_factory=dict)
+    #: What may be done once the outcome is stored.  A crash leaves it out: a later phase does it.
+    afterwards: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

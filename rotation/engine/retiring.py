@@ -6,7 +6,9 @@ Rules of this module:
   2. Before the previous credential is suspended, the one in force must log in.
   3. Only `revoke` is final.
   4. Every effect may be repeated.
-  5. Who asks to retire without waiting skips time, never a look: the first one that finds an
+  5. A credential is dead before it is recorded as dead.  Its version is disabled after that, since
+     nothing depends on it: what a crash leaves enabled opens nothing, and is destroyed in the end.
+  6. Who asks to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
 
@@ -20,7 +22,7 @@ from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
-from rotation.model.phase import Event
+from rotation.model.phase import Event, Phase
 from rotation.model.plugin import Observation
 
 #: Shortest time between two looks at a slot that is still in use.
@@ -82,9 +84,9 @@ def revoke(run: Run) -> Outcome:
     run.check_pointer()
     ended = run.issuer.revoke(run.idle_slot, run.token)
     run.reach(CrashPoint.REVOKED)
-    _for_previous(run, run.versions.disable)
     said = f"{_minute(run)} revoked; {ended} sessions ended"
-    return Outcome(Event.REVOKED, {"revoked_at": run.now, "evidence": _kept(run, said)})
+    facts = {"revoked_at": run.now, "evidence": _kept(run, said)}
+    return Outcome(Event.REVOKED, facts, lambda: _disable_revoked(run))
 
 
 def destroy(run: Run) -> Outcome | Waiting:
@@ -131,6 +133,16 @@ def abort(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
+
+
+def _disable_revoked(run: Run) -> None:
+    """Disable what is kept for a while, so that who still reads it fails at once.
+
+    While a mass emergency uses up the quota, its writes are for credentials that live still.
+    """
+    rests = run.state.phase is Phase.DESTROYING and run.state.lease_until is None
+    if rests and not run.store.is_busy():
+        _for_previous(run, run.versions.disable_revoked)
 
 
 def _for_previous(run: Run, effect: Callable[[int], None]) -> None:

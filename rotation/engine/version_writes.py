@@ -7,6 +7,7 @@ Rules of this module:
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from rotation.engine.hold import PAUSE, TRIES, Hold
 from rotation.engine.parts import Tools
@@ -25,23 +26,31 @@ class VersionWrites:
 
     def enable(self, number: int) -> None:
         """Enable a version; even an enabled one, so that its ETag moves."""
-        self._change(number, self._store.enable, ())
+        self._change(number, self._store.enable, self._hold.reload)
 
     def disable(self, number: int) -> None:
-        """Disable a version."""
-        self._change(number, self._store.disable, (VersionState.DISABLED,), certain=True)
+        """Disable a version.
+
+        Reads of the secret may be old, and a mistake would lock consumers out: so the hold is
+        proved by a write under its ETag, which cannot be fooled.
+        """
+        proof = partial(self._hold.rewrite, lambda state: state)
+        self._change(number, self._store.disable, proof, VersionState.DISABLED)
+
+    def disable_revoked(self, number: int) -> None:
+        """Disable a version whose credential is recorded as revoked: it can lock nobody out."""
+        self._change(number, self._store.disable, lambda: None, VersionState.DISABLED)
 
     def destroy(self, number: int) -> None:
         """Destroy a version."""
-        self._change(number, self._store.destroy, ())
+        self._change(number, self._store.destroy, self._hold.reload)
 
     def _change(
         self,
         number: int,
         effect: Callable[[SecretName, int, str], None],
-        enough: tuple[VersionState, ...],
-        *,
-        certain: bool = False,
+        prove_hold: Callable[[], None],
+        *enough: VersionState,
     ) -> None:
         name = self._hold.secret.name
         for attempt in range(TRIES):
@@ -53,7 +62,7 @@ class VersionWrites:
                 continue
             if found.state in (*enough, VersionState.DESTROYED):
                 return
-            self._prove_hold(certain=certain)
+            prove_hold()
             try:
                 effect(name, number, found.etag)
             except EtagMismatchError:
@@ -61,13 +70,3 @@ class VersionWrites:
             else:
                 return
         raise TemporaryError(f"version {number} is being written to all the time, or reads are old")
-
-    def _prove_hold(self, *, certain: bool) -> None:
-        """Make sure the hold is ours; where a mistake would lock consumers out, by a write.
-
-        Reads of the secret may be old.  A write under its ETag cannot be fooled.
-        """
-        if certain:
-            self._hold.rewrite(lambda state: state)
-        else:
-            self._hold.reload()

@@ -5,11 +5,15 @@ Rules of this module:
   2. A lost race is read again and decided again, a bounded number of times.
   3. A sweep wakes no more than can be served before the next one: a backlog would only grow.
   4. A sweep says again what is still wrong: blocked, overdue, too old; and, once an hour, paused.
+     Of each it names the first `NAMED` secrets, and says in its summary how many there are.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rotation.engine import codec, events
+from rotation.engine.events import Event
 from rotation.engine.hold import PAUSE, TRIES, SupersededError
 from rotation.engine.parts import Parts
 from rotation.engine.tick import Tick
@@ -19,9 +23,13 @@ from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp
+from rotation.ports.journal import Journal
 
 #: Wake-ups published in one call.
 BATCH = 500
+
+#: Secrets of which one sweep says the same thing, a line for each.
+NAMED = 100
 
 
 class Worker:
@@ -70,62 +78,97 @@ class Worker:
         """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""
         now = self._parts.tools.clock.now()
         owed: list[sweep.Woken] = []
-        seen = blocked = paused = 0
+        reports = _Reports(self._parts.journal)
+        managed = paused = 0
         for secret in self._parts.tools.store.list():
             if not codec.is_managed(secret):
                 continue
-            seen += 1
-            blocked += self._report_blocked(secret, now)
+            managed += 1
             paused += codec.PAUSED in secret.labels
-            reason = self._reason(secret, now)
+            reason = self._reason(secret, now, reports)
             if reason is not None:
                 owed.append((secret.name, reason))
         woken = sweep.chosen(owed, self._most, now, self._every)
         for start in range(0, len(woken), BATCH):
             batch = woken[start : start + BATCH]
             self._parts.publisher.publish([encode_wake_up(*each) for each in batch])
-        left = len(owed) - len(woken)
-        later = f", {left} left to the next sweep: the quota" if left else ""
-        self._parts.journal.note(
-            "WARNING" if blocked else "INFO",
-            f"sweep: {seen} secrets with a policy, {len(woken)} woken{later}, {blocked} blocked"
-            f"{f', {paused} paused' if paused else ''}",
-            secrets=seen,
-            woken=len(woken),
-            left=left,
-            blocked=blocked,
-            paused=paused,
-        )
+        reports.summarize(managed, len(woken), len(owed) - len(woken), paused)
 
-    def _report_blocked(self, secret: Secret, now: datetime) -> bool:
-        if codec.BLOCKED not in secret.labels:
-            return False
-        block = codec.read_block(secret)
-        reason = secret.labels[codec.BLOCKED]
-        why, since = (block.message, block.since) if block else (reason, None)
-        self._tell(secret, events.still_blocked(reason, why, since, now))
-        return True
-
-    def _tell(self, secret: Secret, line: events.Line) -> None:
-        severity, message, fields = line
-        self._parts.journal.note(severity, message, secret=str(secret.name), **fields)
-
-    def _report(self, secret: Secret, state: State, now: datetime) -> None:
-        """Say what is still wrong."""
-        since = sweep.overdue_since(secret, state, now)
-        if since is not None and now >= since + sweep.OVERDUE_AFTER:
-            because = "blocked" if state.block else "paused" if state.paused else "not-started"
-            self._tell(secret, events.overdue(because, since, now))
-        born, oldest = sweep.born(secret, state), sweep.oldest(secret)
-        if born is not None and oldest is not None and now > born + oldest:
-            self._tell(secret, events.too_old(born, int(oldest.total_seconds()), now))
-        if state.paused and state.pause and sweep.turn_to_tell(secret, now, self._every):
-            self._tell(secret, events.word(state.pause, pausing.told(state), now))
-
-    def _reason(self, secret: Secret, now: datetime) -> str | None:
+    def _reason(self, secret: Secret, now: datetime, reports: "_Reports") -> str | None:
+        """Return why a secret should be woken, after reporting what is wrong with it."""
+        is_blocked = codec.BLOCKED in secret.labels
+        if is_blocked:
+            reports.add(Event.BLOCKED, secret, lambda: _blocked(secret, now))
         try:
             state = codec.decode(secret)
         except StateError:
-            return None if codec.BLOCKED in secret.labels else "unreadable"
-        self._report(secret, state, now)
-        return sweep.wake_reason(secret, state, now, self._every, self._check_every)
+            return None if is_blocked else "unreadable"
+        overdue = sweep.overdue_since(secret, state, now)
+        self._report(secret, state, overdue, now, reports)
+        return sweep.wake_reason(secret, state, overdue, now, self._every, self._check_every)
+
+    def _report(
+        self,
+        secret: Secret,
+        state: State,
+        since: datetime | None,
+        now: datetime,
+        reports: "_Reports",
+    ) -> None:
+        """Say what is still wrong."""
+        if since is not None and now >= since + sweep.OVERDUE_AFTER:
+            because = "blocked" if state.block else "paused" if state.paused else "not-started"
+            reports.add(Event.OVERDUE, secret, lambda: events.overdue(because, since, now))
+        born, oldest = sweep.born(secret, state), sweep.oldest(secret)
+        if born is not None and oldest is not None and now > born + oldest:
+            limit = int(oldest.total_seconds())
+            reports.add(Event.TOO_OLD, secret, lambda: events.too_old(born, limit, now))
+        pause = state.pause if state.paused else None
+        if pause and sweep.turn_to_tell(secret, now, self._every):
+            message = pausing.told(state)
+            reports.add(Event.PAUSED, secret, lambda: events.word(pause, message, now))
+
+
+class _Reports:
+    """What one sweep says: the first lines of each event, and how many there would be."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._counts: Counter[Event] = Counter()
+
+    def add(self, event: Event, secret: Secret, line: Callable[[], events.Line]) -> None:
+        """Write the line of a secret, unless there were enough like it."""
+        self._counts[event] += 1
+        if self._counts[event] <= NAMED:
+            severity, message, fields = line()
+            self._journal.note(severity, message, secret=str(secret.name), **fields)
+
+    def summarize(self, managed: int, woken: int, left: int, paused: int) -> None:
+        """Write the sweep's own line, which counts what the others do not name."""
+        counts = {
+            "blocked": self._counts[Event.BLOCKED],
+            "overdue": self._counts[Event.OVERDUE],
+            "too_old": self._counts[Event.TOO_OLD],
+            "paused": paused,
+        }
+        found = [
+            f"{n} {key}".replace("_", " ") for key, n in counts.items() if n or key == "blocked"
+        ]
+        later = f", {left} left to the next sweep: the quota" if left else ""
+        unnamed = any(count > NAMED for count in self._counts.values())
+        more = f"; lines name {NAMED} of a kind, `rotation status` shows all" if unnamed else ""
+        self._journal.note(
+            "WARNING" if counts["blocked"] or unnamed else "INFO",
+            f"sweep: {managed} secrets with a policy, {woken} woken{later}, "
+            f"{', '.join(found)}{more}",
+            secrets=managed,
+            woken=woken,
+            left=left,
+            **counts,
+        )
+
+
+def _blocked(secret: Secret, now: datetime) -> events.Line:
+    reason, block = secret.labels[codec.BLOCKED], codec.read_block(secret)
+    why, since = (block.message, block.since) if block else (reason, None)
+    return events.still_blocked(reason, why, since, now)

@@ -105,6 +105,10 @@ class Quota:
             self._pause(pause, patience)
             wait = min(wait * 2, _LONGEST_WAIT)
 
+    def is_behind(self) -> bool:
+        """Whether a call made now would have to wait for its turn."""
+        return bool(self._full) and self._turn > self._now()
+
     def _reserve(self) -> float:
         """Take the next turn; return the seconds until then."""
         if not self._full:

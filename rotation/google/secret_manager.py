@@ -155,6 +155,10 @@ class SecretManager:
         # Here, so that it has no context: the frames of the client hold the payload.
         raise failure
 
+    def is_busy(self) -> bool:
+        """Whether a write would have to wait for the quota now, as far as this process knows."""
+        return self._writes.is_behind()
+
     def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
         answer = self._version(name, number, Patience(self._timeout))

@@ -51,10 +51,8 @@ def schedule_fired(facts: Facts) -> Due | None:
 
 def schedule_missed(facts: Facts) -> Due | None:
     """The schedule says a firing should have been served by now, and none was."""
-    fired = last_firing(facts.secret, facts.state.receipt, facts.now)
-    if fired is None or facts.now < fired + GRACE:
-        return None
-    return Due("overdue", fired)
+    fired = missed(facts.secret, facts.state.receipt, facts.now)
+    return Due("overdue", fired) if fired else None
 
 
 #: The whole rule, in order.
@@ -64,6 +62,12 @@ CHECKS: tuple[Callable[[Facts], Due | None], ...] = (schedule_fired, schedule_mi
 def due(facts: Facts) -> Due | None:
     """Return why a rotation should start now; None when it should not."""
     return next((found for check in CHECKS if (found := check(facts))), None)
+
+
+def missed(secret: Secret, receipt: Receipt | None, now: datetime) -> datetime | None:
+    """Return when the schedule fired whose message must be lost by now; None: all is well."""
+    fired = last_firing(secret, receipt, now)
+    return fired if fired is not None and now >= fired + GRACE else None
 
 
 def last_firing(secret: Secret, receipt: Receipt | None, now: datetime) -> datetime | None:

@@ -18,7 +18,6 @@ from rotation.model.names import SecretName
 from rotation.model.phase import Phase
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import WakeUp, WakeUpKind
 
 OVERDUE = "overdue"
 
@@ -61,13 +60,19 @@ def chosen(
 
 
 def wake_reason(
-    secret: Secret, state: State, now: datetime, every: timedelta, check_every: timedelta
+    secret: Secret,
+    state: State,
+    overdue: datetime | None,
+    now: datetime,
+    every: timedelta,
+    check_every: timedelta,
 ) -> str | None:
     """Return why this secret should be woken; None when it should not.
 
     Args:
         secret: As listed; possibly stale, which costs a wake-up that finds nothing.
         state: Its decoded state.
+        overdue: What `overdue_since` says of it.
         now: Time of the sweep.
         every: Time between two sweeps.
         check_every: Each settled secret is checked for drift once in this time; 0 never.
@@ -76,18 +81,14 @@ def wake_reason(
         return None
     if state.phase is not Phase.SETTLED:
         return _in_flight(state, now)
-    if not state.paused and (overdue_since(secret, state, now) or _kept(state)):
+    if not state.paused and (overdue or _kept(state)):
         return OVERDUE
     return CHECK if _turn_to_check(secret, now, every, check_every) else None
 
 
 def overdue_since(secret: Secret, state: State, now: datetime) -> datetime | None:
     """Return the scheduled time that a rotation should have begun at by now; None: all is well."""
-    if state.phase is not Phase.SETTLED:
-        return None
-    wake_up = WakeUp(WakeUpKind.WAKE, secret.name, message_id="", at=now)
-    found = due.due(due.Facts(state, secret, now, wake_up))
-    return found.since if found else None
+    return due.missed(secret, state.receipt, now) if state.phase is Phase.SETTLED else None
 
 
 def born(secret: Secret, state: State) -> datetime | None:

@@ -49,6 +49,9 @@ class SecretStore(Protocol):
             UnknownOutcomeError: It may have been added; look by number before adding again.
         """
 
+    def is_busy(self) -> bool:
+        """Whether what is not urgent had better leave its writes to others now."""
+
     def version(self, name: SecretName, number: int) -> VersionStatus:
         """Read the state of one version."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rotation.doctor import effort
 from tests.deploy.test_gcloud_script import gcloud_tree
 from tests.doctor.patient import (
     ACCOUNT,
@@ -232,6 +233,26 @@ def test_a_filter_narrows_what_is_looked_at(patient: Patient) -> None:
 def test_a_filter_beside_names_is_refused(patient: Patient) -> None:
     code, _ = patient.run("doctor", "orders", "--filter", "name:orders")
     assert code == 2
+
+
+def test_of_many_secrets_a_sample_is_looked_at_and_the_cost_said_first(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(effort, "MOST", 1)
+    body = {"replication": {"automatic": {}}, "annotations": {"rotation.policy": "{}"}}
+    patient.ask("POST", f"{PROJECT}/secrets", body, secretId="another")
+    try:
+        told = {more: patient.run("doctor", "--json", *more)[1] for more in ((), ("--all",))}
+    finally:
+        patient.ask("DELETE", f"{PROJECT}/secrets/another")
+    seen = {more: json.loads(text) for more, text in told.items()}
+    assert {more: (each["secrets"], each["of"]) for more, each in seen.items()} == {
+        (): (1, 2),
+        ("--all",): (2, 2),
+    }
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("2 secrets: looking at 1 of them")
+    assert second.startswith("2 secrets: about 8 reads")
 
 
 def test_what_gcloud_does_not_know_is_found_in_a_remedy() -> None:

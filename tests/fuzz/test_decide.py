@@ -131,7 +131,8 @@ def test_what_is_decided_can_be_stored_and_decided_on_again(situation: Situation
     assert isinstance(again, Done | Busy | Act | Store | Inspect)
     if isinstance(again, Act) and read.record:
         assert again.state.in_flight.id == read.record.id
-    sweep.wake_reason(secret, read, situation.now, timedelta(minutes=5), timedelta(days=1))
+    overdue = sweep.overdue_since(secret, read, situation.now)
+    sweep.wake_reason(secret, read, overdue, situation.now, timedelta(minutes=5), timedelta(days=1))
 
 
 @examples(100)

@@ -370,9 +370,9 @@ def _next_due(state: State) -> int | None:
 
 
 def _sweep_reason(world: World) -> str | None:
-    return sweep.wake_reason(
-        secret_of(world.secret), world.standing, world.now, timedelta(minutes=5), timedelta()
-    )
+    secret, state, now = secret_of(world.secret), world.standing, world.now
+    overdue = sweep.overdue_since(secret, state, now)
+    return sweep.wake_reason(secret, state, overdue, now, timedelta(minutes=5), timedelta())
 
 
 def _in_trouble(state: State, what: str) -> State:

@@ -76,8 +76,8 @@ def _revoked(done: Record | Receipt, asked_at: datetime | None, current: int | N
 KIND: Final = Kind(
     ask=Ask.EMERGENCY,
     judge=_judge,
-    # Claim, version, aliases; then, revoked: the hold, the old version off, and the record.
-    writes=6,
+    # Claim, version, aliases; then the old credential is dead, and recorded as dead.
+    writes=4,
     does="replace and revoke the credential in force of",
     serving=_under_way,
     confirm=_confirm,

@@ -2,19 +2,23 @@
 
 1. On a terminal one screen is drawn again and again, also of a thousand secrets: a line that sums
    them up, those that need a person first, and as many as fit.  Elsewhere each change is one line.
-2. It reads what ``status`` reads, and changes nothing.
+2. It reads what ``status`` reads, and changes nothing.  Of more than a thousand secrets, those that
+   rest are looked at less often than those that move.
 3. A look that fails in passing is told and repeated.
 """
 
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import click
 
 from rotation.cli.commands.status import ordered
 from rotation.cli.views import wording
 from rotation.cli.views.context import Context, printable
+from rotation.cli.views.fleet import Fleet
 from rotation.cli.views.selecting import filter_option, managed
 from rotation.cli.views.table import cut, rows
 from rotation.engine.snapshot import Snapshot
@@ -29,7 +33,7 @@ from rotation.model.errors import TemporaryError
     type=click.FloatRange(min=0.2),
     default=2.0,
     show_default=True,
-    help="Seconds between two looks.",
+    help="Seconds between two looks; more for thousands of secrets.",
 )
 @click.option("--until-settled", is_flag=True, help="End when nothing is in flight any more.")
 @click.pass_context
@@ -42,30 +46,63 @@ def watch(
     *,
     until_settled: bool,
 ) -> None:
-    """Show where every managed secret stands, or each SECRET, until interrupted (Ctrl-C)."""
+    """Show where every managed secret stands, or each SECRET, until interrupted (Ctrl-C).
+
+    However many secrets there are, it takes no more than 30 lists a minute: of a thousand and more,
+    those with a rotation in flight are looked at every few seconds, the others more seldom (10,000:
+    every 44 s).
+    """
     context = ctx.ensure_object(Context)
-    managed(context, secrets, matching)  # what is wrong is told at once
-    looks = _looks(context, secrets, matching, every)
+    if secrets and matching:
+        raise click.UsageError("give either names of secrets or a --filter, not both")
+    looks = _looks(_Named(context, secrets) if secrets else Fleet(context, matching), every)
     if context.is_terminal:
         _draw(looks, until_settled=until_settled)
     else:
         _tell(looks, until_settled=until_settled)
 
 
-def _looks(
-    context: Context, names: Sequence[str], matching: str, every: float
-) -> Iterator[tuple[Sequence[Snapshot], str]]:
-    """Yield what was seen and, when a look failed, why; for ever."""
-    seen: Sequence[Snapshot] = ()
-    while True:
-        trouble = ""
-        try:
-            found = managed(context, names, matching)
-            seen = ordered([context.snapshot(each) for each in found])
-        except TemporaryError as error:
-            trouble = str(error)
-        yield seen, trouble
-        time.sleep(every)
+class _Watched(Protocol):
+    """What is looked at again and again."""
+
+    def look(self) -> Sequence[Snapshot]: ...
+
+    @property
+    def pause(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Secrets that a person named."""
+
+    context: Context
+    names: Sequence[str]
+    pause: float = 0.0
+
+    def look(self) -> Sequence[Snapshot]:
+        """Return where they stand now."""
+        found = managed(self.context, self.names, "")
+        return [self.context.snapshot(each) for each in found]
+
+
+def _looks(watched: _Watched, every: float) -> Iterator[tuple[Sequence[Snapshot], str]]:
+    """Return what is seen and, when a look failed, why; for ever.
+
+    What is wrong with the first look is told at once, before anything is drawn.
+    """
+    first = ordered(watched.look())
+
+    def looks() -> Iterator[tuple[Sequence[Snapshot], str]]:
+        seen, trouble = first, ""
+        while True:
+            yield seen, trouble
+            time.sleep(max(every, watched.pause))
+            try:
+                seen, trouble = ordered(watched.look()), ""
+            except TemporaryError as error:
+                trouble = str(error)
+
+    return looks()
 
 
 def _settled(snapshots: Sequence[Snapshot]) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rotation.engine.crashpoints import CrashPoint
+from rotation.engine.worker import NAMED
 from rotation.model.errors import (
     CandidateRejectedError,
     LeaseHeldError,
@@ -571,6 +572,62 @@ def test_emergency_revokes_the_old_credential_in_the_same_tick() -> None:
     assert world.receipt["requested_by"] == "sre"
 
 
+def test_emergency_is_dead_after_three_writes_recorded_by_the_fourth_and_then_disabled() -> None:
+    world = World()
+    took: list[str] = []
+
+    def note(call: str) -> None:
+        if call in {"update", "add_version", "revoke", "disable"}:
+            took.append(call)
+
+    world.store.trouble = note
+    world.issuer.trouble = staticmethod(note)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert took == ["update", "add_version", "update", "revoke", "update", "disable"]
+    assert "revoked_at" in world.store.secret.annotations["rotation.record"]
+
+
+def test_emergency_leaves_the_quota_to_credentials_that_live_still() -> None:
+    world = World()
+    world.store.busy = True
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert "disable" not in world.store.calls
+    assert world.states() == {1: "enabled", 2: "enabled"}
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
+@pytest.mark.parametrize("error", [TemporaryError("UNAVAILABLE"), PermanentError("x")], ids=repr)
+def test_version_that_cannot_be_disabled_holds_up_no_emergency(error: Exception) -> None:
+    world = World()
+    world.store.trouble = _fail_once("disable", error)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert "left to a later phase" in world.journal
+    assert "rotation_blocked" not in world.labels
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
+def test_worker_that_dies_behind_the_record_of_an_emergency_leaves_nothing_for_good() -> None:
+    world = World()
+    killed: list[str] = []
+
+    def die(call: str) -> None:
+        if call == "version" and not killed:
+            killed.append(call)
+            raise Killed
+
+    world.store.trouble = die
+    with pytest.raises(Killed):
+        world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.states() == {1: "enabled", 2: "enabled"}
+    assert not world.logs_in(1)
+    world.settle()
+    assert world.states() == {1: "destroyed", 2: "enabled"}
+
+
 @pytest.mark.parametrize("settled", [False, True], ids=["in flight", "settled"])
 def test_emergency_published_twice_rotates_once(*, settled: bool) -> None:
     world = World()
@@ -869,6 +926,22 @@ def test_sweep_leaves_to_the_next_one_what_the_quota_cannot_carry() -> None:
     assert "1 left to the next sweep" in world.journal.lines[-1][1]
     world.worker().sweep()
     assert len(world.outbox.messages) == 1
+
+
+def test_sweep_of_many_overdue_secrets_names_some_and_counts_all() -> None:
+    world = World()
+    world.clock.advance(days=31)
+    world.store.touch(schedule=Schedule(START + timedelta(days=30), timedelta(days=30)))
+    one = world.store.secret
+    many = [replace(one, name=SecretName("123", f"app-{number}")) for number in range(NAMED + 7)]
+    world.store.list = lambda _="": iter(many)  # type: ignore[method-assign]
+    world.worker().sweep()
+    named = [line["secret"] for line in world.journal.told("overdue")]
+    assert named == [str(each.name) for each in many[:NAMED]]
+    severity, message = world.journal.lines[-1]
+    assert severity == "WARNING"
+    assert f"{NAMED + 7} woken" in message
+    assert f"{NAMED + 7} overdue, {NAMED + 7} too old; lines name {NAMED} of a kind" in message
 
 
 def test_sweep_finds_an_expired_lease_and_a_missed_firing() -> None:

@@ -245,6 +245,8 @@ class MemoryStore:
     versions: dict[int, tuple[Payload, VersionState]] = field(default_factory=dict)
     version_etags: dict[int, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    #: Whether others need the quota of writes.
+    busy: bool = False
     #: Called before and after each call; raises what the test wants.
     trouble: Callable[[str], None] = lambda _: None
     stale: list[Secret] = field(default_factory=list)
@@ -296,6 +298,9 @@ class MemoryStore:
         self.versions[number] = (payload, VersionState.ENABLED)
         self.trouble("added")
         return number
+
+    def is_busy(self) -> bool:
+        return self.busy
 
     def version(self, name: SecretName, number: int) -> VersionStatus:
         self._called("version")

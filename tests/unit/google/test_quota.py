@@ -200,3 +200,17 @@ def test_four_processes_share_a_quota_by_its_refusals() -> None:
         heapq.heappush(waiting, (time.now + pause + quota._reserve(), thread, again))
     assert time.now - began < 330
     assert service.refused < 1500
+
+
+def test_quota_is_behind_once_a_call_has_to_wait_for_its_turn() -> None:
+    time = Time()
+    quota = time.quota()
+    assert not quota.is_behind()
+    while not quota.is_behind():
+        quota.spend(lambda: None, Patience(10))
+    assert time.slept == []
+    quota.spend(lambda: None, Patience(10))
+    assert len(time.slept) == 1
+    time.now += 1
+    assert not quota.is_behind()
+    assert not Quota().is_behind()

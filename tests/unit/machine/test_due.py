@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rotation.machine.due import Facts, due, last_firing
-from rotation.machine.sweep import wake_reason
+from rotation.machine.sweep import overdue_since, wake_reason
 from rotation.model.names import SecretName
 from rotation.model.phase import Mode, Phase
 from rotation.model.rotation import Block, Receipt, Record, State
@@ -90,7 +90,8 @@ def test_last_firing_of_a_secret_that_never_rotated(
 
 
 def reason(state: State, **when: datetime) -> str | None:
-    return wake_reason(secret(), state, when.get("now", NOW), EVERY, timedelta())
+    one, now = secret(), when.get("now", NOW)
+    return wake_reason(one, state, overdue_since(one, state, now), now, EVERY, timedelta())
 
 
 def in_flight(**times: datetime) -> State:
@@ -125,6 +126,7 @@ def test_every_secret_is_checked_exactly_once_in_the_time_between_checks() -> No
         name = SecretName("123", f"app-{number}")
         one = Secret(name, "etag", NOW)
         reasons = [
-            wake_reason(one, settled(NOW), NOW + turn * EVERY, EVERY, 12 * EVERY) for turn in turns
+            wake_reason(one, settled(NOW), None, NOW + turn * EVERY, EVERY, 12 * EVERY)
+            for turn in turns
         ]
         assert reasons.count("check") == 1
