@@ -22,6 +22,8 @@ from rotation.model.password import Password
 
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "rotation"}
 _PART: Final = 64 * 1024
+#: How long after the whole exchange was given up its thread stops waiting, at the latest.
+_LATER: Final = 1.0
 #: How long a connection that nobody uses is good for.
 _KEPT_SECONDS: Final = 5.0
 
@@ -86,7 +88,7 @@ class _Exchange:
         if connection.sock is None:
             connection.connect()
         self._socket = connection.sock
-        connection.sock.settimeout(limits.total if limits.silence is None else limits.silence)
+        connection.sock.settimeout(_patience(limits, limits.silence))
         _compose(request, connection)
         with self._lock:
             if self._is_abandoned:
@@ -101,6 +103,11 @@ class _Exchange:
             self._connection = None
             _kept.put(request, connection)
         return Reply(response.status, body, headers)
+
+
+def _patience(limits: Limits, part: float | None) -> float:
+    """Return the seconds of one wait; without a limit of its own, `send` gives up before it."""
+    return limits.total + _LATER if part is None else part
 
 
 def _compose(request: Request, connection: HTTPConnection) -> None:
@@ -168,7 +175,7 @@ def _has_news(idle: socket.socket) -> bool:
 
 def _connection(request: Request, limits: Limits) -> HTTPConnection:
     at = request.location
-    seconds = limits.total if limits.connect is None else limits.connect
+    seconds = _patience(limits, limits.connect)
     if at.scheme == "http":
         return HTTPConnection(at.host, at.port, timeout=seconds)
     context = _trust(request.tls_root_cert)

@@ -10,6 +10,7 @@ import pytest
 
 from rotation.cli.views.fleet import PAGE, Fleet
 from rotation.engine import codec
+from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import BadFilterError
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
@@ -26,6 +27,7 @@ class Project:
         names = [SecretName("p", f"s-{number:05}") for number in range(count)]
         self.secrets = {each: Secret(each, "0", NOW, annotations=policy) for each in names}
         self.lists = 0
+        self.decoded = 0
         self.gets = 0
         self.time = 0.0
         self._picks = picks
@@ -45,6 +47,10 @@ class Project:
         self.gets += 1
         return self.secrets[name]
 
+    def snapshot(self, secret: Secret) -> Snapshot:
+        self.decoded += 1
+        return Snapshot(secret, NOW)
+
     def turn(self, number: int, *, moves: bool) -> None:
         name = SecretName("p", f"s-{number:05}")
         labels = {codec.PHASE: "soaking"} if moves else {}
@@ -53,9 +59,7 @@ class Project:
 
     def watched(self, matching: str = "") -> Fleet:
         clock = SimpleNamespace(now=lambda: NOW)
-        context: Any = SimpleNamespace(
-            project="p", store=self, clock=clock, kinds={}, participants={}
-        )
+        context: Any = SimpleNamespace(project="p", store=self, clock=clock, snapshot=self.snapshot)
         return Fleet(context, matching, lambda: self.time)
 
     def pass_time(self, fleet: Fleet, seconds: float) -> Sequence[int]:
@@ -105,5 +109,7 @@ def test_many_that_come_to_rest_at_once_are_listed_and_not_read_one_by_one() -> 
 def test_what_has_not_changed_is_decoded_once() -> None:
     project = Project(10)
     fleet = project.watched()
-    first = {each.short: each.faults for each in fleet.look()}
-    assert all(each.faults is first[each.short] for each in fleet.look())
+    fleet.look()
+    project.turn(3, moves=True)
+    fleet.look()
+    assert project.decoded == 10 + 1

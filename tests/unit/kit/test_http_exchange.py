@@ -19,7 +19,7 @@ from rotation.local.postgres.certificate import write_certificates
 from rotation.model.errors import PolicyError
 from rotation.model.password import Password
 
-LIMITS = Limits(total=1.0, largest=1000)
+LIMITS = Limits(total=20.0, largest=1000)
 SECRET = "s3cr3t-token"
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -32,6 +32,7 @@ class Server:
         self.connections = 0
         self.requests: list[bytes] = []
         self.end = threading.Event()
+        self.closed = threading.Event()
 
     def serve(self, listener: socket.socket) -> None:
         while True:
@@ -42,6 +43,7 @@ class Server:
             self.connections += 1
             with connection:
                 self._answer(connection)
+            self.closed.set()
 
     def _answer(self, connection: socket.socket) -> None:
         while self.replies and (request := received(connection)):
@@ -212,9 +214,9 @@ def test_a_connection_serves_the_next_request_while_it_is_open() -> None:
         for _ in range(2):
             assert send(request(url), LIMITS).body == b"ok"
         assert server.connections == 1
-        # The server has closed it by now, and takes a new one.
+        # The server has closed it, and takes a new one.
+        assert server.closed.wait(20)
         server.replies = [GOOD]
-        time.sleep(0.05)
         assert send(request(url, method="POST", body=b"x"), LIMITS).body == b"ok"
         assert server.connections == 2
 
