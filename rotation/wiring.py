@@ -154,7 +154,7 @@ def make_clock(settings: Settings) -> "Clock":
 
 
 def make_plugins(store: "SecretStore", project: str) -> "Plugins":
-    """Return every plugin that is there."""
+    """Return the plugins that are there; none is imported before a policy names it."""
     from rotation import registry
     from rotation.engine.pool import IssuerPool
     from rotation.engine.tick import Plugins

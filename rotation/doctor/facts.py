@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
-from rotation.model.errors import PermanentError
+from rotation.model.errors import BadPluginError, PermanentError
 from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, State
@@ -118,6 +118,8 @@ class Installation:
     ahead: float | None = None
     #: Version of this command.
     version: str = ""
+    #: What is wrong with plugins that are there, whether a policy names them or not.
+    plugins: tuple[BadPluginError, ...] = ()
     #: When the schedules of all managed secrets fire next.
     firings: tuple[datetime, ...] = ()
     writes_per_minute: float = 600

@@ -35,7 +35,7 @@ from tests.support.web import serve_web
 
 pytestmark = pytest.mark.slow
 
-SPECS = registry.specs(registry.issuers(), registry.participants(), registry.gates())
+SPECS = registry.specs()
 #: Services whose use is recorded.
 RECORDED = ("secretmanager.", "pubsub.")
 TOKEN_SECRET = f"projects/{PROJECT}/secrets/token"

@@ -107,10 +107,14 @@ class Context:
 
     @property
     def specs(self) -> "list[tuple[str, Spec]]":
-        """What every plugin says of itself, with its kind."""
+        """What every plugin says of itself, with its kind; all of them are loaded.
+
+        Raises:
+            BadPluginError: Some are not fit to be used.
+        """
         from rotation import registry  # noqa: PLC0415 - rule 1
 
-        return registry.specs(self.issuers, self.participants, self.gates)
+        return registry.specs()
 
     @property
     def kinds(self) -> "Kinds":
