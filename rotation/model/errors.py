@@ -82,8 +82,6 @@ class BadPluginError(PermanentError):
 class MissingLibraryError(BadPluginError):
     """A library that only this plugin needs is not installed here."""
 
-    reason = "missing-library"
-
 
 class BadFilterError(PermanentError):
     """A filter of secrets that Secret Manager cannot read.  A person writes another one."""
