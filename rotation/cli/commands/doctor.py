@@ -139,7 +139,7 @@ def _ground(
         topic = f"projects/{context.project}/topics/{topic}"
     return Ground(
         store=context.store,
-        deployment=wiring.make_deployment(settings),
+        deployment=wiring.make_deployment(settings, context.identity),
         kinds=context.kinds,
         issuers=context.issuers,
         participants=context.participants,
@@ -179,7 +179,7 @@ def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[
 def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]:
     from rotation.doctor.fixing import mend  # noqa: PLC0415 - Google's libraries
 
-    deployment = wiring.make_deployment(context.settings)
+    deployment = wiring.make_deployment(context.settings, context.identity)
     done = []
     for each in found:
         if each.fix is None:
