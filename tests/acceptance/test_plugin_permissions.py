@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rotation import registry, wiring
 from rotation.gates._reach import SecretHeader
@@ -134,7 +135,9 @@ def drive_git(alone: Alone) -> Callable[[], bool]:
         environment = replace(
             wiring.surroundings(alone.store, PROJECT).participants, access_token=lambda: ""
         )
-        vote = GitParticipant(settings, environment).prepare(replace(MOVE, secret=BY_NUMBER))
+        vote = GitParticipant(settings, environment).prepare(
+            structs.replace(MOVE, secret=BY_NUMBER)
+        )
         return vote.answer is Answer.DONE
 
     run.close = lambda: world.__exit__(None, None, None)  # type: ignore[attr-defined]
