@@ -9,10 +9,11 @@ Rules of this module:
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from rotation.model.errors import PermanentError
 
@@ -28,8 +29,7 @@ class ConfigError(PermanentError):
     reason = "config-invalid"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How this process runs."""
 
     #: Project id whose secrets are listed; needed only by the sweep.
@@ -117,13 +117,13 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _default_quota(env: Mapping[str, str]) -> float:
     """An embedded Secret Manager has no quotas unless they are switched on."""
-    return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings.quota_per_minute
+    return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings().quota_per_minute
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:
     """Follow the XDG base directories; a relative one counts for nothing, as they say."""
     base = Path(env.get("XDG_STATE_HOME", ""))
-    return (base / "rotation" if base.is_absolute() else Settings.state_dir).expanduser()
+    return (base / "rotation" if base.is_absolute() else Settings().state_dir).expanduser()
 
 
 def _count(text: str) -> float:

@@ -13,9 +13,11 @@ Rules of this module:
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from rotation.engine import codec, events
 from rotation.engine.crashpoints import CrashPoint
@@ -58,8 +60,7 @@ _NO_PAYLOAD = frozenset({Phase.DESTROYING, Phase.REVERTING, Phase.WITHDRAWING})
 _HEALS = 2
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Times one worker lives with."""
 
     #: How long other workers keep away after a claim; at least the ack deadline.
@@ -68,8 +69,7 @@ class Limits:
     budget: timedelta
 
 
-@dataclass(frozen=True)
-class Plugins:
+class Plugins(Struct, frozen=True):
     """The plugins at hand, by name."""
 
     issuers: IssuerPool

@@ -6,11 +6,10 @@ recorded here.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from rotation import registry, wiring
 from rotation.gates._reach import SecretHeader
@@ -135,9 +134,7 @@ def drive_git(alone: Alone) -> Callable[[], bool]:
         environment = replace(
             wiring.surroundings(alone.store, PROJECT).participants, access_token=lambda: ""
         )
-        vote = GitParticipant(settings, environment).prepare(
-            structs.replace(MOVE, secret=BY_NUMBER)
-        )
+        vote = GitParticipant(settings, environment).prepare(replace(MOVE, secret=BY_NUMBER))
         return vote.answer is Answer.DONE
 
     run.close = lambda: world.__exit__(None, None, None)  # type: ignore[attr-defined]
