@@ -1,17 +1,19 @@
-"""Environment to frozen `Settings`; the only reader of ``os.environ`` in this product.
+"""Environment to frozen `Settings`; what is deployed reads ``os.environ`` nowhere else.
 
 Rules of this module:
   1. Every variable is in the table of the README and has a default that is right on Cloud Run.
-  2. A faulty variable is named, with what it should be, when the process starts.
+  2. None of them is a hook for tests: what embedded stacks add is in `rotation.local.embedded`.
+  3. A faulty variable is named, with what it should be, when the process starts.
 """
 
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from rotation.model.errors import PermanentError
 
@@ -27,8 +29,7 @@ class ConfigError(PermanentError):
     reason = "config-invalid"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """How this process runs."""
 
     #: Project id whose secrets are listed; needed only by the sweep.
@@ -55,8 +56,6 @@ class Settings:
     sweep_job: str = "rotation-sweep"
     #: ``host:port`` of a Pub/Sub that is not Google's; empty: Google's.
     pubsub_emulator: str = ""
-    #: E-mail address this process calls embedded services as; empty: their owner.  Never Google's.
-    identity: str = ""
     #: Where an embedded stack's function listens; set only by that stack's own variables.
     function_url: str = ""
     lease: timedelta = timedelta(seconds=600)
@@ -67,12 +66,6 @@ class Settings:
     quota_per_minute: float = 600
     #: Where commands keep what they need to go on after an interruption.
     state_dir: Path = Path("~/.local/state/rotation")
-    #: File with the offset of a clock that tests move; None: the system's clock.
-    clock_file: Path | None = None
-    #: ``POINT:kill`` or ``POINT:stop``, for tests of recovery; empty: never.
-    crash_at: str = ""
-    #: Made when the crash point has fired, so that it fires once.
-    crash_marker: Path = Path("crash-point-fired")
 
     def __post_init__(self) -> None:
         """Check what must hold between the times.
@@ -112,7 +105,6 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         service=env.get("ROTATION_SERVICE", "") or base.service,
         sweep_job=env.get("ROTATION_SWEEP_JOB", "") or base.sweep_job,
         pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST", ""),
-        identity=env.get("ROTATION_EMBEDDED_IDENTITY", ""),
         function_url=env.get("ROTATION_FUNCTION_URL", ""),
         lease=read("ROTATION_LEASE_SECONDS", _seconds, base.lease),
         budget=read("ROTATION_BUDGET_SECONDS", _seconds, base.budget),
@@ -120,21 +112,18 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
         quota_per_minute=read("ROTATION_QUOTA_PER_MINUTE", _count, _default_quota(env)),
         state_dir=_state_dir(env),
-        clock_file=read("ROTATION_CLOCK_FILE", Path, None),
-        crash_at=env.get("ROTATION_CRASH_AT", ""),
-        crash_marker=read("ROTATION_CRASH_MARKER", Path, base.crash_marker),
     )
 
 
 def _default_quota(env: Mapping[str, str]) -> float:
     """An embedded Secret Manager has no quotas unless they are switched on."""
-    return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings.quota_per_minute
+    return 0 if env.get("SECRET_MANAGER_ENDPOINT") else Settings().quota_per_minute
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:
     """Follow the XDG base directories; a relative one counts for nothing, as they say."""
     base = Path(env.get("XDG_STATE_HOME", ""))
-    return (base / "rotation" if base.is_absolute() else Settings.state_dir).expanduser()
+    return (base / "rotation" if base.is_absolute() else Settings().state_dir).expanduser()
 
 
 def _count(text: str) -> float:

@@ -1,24 +1,29 @@
-"""Finds plugins by scanning their packages; refuses duplicates and bad specs at start.
+"""Finds plugins by their names; imports one when a policy names it, and never before.
 
 Rules of this module:
   1. A plugin is found by being there: one module in its package, exposing one class under the
      name of its kind.  There is no list to edit; deleting the module removes the plugin.
-  2. Whatever is wrong with a plugin fails the start of the process, naming the files and what to
-     add to them.
-  3. A plugin that needs no permission says so: it names what is not needed, and why.
+  2. A policy calls a plugin by its module's name, with ``-`` for ``_``.  What cannot be the name of
+     a plugin is never imported, and which plugins there are is told without importing any.
+  3. A plugin that cannot be loaded, or breaks a rule, is in the way of the secrets that name it and
+     of no other.  `generate`, the doctor and the tests load them all, and refuse every one of them.
+  4. A plugin that needs no permission says so: it names what is not needed, and why.
 """
 
 import importlib
-import pkgutil
+import importlib.util
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import rotation.gates
 import rotation.issuers
 import rotation.participants
+from rotation.model.errors import BadPluginError, MissingLibraryError
 from rotation.model.permission import Permission
 from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
 from rotation.policies.policy import Kinds
@@ -26,6 +31,9 @@ from rotation.ports.gate import Gate
 from rotation.ports.issuer import Issuer
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
 
+_Plugin = TypeVar("_Plugin")
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 #: What a spec must say, and how.
 _SAYS: Final = {
     "name": "the kind that policies use",
@@ -37,43 +45,115 @@ _SAYS: Final = {
 }
 
 
-class BadPluginError(Exception):
-    """A plugin module breaks a rule; the process must not start."""
-
-
-def issuers(package: ModuleType = rotation.issuers) -> Mapping[str, type[Issuer]]:
-    """Return the issuers by the name policies use.
+class Plugins(Mapping[str, type[_Plugin]]):
+    """The plugins of one kind by the name policies use; reading one imports its module.
 
     Raises:
-        BadPluginError: A plugin breaks a rule.
+        BadPluginError: When one is read that cannot be loaded, or breaks a rule.
     """
-    return _scan(package, "ISSUER", IssuerSpec)
+
+    def __init__(self, package: ModuleType, attribute: str, spec_type: type[Spec]) -> None:
+        self._package = package
+        self._attribute = attribute
+        self._spec_type = spec_type
+        self._loaded: dict[str, type[_Plugin]] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(_NAME.fullmatch(name)) and self._is_there(name)
+
+    def __getitem__(self, name: str) -> type[_Plugin]:
+        if name not in self._loaded:
+            if name not in self:
+                raise KeyError(name)
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        names = {_name_of(module) for module in self._modules()}
+        return iter(sorted(filter(_NAME.fullmatch, names)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def faults(self) -> Iterator[BadPluginError]:
+        """Load every plugin, and yield what is wrong with each that is not fit to be used."""
+        for module, count in sorted(Counter(self._modules()).items()):
+            file = f"{self._package.__path__[0]}/{module}"
+            if not _NAME.fullmatch(_name_of(module)):
+                yield BadPluginError(
+                    f"{file}.py: no policy can name it; rename it: lower-case letters, digits and"
+                    " single underscores between them (helpers begin with an underscore)"
+                )
+            elif count > 1:
+                yield BadPluginError(f"{file}.py and {file}/: one name, two plugins; rename one")
+        for name in self:
+            try:
+                self[name]
+            except BadPluginError as error:
+                yield error
+
+    def _is_there(self, name: str) -> bool:
+        return importlib.util.find_spec(self._module_of(name)) is not None
+
+    def _module_of(self, name: str) -> str:
+        return f"{self._package.__name__}.{name.replace('-', '_')}"
+
+    def _modules(self) -> Iterator[str]:
+        """Yield the name of each file and each package: twice, where both have it."""
+        for folder in self._package.__path__:
+            for path in Path(folder).iterdir():
+                is_module = path.suffix == ".py" or (path / "__init__.py").exists()
+                if is_module and not path.name.startswith("_"):
+                    yield path.stem
+
+    def _load(self, name: str) -> type[_Plugin]:
+        module = _imported(self._module_of(name), name)
+        file = str(module.__file__)
+        plugin: Any = getattr(module, self._attribute, None)
+        if plugin is None:
+            raise BadPluginError(
+                f"{file}: exposes no {self._attribute}; add: {self._attribute} = the plugin's class"
+                " (a module of helpers begins with an underscore)"
+            )
+        _check(file, getattr(plugin, "spec", None), self._spec_type, name)
+        return plugin  # type: ignore[no-any-return]
+
+
+class _Settings(Mapping[str, type]):
+    """The settings record of each plugin of one kind; reading one imports its plugin."""
+
+    def __init__(self, plugins: Mapping[str, Any]) -> None:
+        self._plugins = plugins
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plugins
+
+    def __getitem__(self, name: str) -> type:
+        settings: type = self._plugins[name].spec.settings
+        return settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plugins)
+
+    def __len__(self) -> int:
+        return len(self._plugins)
+
+
+def issuers(package: ModuleType = rotation.issuers) -> Plugins[Issuer]:
+    """Return the issuers by the name policies use; none is imported."""
+    return Plugins(package, "ISSUER", IssuerSpec)
 
 
 def participants(
     package: ModuleType = rotation.participants,
-) -> Mapping[str, type[RidingParticipant | OutsideParticipant]]:
-    """Return the participants by the name policies use."""
-    return _scan(package, "PARTICIPANT", ParticipantSpec)
+) -> Plugins[RidingParticipant | OutsideParticipant]:
+    """Return the participants by the name policies use; none is imported."""
+    return Plugins(package, "PARTICIPANT", ParticipantSpec)
 
 
-def gates(package: ModuleType = rotation.gates) -> Mapping[str, type[Gate]]:
-    """Return the gates by the name policies use."""
-    return _scan(package, "GATE", GateSpec)
-
-
-def specs(
-    issuers: Mapping[str, type[Issuer]],
-    participants: Mapping[str, type[RidingParticipant | OutsideParticipant]],
-    gates: Mapping[str, type[Gate]],
-) -> list[tuple[str, Spec]]:
-    """Return what every plugin says of itself, with its kind."""
-    groups: list[tuple[str, Mapping[str, Any]]] = [
-        ("issuer", issuers),
-        ("participant", participants),
-        ("gate", gates),
-    ]
-    return [(kind, each.spec) for kind, group in groups for _, each in sorted(group.items())]
+def gates(package: ModuleType = rotation.gates) -> Plugins[Gate]:
+    """Return the gates by the name policies use; none is imported."""
+    return Plugins(package, "GATE", GateSpec)
 
 
 def kinds(
@@ -81,41 +161,67 @@ def kinds(
     participants: Mapping[str, type[RidingParticipant | OutsideParticipant]],
     gates: Mapping[str, type[Gate]],
 ) -> Kinds:
-    """Return what a policy may name, with the settings of each."""
-    return Kinds(
-        *(
-            {name: each.spec.settings for name, each in group.items()}
-            for group in (issuers, participants, gates)
-        )
-    )
+    """Return what a policy may name, with the settings of each; none is imported."""
+    return Kinds(_Settings(issuers), _Settings(participants), _Settings(gates))
 
 
-def _scan(package: ModuleType, attribute: str, spec_type: type[Spec]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    origin: dict[str, Path] = {}
-    for module in _modules(package):
-        file = Path(str(module.__file__))
-        plugin = getattr(module, attribute, None)
-        if plugin is None:
-            raise BadPluginError(
-                f"{file}: exposes no {attribute}; add: {attribute} = the plugin's class"
-                " (a module of helpers begins with an underscore)"
-            )
-        name = _checked_name(file, plugin, spec_type)
-        if name in found:
-            raise BadPluginError(f"{origin[name]} and {file}: both are named {name!r}; rename one")
-        found[name], origin[name] = plugin, file
-    return found
+def specs() -> list[tuple[str, Spec]]:
+    """Load every plugin, and return what each says of itself, with its kind.
+
+    Raises:
+        BadPluginError: Not all of them are fit to be used; it names all that are not.
+    """
+    if found := faults():
+        raise BadPluginError("\n".join(str(fault) for fault in found))
+    return [(kind, plugins[name].spec) for kind, plugins in _all() for name in plugins]
 
 
-def _modules(package: ModuleType) -> Iterator[ModuleType]:
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
-        if not info.name.startswith("_"):
-            yield importlib.import_module(f"{package.__name__}.{info.name}")
+def faults() -> list[BadPluginError]:
+    """Load every plugin, and return what is wrong with those that are not fit to be used."""
+    return [fault for _, plugins in _all() for fault in plugins.faults()]
 
 
-def _checked_name(file: Path, plugin: Any, spec_type: type[Spec]) -> str:  # noqa: ANN401
-    spec = getattr(plugin, "spec", None)
+def _all() -> list[tuple[str, Plugins[Any]]]:
+    return [("issuer", issuers()), ("participant", participants()), ("gate", gates())]
+
+
+def _name_of(module: str) -> str:
+    return module.replace("_", "-")
+
+
+def _imported(module: str, name: str) -> ModuleType:
+    """Import a plugin's module.
+
+    Raises:
+        BadPluginError: It cannot be imported, for whatever reason.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not missing.startswith("rotation."):
+            raise MissingLibraryError(
+                f"{module} cannot be loaded: the library {missing} is not installed",
+                remedy=f"install it where this runs; what only one plugin needs is an extra of its"
+                f" name: pip install 'rotation[{name}]'",
+            ) from error
+        raise BadPluginError(
+            f"{module} cannot be loaded: {type(error).__name__}{_place(error)}",
+            remedy=f"repair it, or remove it (to see more: python -c 'import {module}')",
+        ) from error
+
+
+def _place(error: Exception) -> str:
+    """Say where a module broke; what it says may be anything, so it is not repeated."""
+    if isinstance(error, SyntaxError):
+        return f" in {error.filename}, line {error.lineno}"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f" in {trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace else ""
+
+
+def _check(file: str, spec: object, spec_type: type[Spec], name: str) -> None:
     if not isinstance(spec, spec_type):
         raise BadPluginError(
             f"{file}: its spec is not a {spec_type.__name__}; add to the class: "
@@ -127,6 +233,11 @@ def _checked_name(file: Path, plugin: Any, spec_type: type[Spec]) -> str:  # noq
             f"{file}: its spec says nothing for {', '.join(missing)}; add "
             + "; ".join(f"{key}= ({_SAYS[key]})" for key in missing)
         )
+    if spec.name != name:
+        raise BadPluginError(
+            f"{file}: its spec is named {spec.name!r}, and policies call it by its module's name;"
+            f" write name={name!r}, or rename the module"
+        )
     if not is_dataclass(spec.settings):
         raise BadPluginError(
             f"{file}: its settings are not a dataclass; put @dataclass(frozen=True) above them"
@@ -137,4 +248,3 @@ def _checked_name(file: Path, plugin: Any, spec_type: type[Spec]) -> str:  # noq
                 f"{file}: a permission of its spec does not say what it is for; "
                 "write Permission(NAME, On.PLACE, WHY)"
             )
-    return spec.name

@@ -20,6 +20,7 @@ from rotation.model.names import VersionName
 
 if TYPE_CHECKING:
     from rotation.app import Application
+    from rotation.engine.crashpoints import Reach
     from rotation.engine.participants import Participants, Surroundings
     from rotation.engine.parts import Plugins
     from rotation.google.deployment import Deployment
@@ -44,13 +45,26 @@ _PUBLISH_PATIENCE: Final = 10.0
 _NO_PROJECT: Final = "-"
 
 
-def make_application(environ: Mapping[str, str] | None = None) -> "Application":
+def make_application(
+    environ: Mapping[str, str] | None = None,
+    *,
+    clock: "Clock | None" = None,
+    identity: str = "",
+    reach: "Reach | None" = None,
+) -> "Application":
     """Build the function's application, as the environment describes it.
+
+    Args:
+        environ: The variables; None: this process's own.
+        clock: An embedded stack's; None: the system's.
+        identity: E-mail address to call embedded services as; empty: their owner.
+        reach: Told each crash point that the worker reaches; None: nobody is.
 
     Raises:
         ConfigError: A variable is faulty.
     """
     from rotation.app import Application
+    from rotation.engine.crashpoints import never
     from rotation.engine.gather import Threads
     from rotation.engine.parts import Limits, Parts, Tools
     from rotation.engine.worker import Worker
@@ -59,14 +73,14 @@ def make_application(environ: Mapping[str, str] | None = None) -> "Application":
 
     settings = config.from_environment(environ)
     install_json_logging()
-    journal, clock, store = CloudJournal(), make_clock(settings), make_store(settings)
+    journal, clock, store = CloudJournal(), clock or make_clock(), make_store(settings, identity)
     parts = Parts(
-        tools=Tools(store, clock, _crash_point(settings), Threads()),
+        tools=Tools(store, clock, reach or never, Threads()),
         plugins=make_plugins(store, settings.project),
         limits=Limits(settings.lease, settings.budget),
         journal=journal,
         publisher=PubSubPublisher(
-            settings.topic, emulator=settings.pubsub_emulator, identity=settings.identity
+            settings.topic, emulator=settings.pubsub_emulator, identity=identity
         ),
     )
     worker = Worker(
@@ -75,26 +89,26 @@ def make_application(environ: Mapping[str, str] | None = None) -> "Application":
     return Application(settings, worker, clock, journal)
 
 
-def make_store(settings: Settings) -> "SecretManager":
+def make_store(settings: Settings, identity: str = "") -> "SecretManager":
     """Return the Secret Manager that the function uses: paced, and patient with the quota."""
     from rotation.google.secret_manager import SecretManager
 
     return SecretManager(
         settings.project,
         endpoint=settings.secret_manager or None,
-        identity=settings.identity,
+        identity=identity,
         quota_per_minute=settings.quota_per_minute,
     )
 
 
-def make_store_of_a_person(settings: Settings) -> "SecretManager":
+def make_store_of_a_person(settings: Settings, identity: str = "") -> "SecretManager":
     """Return the Secret Manager that a command uses: somebody waits in front of it."""
     from rotation.google.secret_manager import SecretManager
 
     return SecretManager(
         settings.project or _NO_PROJECT,
         endpoint=settings.secret_manager or None,
-        identity=settings.identity,
+        identity=identity,
         quota_patience=_QUOTA_PATIENCE,
     )
 
@@ -113,7 +127,7 @@ def make_setup(settings: Settings) -> "Setup":
     return Setup(settings.secret_manager or None)
 
 
-def make_deployment(settings: Settings) -> "Deployment":
+def make_deployment(settings: Settings, identity: str = "") -> "Deployment":
     """Return what looks at everything around the secrets."""
     from rotation.google.deployment import Deployment, Endpoints
 
@@ -126,10 +140,10 @@ def make_deployment(settings: Settings) -> "Deployment":
         projects=settings.projects_rest or google.projects,
         roles=settings.iam_rest or google.roles,
     )
-    return Deployment(endpoints, settings.identity)
+    return Deployment(endpoints, identity)
 
 
-def make_publisher(settings: Settings, topic: str) -> "PubSubPublisher":
+def make_publisher(settings: Settings, topic: str, identity: str = "") -> "PubSubPublisher":
     """Return the way by which a command publishes to a topic."""
     from rotation.google.publisher import PubSubPublisher
 
@@ -137,23 +151,19 @@ def make_publisher(settings: Settings, topic: str) -> "PubSubPublisher":
         topic,
         timeout=_PUBLISH_PATIENCE,
         emulator=settings.pubsub_emulator,
-        identity=settings.identity,
+        identity=identity,
     )
 
 
-def make_clock(settings: Settings) -> "Clock":
-    """Return the system's clock, or the one that an embedded stack moves."""
-    if settings.clock_file is None:
-        from rotation.google.clock import SystemClock
+def make_clock() -> "Clock":
+    """Return the system's clock."""
+    from rotation.google.clock import SystemClock
 
-        return SystemClock()
-    from rotation.emulator.clock import MovableClock  # never on Google Cloud
-
-    return MovableClock(settings.clock_file)
+    return SystemClock()
 
 
 def make_plugins(store: "SecretStore", project: str) -> "Plugins":
-    """Return every plugin that is there."""
+    """Return the plugins that are there; none is imported before a policy names it."""
     from rotation import registry
     from rotation.engine.parts import Plugins
     from rotation.engine.pool import IssuerPool
@@ -237,11 +247,3 @@ def _reader(store: "SecretStore") -> "Callable[[str], Payload]":
         return store.access(name.secret, name.version).payload
 
     return read
-
-
-def _crash_point(settings: Settings) -> Callable[..., None]:
-    from rotation.engine.crashpoints import armed, never
-
-    if not settings.crash_at:
-        return never
-    return armed(settings.crash_at, settings.crash_marker)

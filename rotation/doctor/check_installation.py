@@ -256,10 +256,18 @@ def quota(facts: Installation) -> Iterator[Finding]:
 
 
 #: In the order a person would mend things.
+def plugins(facts: Installation) -> Iterator[Finding]:
+    """Whether every plugin is fit to be named by a policy."""
+    for fault in facts.plugins:
+        remedy = fault.remedy or "rotation generate --check   # when it is repaired"
+        message = str(fault.args[0])
+        yield Finding("plugin", Severity.WARNING, INSTALLATION, message, remedy)
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     topic, *check_subscription.CHECKS, function, function_times, function_instances,
     function_account, function_environment, function_version, invoker, function_rights, sweep,
-    services, clock, quota,
+    services, clock, quota, plugins,
 )  # fmt: skip
 
 

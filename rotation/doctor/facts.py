@@ -9,6 +9,7 @@ from datetime import datetime
 
 from rotation.engine.snapshot import Snapshot
 from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
+from rotation.model.errors import BadPluginError
 from rotation.model.plugin import Finding as Checked
 from rotation.model.secret import Secret, VersionState
 
@@ -113,6 +114,8 @@ class Installation:
     ahead: float | None = None
     #: Version of this command.
     version: str = ""
+    #: What is wrong with plugins that are there, whether a policy names them or not.
+    plugins: tuple[BadPluginError, ...] = ()
     #: When the schedules of all managed secrets fire next.
     firings: tuple[datetime, ...] = ()
     writes_per_minute: float = 600

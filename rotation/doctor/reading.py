@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rotation import registry
 from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
 from rotation.doctor.findings import short
 from rotation.engine.participants import Participants
@@ -19,6 +20,8 @@ from rotation.google import needs
 from rotation.google.deployment import Deployment
 from rotation.model.deployment import Bindings, Service, Subscription, Unseen
 from rotation.model.errors import (
+    BadPluginError,
+    MissingLibraryError,
     NotFoundError,
     RotationError,
     VersionUnavailableError,
@@ -106,10 +109,21 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
         job=deployment.job(job_name) if known else _no_region("the sweep"),
         ahead=deployment.ahead,
         version=ground.version,
+        plugins=tuple(_plugin_faults()),
         firings=tuple(each.next_time for each in schedules),
         writes_per_minute=ground.writes_per_minute,
         sweep_seconds=ground.sweep_seconds,
     )
+
+
+def _plugin_faults() -> Iterator[BadPluginError]:
+    """Yield what is wrong with the plugins themselves.
+
+    A library that is not on this machine matters where a policy names its plugin: it is told there.
+    """
+    for fault in registry.faults():
+        if not isinstance(fault, MissingLibraryError):
+            yield fault
 
 
 def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) -> Shared:

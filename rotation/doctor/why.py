@@ -35,6 +35,7 @@ WHY: Final = {
     "other-manager": "two managers of one password undo each other's change",
     "overdue": "a message was lost or cannot be served, and the credential grows old",
     "participant": "a rollout would be refused or held up here",
+    "plugin": "each secret whose policy names it would be blocked",
     "policy": "nothing is rotated without a policy that can be carried out",
     "publish": "a rotation that runs out of time, and every one that waits, would not go on",
     "quota": "rotations are held back by the quota, and some become overdue",

@@ -1,9 +1,11 @@
 """What the effects of a phase ended in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from rotation.model.phase import Event
 from rotation.model.rotation import Record
@@ -12,8 +14,7 @@ from rotation.model.rotation import Record
 KEPT_EVIDENCE = 6
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The phase is over."""
 
     event: Event
@@ -23,8 +24,7 @@ class Outcome:
     afterwards: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """The phase goes on later."""
 
     until: datetime

@@ -10,9 +10,10 @@ Rules of this module:
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from rotation.engine.gather import Gather
 from rotation.machine import rollout
@@ -31,16 +32,14 @@ _Answer = TypeVar("_Answer")
 _Plugin = TypeVar("_Plugin")
 
 
-@dataclass(frozen=True)
-class Riding:
+class Riding(Struct, frozen=True):
     """A participant whose change rides in a write to the secret."""
 
     stage: str
     participant: RidingParticipant
 
 
-@dataclass(frozen=True)
-class Outside:
+class Outside(Struct, frozen=True):
     """A participant that lives elsewhere."""
 
     stage: str
@@ -50,8 +49,7 @@ class Outside:
     participant: OutsideParticipant
 
 
-@dataclass(frozen=True)
-class Gated:
+class Gated(Struct, frozen=True):
     """A gate of a stage."""
 
     stage: str
@@ -59,8 +57,7 @@ class Gated:
     gate: Gate
 
 
-@dataclass(frozen=True)
-class Said(Generic[_Answer]):
+class Said(Struct, Generic[_Answer], frozen=True):
     """What one participant answered: a value, or why it cannot be asked again unchanged."""
 
     by: Outside
@@ -70,8 +67,7 @@ class Said(Generic[_Answer]):
     trouble: bool = False
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What plugins of a rollout may ask for."""
 
     participants: ParticipantEnvironment | None = None

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from rotation.engine.crashpoints import Reach
 from rotation.engine.gather import Gather, in_turn
@@ -29,8 +31,7 @@ class Tools:
     pause: Callable[[float], None] = time.sleep
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Times one worker lives with."""
 
     #: How long other workers keep away after a claim; at least the ack deadline.
@@ -39,8 +40,7 @@ class Limits:
     budget: timedelta
 
 
-@dataclass(frozen=True)
-class Plugins:
+class Plugins(Struct, frozen=True):
     """The plugins at hand, by name."""
 
     issuers: IssuerPool

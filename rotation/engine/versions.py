@@ -12,8 +12,9 @@ Rules of this module:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from rotation.engine.run import Run
 from rotation.model.errors import NotFoundError, UnknownOutcomeError, VersionUnavailableError
@@ -37,8 +38,7 @@ class Kind(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """One version found by number."""
 
     number: int
@@ -46,8 +46,7 @@ class Found:
     payload: Payload | None = None
 
 
-@dataclass(frozen=True)
-class Tidied:
+class Tidied(Struct, frozen=True):
     """What is known after strays were put away."""
 
     #: Highest version number there is.

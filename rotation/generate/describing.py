@@ -1,8 +1,10 @@
 """Turns a plugin's spec into plain data, for ``plugins.json`` and ``rotation plugins --json``."""
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from rotation.generate.fields import describe
 from rotation.model.permission import Permission
@@ -17,7 +19,7 @@ def described(kind: str, spec: Spec) -> Mapping[str, Any]:
         "title": spec.title,
         "does": spec.does,
         **capabilities(spec),
-        "settings": [asdict(each) for each in describe(spec.settings)],
+        "settings": [dataclasses.asdict(each) for each in describe(spec.settings)],
         "permissions": [permission(each) for each in spec.permissions],
         "permissions_not_needed": [asdict(each) for each in spec.permissions_not_needed],
         "rights": list(spec.rights),

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec import Struct
+
 from rotation.machine import due, pausing, transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import PolicyError
@@ -44,8 +46,7 @@ RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
 _NOT_HANDED = frozenset({Phase.PREPARING, Phase.VOTING})
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """Nothing is owed now."""
 
     why: str
@@ -53,30 +54,26 @@ class Done:
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Busy:
+class Busy(Struct, frozen=True):
     """Another worker holds the lease."""
 
     until: datetime
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(Struct, frozen=True):
     """Store the state; nothing else is owed now."""
 
     state: State
     why: str
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(Struct, frozen=True):
     """Store the state, then carry out what its phase owes."""
 
     state: State
 
 
-@dataclass(frozen=True)
-class Inspect:
+class Inspect(Struct, frozen=True):
     """Look whether the credential in force still works, and for versions that should not be."""
 
 

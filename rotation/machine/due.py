@@ -9,8 +9,9 @@ Rules of this module:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from rotation.model.rotation import Receipt, State
 from rotation.model.secret import Secret
@@ -20,8 +21,7 @@ from rotation.model.wakeup import WakeUp, WakeUpKind
 GRACE = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the checks look at."""
 
     state: State
@@ -30,8 +30,7 @@ class Facts:
     wake_up: WakeUp
 
 
-@dataclass(frozen=True)
-class Due:
+class Due(Struct, frozen=True):
     """A rotation should start."""
 
     reason: str

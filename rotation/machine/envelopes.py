@@ -12,15 +12,15 @@ Rules of this module:
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from rotation.model.errors import BadWakeUpError
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A Pub/Sub message as delivered, without its data."""
 
     message_id: str

@@ -8,9 +8,10 @@ Rules of this module:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+
+from msgspec import Struct
 
 from rotation.machine.transitions import LOOKS
 from rotation.model.errors import PermanentError
@@ -33,8 +34,7 @@ class Course(Enum):
     BACK = "back"
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """How it goes on, why, and when to look again."""
 
     course: Course
@@ -42,8 +42,7 @@ class Judgement:
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """What one participant said."""
 
     #: ``stage/kind``, for people.

@@ -13,10 +13,12 @@ Rules of this module:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
+
+from msgspec import Struct
 
 from rotation.machine import pausing, receipts
 from rotation.model.errors import IllegalTransitionError
@@ -104,8 +106,7 @@ _NOT_ESTABLISHED = frozenset({"stage", "unready", "handed_at", "watch_until"})
 LOOKS = 4
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """The right to act: who holds it, from when, until when."""
 
     now: datetime

@@ -7,8 +7,9 @@ Rules of this module:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from rotation.model.password import Password
 from rotation.model.payload import Payload
@@ -19,8 +20,7 @@ from rotation.model.plugin import Finding, Severity
 ShapeName = Literal["json", "url", "env", "pgpass", "dsn"]
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of an adoption, small enough to be stopped before, after and in the middle."""
 
     #: Slug, stable across releases.
@@ -39,8 +39,7 @@ class Step:
     waits: str = ""
 
 
-@dataclass(frozen=True)
-class IssuerPlan:
+class IssuerPlan(Struct, frozen=True):
     """What an issuer found, and what it would do."""
 
     findings: tuple[Finding, ...]
@@ -54,8 +53,7 @@ class IssuerPlan:
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdoptionRequest:
+class AdoptionRequest(Struct, frozen=True, kw_only=True):
     """What the issuer is told."""
 
     #: Payload of the version in force.

@@ -73,6 +73,16 @@ class BadWakeUpError(PermanentError):
     reason = "bad-message"
 
 
+class BadPluginError(PermanentError):
+    """A plugin cannot be loaded, or breaks a rule.  It is a fault of each policy that names it."""
+
+    reason = "bad-plugin"
+
+
+class MissingLibraryError(BadPluginError):
+    """A library that only this plugin needs is not installed here."""
+
+
 class BadFilterError(PermanentError):
     """A filter of secrets that Secret Manager cannot read.  A person writes another one."""
 

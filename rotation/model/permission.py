@@ -6,8 +6,9 @@ Rules of this module:
   2. What is not needed is said as well, with the reason: a reader need not guess.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 
 class On(Enum):
@@ -26,8 +27,7 @@ class On(Enum):
     ACCOUNT = "account"
 
 
-@dataclass(frozen=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """One IAM permission that is used."""
 
     #: As IAM spells it: ``secretmanager.versions.access``.
@@ -41,8 +41,7 @@ class Permission:
     which: str = ""
 
 
-@dataclass(frozen=True)
-class NotNeeded:
+class NotNeeded(Struct, frozen=True):
     """A permission or right that one might expect to be needed."""
 
     what: str
@@ -50,8 +49,7 @@ class NotNeeded:
     why: str
 
 
-@dataclass(frozen=True)
-class Setback:
+class Setback(Struct, frozen=True):
     """Something that goes wrong, and what happens then."""
 
     seen: str

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from msgspec import Struct
+
 from rotation.model.permission import NotNeeded, Permission, Setback
 
 
@@ -22,8 +24,7 @@ class Severity(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One preflight check: what was seen, why it matters, what mends it."""
 
     #: Slug of the check, stable across releases.
@@ -34,8 +35,7 @@ class Finding:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """What every plugin says of itself."""
 
     #: The name policies use: value of ``kind``.
@@ -60,8 +60,7 @@ class Spec:
     guide: str = ""
 
 
-@dataclass(frozen=True)
-class IssuerSpec(Spec):
+class IssuerSpec(Spec, frozen=True):
     """An issuer's description of itself."""
 
     #: True: two slots, old and new both work.  False: one identity, there is a window.
@@ -70,21 +69,18 @@ class IssuerSpec(Spec):
     grants: Callable[[], Mapping[str, str]] = dict
 
 
-@dataclass(frozen=True)
-class ParticipantSpec(Spec):
+class ParticipantSpec(Spec, frozen=True):
     """A participant's description of itself."""
 
     #: True: the change is part of the secret itself and rides in the worker's compare-and-set.
     rides_in_write: bool = False
 
 
-@dataclass(frozen=True)
-class GateSpec(Spec):
+class GateSpec(Spec, frozen=True):
     """A gate's description of itself."""
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(Struct, frozen=True):
     """One session somebody has open on a slot."""
 
     #: Host and port of the server the session is on.
@@ -94,8 +90,7 @@ class Session:
     since: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """Who uses a slot now, and whether the observer could see at all."""
 
     #: Sessions on the slot, on every node; our own are left out.
@@ -119,8 +114,7 @@ class Verification:
     probes: int = 0
 
 
-@dataclass(frozen=True)
-class Minted:
+class Minted(Struct, frozen=True):
     """Proof that the issuer has the candidate."""
 
     slot: str
@@ -128,8 +122,7 @@ class Minted:
     position: str | None = None
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """From which version to which."""
 
     previous: int | None

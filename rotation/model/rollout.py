@@ -6,16 +6,16 @@ Rules of this module:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct
 
 from rotation.model.names import SecretName
 from rotation.model.plugin import Change, Observation
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(Struct, frozen=True):
     """The change that a participant is asked to carry to its consumers.
 
     Equal for every call of one rotation; ``rotation_id`` and ``stage`` together name what a
@@ -44,8 +44,7 @@ class Answer(Enum):
     NO = "no"
 
 
-@dataclass(frozen=True)
-class Vote:
+class Vote(Struct, frozen=True):
     """What `prepare` ended in: ready (done), not yet (wait), or never (no)."""
 
     answer: Answer
@@ -72,8 +71,7 @@ class Vote:
         return cls(Answer.NO, reason, remedy, link)
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What `commit` or `revert` ended in: done, or not yet."""
 
     answer: Answer
@@ -91,8 +89,7 @@ class Progress:
         return cls(Answer.WAIT, reason, link)
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """Which versions consumers of a participant get now."""
 
     #: Empty: it cannot be told, ``blindness`` says why.
@@ -102,8 +99,7 @@ class Sight:
     place: str = ""
 
 
-@dataclass(frozen=True)
-class PlannedEdit:
+class PlannedEdit(Struct, frozen=True):
     """One place that a participant would change."""
 
     #: For example a path in a repository.
@@ -112,8 +108,7 @@ class PlannedEdit:
     diff: str
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a participant would do."""
 
     edits: tuple[PlannedEdit, ...] = ()
@@ -121,8 +116,7 @@ class Plan:
     obstacle: str = ""
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """What a gate is asked about."""
 
     secret: SecretName
@@ -146,8 +140,7 @@ class Look(Enum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What a gate says about a stage now."""
 
     look: Look

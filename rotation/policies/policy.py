@@ -18,7 +18,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
-from rotation.model.errors import PolicyError
+from rotation.model.errors import BadPluginError, PolicyError
 from rotation.model.policy import (
     OnDeadline,
     ParticipantChoice,
@@ -58,7 +58,10 @@ _Choice = TypeVar("_Choice", bound=PluginChoice)
 
 @dataclass(frozen=True)
 class Kinds:
-    """Settings dataclass of each known plugin, by kind."""
+    """Settings dataclass of each known plugin, by kind.
+
+    Only what a policy names is read: to read one may import its plugin, and raise `BadPluginError`.
+    """
 
     issuers: Mapping[str, type]
     participants: Mapping[str, type]
@@ -298,7 +301,12 @@ def _choice(
         faults.append(Fault(join(path, "kind"), f"unknown kind; known are: {every}{hint}"))
         return Invalid.VALUE
     plain = {key: value for key, value in choice.items() if key != "kind"}
-    settings = read_record(known[kind], plain, path, faults)
+    try:
+        settings_type = known[kind]
+    except BadPluginError as error:
+        faults.append(Fault(join(path, "kind"), str(error)))
+        return Invalid.VALUE
+    settings = read_record(settings_type, plain, path, faults)
     return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
 
 

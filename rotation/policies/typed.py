@@ -12,7 +12,7 @@ import difflib
 import enum
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -35,8 +35,7 @@ _NAMES: Final[Mapping[type, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One thing wrong with a document."""
 
     #: For example ``rollout[0].participants[0].kind``; empty for the whole document.

@@ -10,15 +10,15 @@ Rules for gates:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
 
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 
 
-@dataclass(frozen=True)
-class GateEnvironment:
+class GateEnvironment(Struct, frozen=True):
     """What a gate may ask its surroundings for.  Each may raise a `RotationError`."""
 
     #: Bytes of a version by its full name (``projects/P/secrets/S/versions/V``), for tokens.

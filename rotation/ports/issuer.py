@@ -6,8 +6,9 @@ One issuer object serves one secret: it is built from the settings in the secret
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from rotation.model.payload import Payload
 from rotation.model.plugin import (
@@ -19,8 +20,7 @@ from rotation.model.plugin import (
 )
 
 
-@dataclass(frozen=True)
-class IssuerEnvironment:
+class IssuerEnvironment(Struct, frozen=True):
     """What an issuer may ask its surroundings for."""
 
     #: Payload of a version by its full name (``projects/P/secrets/S/versions/V``).

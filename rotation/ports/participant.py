@@ -16,15 +16,15 @@ Rules for outside participants:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+from msgspec import Struct
 
 from rotation.model.plugin import Change, ParticipantSpec
 from rotation.model.rollout import Move, Plan, Progress, Sight, Vote
 
 
-@dataclass(frozen=True)
-class ParticipantEnvironment:
+class ParticipantEnvironment(Struct, frozen=True):
     """What a participant may ask its surroundings for."""
 
     #: Bytes of a version by its full name (``projects/P/secrets/S/versions/V``), for tokens and

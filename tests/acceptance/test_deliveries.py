@@ -128,10 +128,9 @@ def test_message_about_a_secret_that_is_gone_is_acknowledged_and_logged(scene: S
 
 PROBE = """
 import json, os, pathlib, sys
-import main
 from functions_framework import create_app
 deliver, published = [json.loads(line) for line in sys.stdin]
-client = create_app("rotate", "main.py", "http").test_client()
+client = create_app("rotate", "rotation/local/served/main.py", "http").test_client()
 loaded = lambda: "google.cloud.pubsub_v1" in sys.modules
 before = loaded()
 first = client.post("/", json=deliver).status_code

@@ -6,10 +6,10 @@ recorded here.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rotation import registry, wiring
 from rotation.gates._reach import SecretHeader
@@ -35,7 +35,7 @@ from tests.support.web import serve_web
 
 pytestmark = pytest.mark.slow
 
-SPECS = registry.specs(registry.issuers(), registry.participants(), registry.gates())
+SPECS = registry.specs()
 #: Services whose use is recorded.
 RECORDED = ("secretmanager.", "pubsub.")
 TOKEN_SECRET = f"projects/{PROJECT}/secrets/token"

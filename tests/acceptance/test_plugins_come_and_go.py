@@ -71,6 +71,26 @@ def test_a_deleted_plugin_leaves_no_trace(checkout: Checkout) -> None:
     checkout.must("rotation", "generate", "--check")
 
 
+def test_a_broken_plugin_is_in_the_way_of_the_policies_that_name_it_alone(
+    checkout: Checkout,
+) -> None:
+    (checkout.at / "rotation/gates/prometheus.py").write_text("if:")
+    refused = checkout.run("rotation", "generate", "--check")
+    assert refused.returncode == 1
+    broken = "rotation.gates.prometheus cannot be loaded: SyntaxError in "
+    assert broken in refused.stderr
+    issuer = {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
+              "owner": "o", "admin": "projects/p/secrets/s"}  # fmt: skip
+    stage = {"stage": "all", "participants": [{"kind": "alias"}], "gates": [{"kind": "prometheus"}]}
+    policy = checkout.at / "policy.json"
+    policy.write_text(json.dumps({"issuer": issuer, "rollout": [stage]}))
+    told = checkout.run("rotation", "policy", "validate", str(policy))
+    assert told.returncode == 1
+    assert f"rollout[0].gates[0].kind: {broken}" in told.stdout + told.stderr
+    policy.write_text(json.dumps({"issuer": issuer}))
+    checkout.must("rotation", "policy", "validate", str(policy))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "folder"),

@@ -73,7 +73,7 @@ def test_every_reason_for_a_block_has_its_section() -> None:
         each.reason
         for each in vars(errors).values()
         if isinstance(each, type) and issubclass(each, errors.PermanentError)
-    } - {"permanent", "bad-name", "bad-message", "bad-filter"}
+    } - {"permanent", "bad-name", "bad-message", "bad-filter", "bad-plugin"}
     reasons = {*blocking_reasons(), *permanent}
     assert len(reasons) > 25
     assert [each for each in sorted(reasons) if f"\n### {each}\n" not in text] == []

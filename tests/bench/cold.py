@@ -4,6 +4,8 @@ Everything is measured in turn (A, B, C, A, B, C), so that what disturbs one dis
 beside baselines of this machine: the peer's figure is from another one.
 """
 
+import json
+import os
 import re
 import statistics
 import subprocess
@@ -29,6 +31,16 @@ import functions_framework
 def empty(request):
     return "", 204
 """
+#: The least that a function with these libraries can take.
+_FLOOR = "import functions_framework, google.cloud.secretmanager, psycopg"
+_FIRST_POLICY = """
+import main
+from rotation.policies.policy import decode_policy
+decode_policy({policy!r}, main._application._worker._parts.plugins.kinds)
+"""
+_POLICY = {"issuer": {"kind": "postgresql", "host": "db.example", "database": "orders",
+           "slots": ["orders_a", "orders_b"], "owner": "orders_owner",
+           "admin": "projects/acme/secrets/rotator"}}  # fmt: skip
 _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)")
 _SHOWN = 12
 
@@ -57,7 +69,27 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     )
     said = "function, to the first 2xx / import of Google's client"
     yield Figure(said, ratio, "x", Goal(round(peer, 2)), f"{peer:.2f}", "1.0 times the peer")
+    yield _over_floor(runs)
     yield from _imports()
+
+
+def _over_floor(runs: int) -> Figure:
+    """Return what our own code adds to the libraries, in processor time, up to a first policy."""
+    ours = _FIRST_POLICY.format(policy=json.dumps(_POLICY))
+    _processor_time(ours)
+    pairs = [(_processor_time(_FLOOR), _processor_time(ours)) for _ in range(runs)]
+    floors, times = zip(*pairs, strict=True)
+    ratio = statistics.median(times) / statistics.median(floors)
+    said = "import of main and a first policy / of its libraries, processor time"
+    return Figure(said, ratio, "x", Goal(1.12), "", f"medians of {runs}, in turn")
+
+
+def _processor_time(code: str) -> float:
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime + usage.ru_stime
 
 
 def _in_turn(lab: Lab, runs: int) -> Mapping[str, Sequence[float]]:

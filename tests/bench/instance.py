@@ -1,6 +1,6 @@
 """The function's application in this process, without HTTP: what a handler costs.
 
-1. It is built as ``main.py`` builds it, from an environment.
+1. It is built as `rotation.local.served` builds it, from an environment: with the lab's clock.
 2. A delivery that is not acknowledged fails the bench: a figure of something that did not work
    says nothing.
 """
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from rotation import wiring
 from rotation.engine.gather import Threads
 from rotation.engine.pool import IssuerPool
 from rotation.engine.worker import Worker
 from rotation.google.journal import CloudJournal
 from rotation.google.publisher import PubSubPublisher
 from rotation.google.secret_manager import SecretManager
+from rotation.local import embedded
 from tests.bench.lab import Lab, full_name
 from tests.bench.server import Call
 
@@ -45,7 +45,7 @@ class Instance:
 
     def __init__(self, lab: Lab, **environment: str) -> None:
         self._lab = lab
-        self.application = wiring.make_application({**lab.environment(), **environment})
+        self.application = embedded.make_application({**lab.environment(), **environment})
         sys.excepthook = sys.__excepthook__  # the bench's own faults are for people
         os.environ["PUBSUB_EMULATOR_HOST"] = lab.services.addresses["pubsub"]
         self._journal = StrictJournal()

@@ -1,4 +1,4 @@
-"""The function's real process: ``main.py`` in the functions framework, and what it takes.
+"""The function's real process, in the functions framework, and what it takes.
 
 1. It runs with a small environment of its own, as `rotation.local.stack` runs it.
 2. Sizes are those of the process that handles deliveries, as the kernel counts them.

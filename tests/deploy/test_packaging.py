@@ -142,6 +142,16 @@ def test_what_is_sent_needs_nothing_else(tmp_path: Path, file: str) -> None:
     )
 
 
+def test_what_is_sent_has_no_hooks_for_tests(tmp_path: Path) -> None:
+    """Whoever reads no such variable cannot be killed, moved in time or impersonated by one."""
+    hooks = set(re.findall(r'"(ROTATION_\w+)"', (ROOT / "rotation/local/embedded.py").read_text()))
+    assert {"ROTATION_CLOCK_FILE", "ROTATION_CRASH_AT", "ROTATION_EMBEDDED_IDENTITY"} <= hooks
+    for name in sent(".gcloudignore", copied(tmp_path / "tree")):
+        text = (ROOT / name).read_text()
+        assert [hook for hook in hooks if hook in text] == [], name
+        assert not re.search(r"SIGKILL|SIGSTOP|pthread_kill", text), name
+
+
 def test_the_layers_know_what_is_deployed() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     modules = next(c["source_modules"] for c in contracts["contracts"] if c["id"] == "deployed")

@@ -214,11 +214,7 @@ def test_the_variables_that_may_be_set_are_those_the_function_reads() -> None:
         "ROTATION_REGION",
         "ROTATION_SERVICE",
         "ROTATION_SWEEP_JOB",
-        "ROTATION_EMBEDDED_IDENTITY",
         "ROTATION_FUNCTION_URL",
-        "ROTATION_CLOCK_FILE",
-        "ROTATION_CRASH_AT",
-        "ROTATION_CRASH_MARKER",
     }
     assert read - allowed - set_by_module == not_the_functions
 

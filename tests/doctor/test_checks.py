@@ -16,6 +16,7 @@ from rotation.doctor.findings import Severity
 from rotation.doctor.why import WHY
 from rotation.engine.snapshot import Snapshot
 from rotation.model.deployment import Service, Subscription, Unseen
+from rotation.model.errors import BadPluginError
 from rotation.model.names import SecretName
 from rotation.model.phase import Mode, Phase
 from rotation.model.policy import ParticipantChoice, PluginChoice, Policy, Stage
@@ -171,6 +172,7 @@ def test_a_sound_installation_has_no_finding() -> None:
         (replace(WELL, invokes={"a@b": Unseen("the policy", "denied")}), "not-seen"),
         (replace(WELL, publishes=Unseen("rights", "denied")), "not-seen"),
         (replace(WELL, lists=Unseen("rights", "denied")), "not-seen"),
+        (replace(WELL, plugins=(BadPluginError("x.py: exposes no GATE"),)), "plugin"),
     ],
 )
 def test_what_is_wrong_with_the_installation_is_named(facts: Installation, expected: str) -> None:

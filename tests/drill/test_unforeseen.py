@@ -17,6 +17,7 @@ from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.parts import Plugins
 from rotation.google import journal
 from rotation.kit.credentials import credential
+from rotation.local import embedded
 from rotation.local.demo.leaks import Place, find
 from rotation.ports.secrets import SecretStore
 from tests.drill.rendering import rendered
@@ -55,8 +56,8 @@ def opened_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with ExitStack() as parts:
         make_store, make_plugins = wiring.make_store, wiring.make_plugins
 
-        def store(settings: Settings) -> Any:
-            return parts.enter_context(closing(make_store(settings)))
+        def store(settings: Settings, identity: str) -> Any:
+            return parts.enter_context(closing(make_store(settings, identity)))
 
         def plugins(of: SecretStore, project: str) -> Plugins:
             made = make_plugins(of, project)
@@ -80,8 +81,9 @@ def failing(
             if reached is point:
                 raise UnforeseenError(point.value)
 
-        monkeypatch.setattr(wiring, "_crash_point", lambda _settings: reach)
-        return wiring.make_application(scene.stack.function_environment())
+        environment = scene.stack.function_environment()
+        clock = embedded.clock(environment)
+        return wiring.make_application(environment, clock=clock, reach=reach)
 
     return make
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import rotation
 from rotation.emulator.background import Background, serve_in_background
 from rotation.emulator.secretmanager.controls import Controls
 from rotation.emulator.secretmanager.server import SecretManagerServer
@@ -24,6 +25,8 @@ from .messages import NOT_OURS, PUSH, SECRET, STRUCTURED, deliveries, push_of
 from .profiles import examples
 from .states import NOW
 from .texts import HOSTILE, sound_text
+
+MAIN = Path(rotation.__file__).parent.parent / "main.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def function(
         "ROTATION_PROJECT": "demo-project",
         "SECRET_MANAGER_ENDPOINT": services.served.grpc_address,
     }
-    process = FunctionProcess(environment, log)
+    process = FunctionProcess(environment, log, source=MAIN)
     process.start()
     yield process
     process.stop()

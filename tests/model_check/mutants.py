@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rotation.engine import acting, codec, preparing, retiring, rolling, versions
 from rotation.engine.effects import EFFECTS
@@ -99,7 +100,7 @@ def a_version_of_somebody_else_is_adopted(patch: pytest.MonkeyPatch) -> None:
 
     def judge(*about: Any) -> Found:
         found = real(*about)
-        return replace(found, kind=Kind.OURS) if found.kind is Kind.FOREIGN else found
+        return structs.replace(found, kind=Kind.OURS) if found.kind is Kind.FOREIGN else found
 
     patch.setattr(versions, "judge", judge)
 
@@ -250,7 +251,7 @@ def a_vote_counts_as_a_commit(patch: pytest.MonkeyPatch) -> None:
         outcome = rolling.vote(run)
         facts = {key: value for key, value in outcome.facts.items() if key != "acked"}
         acked = tuple(each.name for each in run.participants.outside)
-        return replace(outcome, facts={**facts, "acked": acked})
+        return structs.replace(outcome, facts={**facts, "acked": acked})
 
     patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.VOTING: vote})
 

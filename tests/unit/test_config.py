@@ -23,13 +23,11 @@ def test_variables_are_read() -> None:
             "ROTATION_PROJECTS": "acme,123",
             "ROTATION_LEASE_SECONDS": "10",
             "ROTATION_BUDGET_SECONDS": "8.5",
-            "ROTATION_CLOCK_FILE": "/run/clock",
         }
     )
     assert settings.project == "acme"
     assert settings.projects == {"acme", "123"}
     assert settings.budget == timedelta(seconds=8.5)
-    assert settings.clock_file == Path("/run/clock")
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "1e999", "nan"])

@@ -1,11 +1,18 @@
+import importlib
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import rotation
 from rotation import registry
-from rotation.registry import BadPluginError
+from rotation.model.errors import BadPluginError, MissingLibraryError
+from rotation.model.plugin import ParticipantSpec
+from rotation.registry import Plugins
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -26,6 +33,8 @@ GOOD = (
     'permissions_not_needed=(NotNeeded("all", "why"),), setbacks=(Setback("seen", "then"),)'
 )
 
+PARTICIPANT = ("PARTICIPANT", ParticipantSpec)
+
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -43,57 +52,214 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def add(package: ModuleType, module: str, text: str) -> None:
     (Path(package.__path__[0]) / f"{module}.py").write_text(text)
+    importlib.invalidate_caches()
 
 
-def test_the_plugins_that_are_there_are_found() -> None:
-    assert set(registry.issuers()) == {"postgresql"}
-    assert set(registry.participants()) == {"alias", "git"}
+def loaded(package: ModuleType) -> set[str]:
+    return {
+        name.partition(".")[2] for name in sys.modules if name.startswith(f"{package.__name__}.")
+    }
+
+
+def test_every_plugin_that_is_there_is_fit_to_be_used() -> None:
+    assert registry.faults() == []
+    assert {("issuer", "postgresql"), ("participant", "git"), ("gate", "http")} <= {
+        (kind, spec.name) for kind, spec in registry.specs()
+    }
 
 
 def test_a_file_adds_a_plugin(package: ModuleType) -> None:
+    add(package, "my_own", PLUGIN.format(spec=GOOD.format(name="my-own")))
+    plugins = registry.participants(package)
+    assert list(plugins) == ["my-own"]
+    assert plugins["my-own"].spec.title == "A title"
+
+
+def test_a_folder_is_a_plugin_too(package: ModuleType) -> None:
+    folder = Path(package.__path__[0]) / "one"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(PLUGIN.format(spec=GOOD.format(name="one")))
+    assert list(registry.participants(package)) == ["one"]
+    assert registry.participants(package)["one"].spec.name == "one"
+
+
+def test_only_the_plugin_that_is_named_is_imported(package: ModuleType) -> None:
     add(package, "one", PLUGIN.format(spec=GOOD.format(name="one")))
-    assert set(registry.participants(package)) == {"one"}
+    add(package, "broken", "raise SystemExit('imported')")
+    plugins = registry.participants(package)
+    settings = registry.kinds(registry.issuers(), plugins, registry.gates()).participants
+    for names in (plugins, settings):
+        assert sorted(names) == ["broken", "one"]
+        assert len(names) == 2
+        assert "broken" in names
+        assert "absent" not in names
+    assert loaded(package) == set()
+    assert settings["one"] is plugins["one"].spec.settings
+    assert loaded(package) == {"one"}
 
 
-def test_two_plugins_of_one_name_are_refused_with_both_files(package: ModuleType) -> None:
-    for module in ("one", "two"):
-        add(package, module, PLUGIN.format(spec=GOOD.format(name="same")))
-    with pytest.raises(BadPluginError, match=r"one\.py and .*two\.py: both are named 'same'"):
-        registry.participants(package)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_helper",
+        "-helper",
+        "One",
+        "one.two",
+        "../one",
+        "one/two",
+        "a_b",
+        "a--b",
+        "a-",
+        "1a",
+        "",
+        "é",
+    ],
+)
+def test_what_cannot_be_a_name_is_never_imported(package: ModuleType, name: str) -> None:
+    for module in ("_helper", "One", "one", "a_b", "a__b", "a_", "é"):
+        add(package, module, PLUGIN.format(spec=GOOD.format(name=name)))
+    plugins = registry.participants(package)
+    assert name not in plugins
+    with pytest.raises(KeyError):
+        plugins[name]
+    assert loaded(package) == set()
 
 
-GOOD_X = PLUGIN.format(spec=GOOD.format(name="x"))
+@pytest.mark.parametrize("name", [None, 1, ["one"]])
+def test_what_is_not_text_is_no_name(package: ModuleType, name: object) -> None:
+    assert name not in registry.participants(package)
+
+
+def test_a_plugin_is_called_what_its_module_is_called(package: ModuleType) -> None:
+    add(package, "two", PLUGIN.format(spec=GOOD.format(name="one")))
+    with pytest.raises(BadPluginError, match=r"two\.py: its spec is named 'one'.*name='two'"):
+        registry.participants(package)["two"]
+
+
+def test_a_file_and_a_folder_of_one_name_are_a_fault(package: ModuleType) -> None:
+    add(package, "one", PLUGIN.format(spec=GOOD.format(name="one")))
+    folder = Path(package.__path__[0]) / "one"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(PLUGIN.format(spec=GOOD.format(name="one")))
+    (fault,) = registry.participants(package).faults()
+    assert "one.py and" in str(fault)
+    assert "one name, two plugins" in str(fault)
+
+
+@pytest.mark.parametrize("module", ["One", "a__b", "a_"])
+def test_a_module_that_no_policy_can_name_is_a_fault(package: ModuleType, module: str) -> None:
+    add(package, module, PLUGIN.format(spec=GOOD.format(name="x")))
+    (fault,) = registry.participants(package).faults()
+    assert f"{module}.py: no policy can name it; rename it" in str(fault)
+
+
+GOOD_BAD = PLUGIN.format(spec=GOOD.format(name="bad"))
 BAD = {
     "empty": ("", "exposes no PARTICIPANT; add: PARTICIPANT ="),
     "no spec": ("PARTICIPANT = object", "its spec is not a ParticipantSpec; add to the class"),
     "undocumented": (
-        PLUGIN.format(spec='name="x", title="", does=""'),
+        PLUGIN.format(spec='name="bad", title="", does=""'),
         r"says nothing for title, does, .*; add title= \(one line\); does= \(what it changes",
     ),
     "says nothing of permissions": (
-        GOOD_X.replace('permissions_not_needed=(NotNeeded("all", "why"),), ', ""),
+        GOOD_BAD.replace('permissions_not_needed=(NotNeeded("all", "why"),), ', ""),
         r"says nothing for permissions_not_needed; add .*: NotNeeded\(WHAT, WHY\)",
     ),
     "a permission as prose": (
-        GOOD_X.replace("title=", 'permissions=("versions.access on the token",), title='),
+        GOOD_BAD.replace("title=", 'permissions=("versions.access on the token",), title='),
         r"does not say what it is for; write Permission\(NAME, On.PLACE, WHY\)",
     ),
     "a permission without a reason": (
-        GOOD_X.replace("title=", 'permissions=(Permission("a.b.c", On.PROJECT, ""),), title='),
+        GOOD_BAD.replace("title=", 'permissions=(Permission("a.b.c", On.PROJECT, ""),), title='),
         r"does not say what it is for; write Permission\(NAME, On.PLACE, WHY\)",
     ),
     "settings": (
-        GOOD_X.replace("settings=Settings", "settings=int"),
+        GOOD_BAD.replace("settings=Settings", "settings=int"),
         r"settings are not a dataclass; put @dataclass\(frozen=True\) above them",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_plugin_fails_the_start_naming_its_file_and_what_to_add(
+def test_a_bad_plugin_is_refused_naming_its_file_and_what_to_add(
     package: ModuleType, kind: str
 ) -> None:
     text, fault = BAD[kind]
     add(package, "bad", text)
     with pytest.raises(BadPluginError, match=rf"bad\.py: .*{fault}"):
-        registry.participants(package)
+        registry.participants(package)["bad"]
+
+
+BROKEN = {
+    "a library": (
+        "import no_such_library",
+        r"the library no_such_library is not installed; .* pip install 'rotation\[broken\]'",
+    ),
+    "a module of ours": (
+        "import rotation.no_such_module",
+        r"ModuleNotFoundError in .*broken\.py, line 1; repair it",
+    ),
+    "syntax": ("x = 1\nif:", r"SyntaxError in .*broken\.py, line 2; repair it"),
+    "an error": (
+        "x = 1\n\nraise ValueError('p4ssw0rd')",
+        r"ValueError in .*broken\.py, line 3; repair it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_plugin_that_cannot_be_loaded_says_why_and_is_in_nobody_elses_way(
+    package: ModuleType, kind: str
+) -> None:
+    text, fault = BROKEN[kind]
+    add(package, "broken", text)
+    add(package, "one", PLUGIN.format(spec=GOOD.format(name="one")))
+    plugins = registry.participants(package)
+    with pytest.raises(
+        BadPluginError, match=f"someplugins.broken cannot be loaded: {fault}"
+    ) as bad:
+        plugins["broken"]
+    assert "p4ssw0rd" not in str(bad.value)
+    assert isinstance(bad.value, MissingLibraryError) == (kind == "a library")
+    assert plugins["one"].spec.name == "one"
+    assert len(list(plugins.faults())) == 1
+
+
+def test_all_faults_are_told_at_once(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, text in (("Odd", ""), ("empty", ""), ("syntax", "if:")):
+        add(package, module, text)
+    monkeypatch.setattr(registry, "participants", lambda: Plugins(package, *PARTICIPANT))
+    with pytest.raises(BadPluginError) as bad:
+        registry.specs()
+    assert len(str(bad.value).splitlines()) == 3
+
+
+#: What the process has loaded of plugins: after its start, and after a first policy was read.
+_START = """
+import sys, json
+import main
+from rotation.policies.policy import decode_policy
+kinds = main._application._worker._parts.plugins.kinds
+def plugins():
+    names = [name.split(".")[1:3] for name in sys.modules if name.startswith("rotation.")]
+    packages = {"issuers", "participants", "gates"}
+    return sorted({".".join(name) for name in names if len(name) == 2 and name[0] in packages})
+before = plugins()
+decode_policy(sys.argv[1], kinds)
+print(json.dumps([before, plugins()]))
+"""
+
+
+def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> None:
+    issuer = {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
+              "owner": "o", "admin": "projects/p/secrets/s"}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _START, json.dumps({"issuer": issuer})],
+        cwd=Path(rotation.__file__).parent.parent,
+        env={"PATH": os.defpath, "ROTATION_PROJECT": "acme"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[], ["issuers.postgresql", "participants.alias"]]

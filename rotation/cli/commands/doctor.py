@@ -141,7 +141,7 @@ def _ground(
         topic = f"projects/{context.project}/topics/{topic}"
     return Ground(
         store=context.store,
-        deployment=wiring.make_deployment(settings),
+        deployment=wiring.make_deployment(settings, context.identity),
         snapshot=context.snapshot,
         issuers=context.issuers,
         rollout=context.rollout,
@@ -180,7 +180,7 @@ def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[
 def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]:
     from rotation.doctor.fixing import mend  # noqa: PLC0415 - Google's libraries
 
-    deployment = wiring.make_deployment(context.settings)
+    deployment = wiring.make_deployment(context.settings, context.identity)
     done = []
     for each in found:
         if each.fix is None:

@@ -10,12 +10,12 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec.structs import replace
 
 from rotation import config, wiring
 from rotation.config import ConfigError, Settings
@@ -76,14 +76,23 @@ class Context:
     @cached_property
     def store(self) -> "SecretStore":
         """Secret Manager."""
-        store = wiring.make_store_of_a_person(self.settings)
+        store = wiring.make_store_of_a_person(self.settings, self.identity)
         self._closing.callback(store.close)
         return store
 
     @cached_property
     def clock(self) -> "Clock":
         """The system's clock, or the one of an embedded stack."""
-        return wiring.make_clock(self.settings)
+        from rotation.local import embedded  # noqa: PLC0415 - rule 1
+
+        return embedded.clock() or wiring.make_clock()
+
+    @property
+    def identity(self) -> str:
+        """Whom embedded services take this command for; empty: their owner."""
+        from rotation.local import embedded  # noqa: PLC0415 - rule 1
+
+        return embedded.identity()
 
     @cached_property
     def issuers(self) -> Mapping[str, "type[Issuer]"]:
@@ -108,10 +117,14 @@ class Context:
 
     @property
     def specs(self) -> "list[tuple[str, Spec]]":
-        """What every plugin says of itself, with its kind."""
+        """What every plugin says of itself, with its kind; all of them are loaded.
+
+        Raises:
+            BadPluginError: Some are not fit to be used.
+        """
         from rotation import registry  # noqa: PLC0415 - rule 1
 
-        return registry.specs(self.issuers, self.participants, self.gates)
+        return registry.specs()
 
     @cached_property
     def kinds(self) -> "Kinds":
@@ -170,7 +183,7 @@ class Context:
     def publisher(self, topic: str) -> "Publisher":
         """Return the way to publish to a topic."""
         if topic not in self._publishers:
-            publisher = wiring.make_publisher(self.settings, topic)
+            publisher = wiring.make_publisher(self.settings, topic, self.identity)
             self._closing.callback(publisher.close)
             self._publishers[topic] = publisher
         return self._publishers[topic]

@@ -14,9 +14,9 @@ Rules of this module:
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 
 from rotation.issuers.postgresql import marker
@@ -49,8 +49,7 @@ SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
 POSITION = "SELECT pg_current_wal_insert_lsn()::text"
 
 
-@dataclass(frozen=True)
-class Role:
+class Role(Struct, frozen=True):
     """One role as the catalogue shows it."""
 
     name: str
@@ -68,8 +67,7 @@ class Role:
         return marker.read(self.comment)
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What the holder of the lock sees."""
 
     slot: Role

@@ -23,7 +23,6 @@ from rotation.issuers.postgresql.fence import Role, Standing
 from rotation.issuers.postgresql.guards import refuse_foreign
 from rotation.issuers.postgresql.login import Connection
 from rotation.issuers.postgresql.marker import SlotState
-from rotation.issuers.postgresql.preflight import examine
 from rotation.issuers.postgresql.sessions import Observer, end_all
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
@@ -148,6 +147,8 @@ class PostgreSQL:
             current: Payload in force; without it what needs a login is not tested.
             token: Newest token of the secret; a database ahead of it was restored or shared.
         """
+        from rotation.issuers.postgresql.preflight import examine  # noqa: PLC0415 - not for a tick
+
         return examine(self._settings, self._admin, self._observer, current, token)
 
     def close(self) -> None:

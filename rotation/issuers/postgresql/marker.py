@@ -10,8 +10,9 @@ Rules of this module:
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from rotation.model.errors import StateError
 
@@ -32,8 +33,7 @@ class SlotState(Enum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True)
-class Marker:
+class Marker(Struct, frozen=True):
     """The last change of one slot."""
 
     token: int

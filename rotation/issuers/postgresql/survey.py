@@ -6,10 +6,10 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 
 from rotation.issuers.postgresql.admin import Admin
@@ -21,8 +21,7 @@ from rotation.model.password import Password
 from rotation.model.plugin import Finding, Severity
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """One preflight run."""
 
     settings: PostgreSQLSettings

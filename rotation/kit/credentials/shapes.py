@@ -13,9 +13,10 @@ Rules of this module:
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 from rotation.model.adoption import ShapeName
 from rotation.model.password import Password
@@ -31,8 +32,7 @@ def keys(*words: str) -> re.Pattern[str]:
     return re.compile(rf"(.*_)?({'|'.join(words)})", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """How the clients of one system name what they connect to."""
 
     #: A URL with a login, as a whole.
@@ -45,8 +45,7 @@ class Dialect:
     database: re.Pattern[str]
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """Where a value stands in a text, and how values are spelled there."""
 
     start: int
@@ -54,8 +53,7 @@ class Spot:
     spell: Callable[[str], str]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A login found in a payload; its ``repr`` shows no password."""
 
     shape: ShapeName
@@ -74,8 +72,7 @@ class Found:
         return (self.shape, self.user, self.password, self.host, self.port, self.database)
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value in a text, and where it stands."""
 
     text: str

@@ -1,7 +1,7 @@
 """The whole embedded stack: Secret Manager, Pub/Sub, scheduler, PostgreSQL and the function.
 
 1. Every part is real: the services speak Google's API, PostgreSQL is a server process, and the
-   function is ``main.py`` in the functions framework, woken over HTTP.
+   function is `rotation.local.served` in the functions framework, woken over HTTP.
 2. Everything listens on 127.0.0.1 only.
 3. With a data directory nothing is lost by stopping; without one everything is removed.
 """

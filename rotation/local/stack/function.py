@@ -1,4 +1,4 @@
-"""The function as a process: ``main.py`` served by the functions framework over HTTP.
+"""The function as a process: `rotation.local.served` in the functions framework, over HTTP.
 
 Rules of this module:
   1. The process gets a small environment of its own; nothing of the caller's leaks in.
@@ -21,7 +21,9 @@ import rotation
 from rotation.local.postgres.server import free_port
 from rotation.model.errors import PermanentError
 
-_ROOT: Final = Path(rotation.__file__).parent.parent
+_PACKAGE: Final = Path(rotation.__file__).parent
+#: The function with what an embedded stack adds: its clock, its caller, places to be killed at.
+_SERVED: Final = _PACKAGE / "local" / "served" / "main.py"
 #: Seconds the function may take to listen.
 _START_LIMIT: Final = 60
 
@@ -36,15 +38,22 @@ class FunctionProcess:
     """One functions-framework process on a port of 127.0.0.1 that stays the same."""
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, *, workers: int = 1, threads: int = 8
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        workers: int = 1,
+        threads: int = 8,
+        source: Path = _SERVED,
     ) -> None:
         self.port = free_port()
         self.log = log
+        self._source = source
         self._environment = {
             "PATH": os.defpath,
             "HOME": str(log.parent),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": str(_PACKAGE.parent),
             "WORKERS": str(workers),
             "THREADS": str(threads),
             **environment,
@@ -69,7 +78,7 @@ class FunctionProcess:
         """
         command = [
             *(sys.executable, "-m", "functions_framework", "--target", "rotate"),
-            *("--signature-type", "http", "--source", str(_source())),
+            *("--signature-type", "http", "--source", str(self._source)),
             *("--host", "127.0.0.1", "--port", str(self.port)),
         ]
         with self.log.open("ab") as output:
@@ -146,13 +155,3 @@ class FunctionProcess:
         self.kill()
         tail = self.log.read_text(errors="replace")[-800:]
         raise FunctionError(f"the function did not start; the end of {self.log}:\n{tail}")
-
-
-def _source() -> Path:
-    source = _ROOT / "main.py"
-    if not source.exists():
-        raise FunctionError(
-            f"{source} is missing: the embedded stack serves the function from a checkout",
-            remedy="clone the repository and run it from there",
-        )
-    return source

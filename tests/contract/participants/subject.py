@@ -5,8 +5,9 @@ conftest beside this file.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from rotation.model.errors import TemporaryError
 from rotation.model.names import SecretName

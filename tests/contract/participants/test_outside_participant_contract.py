@@ -1,7 +1,7 @@
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.model.errors import TemporaryError
 from rotation.model.rollout import Answer

@@ -1,8 +1,8 @@
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.model.errors import (
     AccessDeniedError,

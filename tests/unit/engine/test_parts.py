@@ -1,13 +1,8 @@
-import os
-import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-from rotation.engine.crashpoints import CrashPoint, armed, never
+from rotation.engine.crashpoints import CrashPoint, never
 from rotation.engine.gather import Threads
 from rotation.engine.pool import SIZE, IssuerPool
 from rotation.model.names import SecretName
@@ -43,32 +38,6 @@ def test_first_error_in_order_is_raised_after_all_have_ended() -> None:
 
 def test_unarmed_crash_points_do_nothing() -> None:
     never(CrashPoint.MINTED)
-
-
-REACHING = """
-import sys
-from pathlib import Path
-from rotation.engine.crashpoints import CrashPoint, armed
-reach = armed("minted:stop", Path(sys.argv[1]))
-reach(CrashPoint.CLAIMED)
-reach(CrashPoint.MINTED)
-reach(CrashPoint.MINTED)
-sys.exit(7)
-"""
-
-
-def test_armed_crash_point_interrupts_once(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", REACHING, str(tmp_path / "marker")])
-    _, status = os.waitpid(child.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status)
-    child.send_signal(signal.SIGCONT)
-    assert child.wait(30) == 7
-
-
-@pytest.mark.parametrize("spec", ["nowhere:kill", "minted:explode", "minted"])
-def test_faulty_crash_point_is_refused(spec: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nowhere|explode|''"):
-        armed(spec, tmp_path / "marker")
 
 
 def pool() -> IssuerPool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rotation.model.errors import PolicyError
+from rotation.model.errors import BadPluginError, PolicyError
 from rotation.model.policy import (
     OnDeadline,
     ParticipantChoice,
@@ -414,6 +414,27 @@ def test_all_faults_are_named_at_once() -> None:
             "retire: unknown key 'obsrve'; did you mean 'observe'?",
         ]
     )
+
+
+class Breaking(dict[str, type]):
+    """Plugins by name, none of which can be loaded."""
+
+    def __getitem__(self, name: str) -> type:
+        raise BadPluginError(f"{name} cannot be loaded", remedy="repair it")
+
+
+def test_a_plugin_that_cannot_be_loaded_is_a_fault_where_it_is_named_and_nowhere_else() -> None:
+    kinds = replace(KINDS, gates=Breaking(http=Alias))
+    stage = {"stage": "all", "participants": [{"kind": "alias"}]}
+    decode_policy(json.dumps({"issuer": ISSUER, "rollout": [stage]}), kinds)
+    stage["gates"] = [{"kind": "http", "url": 1}]
+    text = json.dumps({"issuer": {**ISSUER, "port": "x"}, "rollout": [stage]})
+    with pytest.raises(FaultyPolicyError) as caught:
+        decode_policy(text, kinds)
+    assert [str(fault) for fault in caught.value.faults] == [
+        "issuer.port: expected a whole number, got text",
+        "rollout[0].gates[0].kind: http cannot be loaded; repair it",
+    ]
 
 
 def test_a_flood_of_faults_makes_no_flood_of_text() -> None:

@@ -1,0 +1,72 @@
+"""What a process of an embedded stack does differently: its clock, its caller, where it dies.
+
+None of this is deployed: the function has no such settings, and is handed what is made here.
+
+Rules of this module:
+  1. It alone reads these variables.  Without them a process is as on Google Cloud.
+  2. Embedded services believe who a caller says it is; Google's are never told.
+  3. A crash point fires once: the marker file is made first, so the restarted process goes on.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rotation import wiring
+from rotation.emulator.clock import MovableClock
+from rotation.engine.crashpoints import CrashPoint, Reach, never
+
+if TYPE_CHECKING:
+    from rotation.app import Application
+
+_SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def make_application(environ: Mapping[str, str] = os.environ) -> "Application":
+    """Build the function's application as a stack's own environment describes it."""
+    return wiring.make_application(
+        environ, clock=clock(environ), identity=identity(environ), reach=crash_point(environ)
+    )
+
+
+def clock(environ: Mapping[str, str] = os.environ) -> MovableClock | None:
+    """Return the clock that the stack moves; None: nobody moves one."""
+    file = environ.get("ROTATION_CLOCK_FILE")
+    return MovableClock(Path(file)) if file else None
+
+
+def identity(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the e-mail address to call embedded services as; empty: their owner."""
+    return environ.get("ROTATION_EMBEDDED_IDENTITY", "")
+
+
+def crash_point(environ: Mapping[str, str] = os.environ) -> Reach:
+    """Return what interrupts this process once, at the point that a test of recovery names.
+
+    Raises:
+        ValueError: ``ROTATION_CRASH_AT`` is not ``POINT:kill`` or ``POINT:stop``.
+    """
+    named = environ.get("ROTATION_CRASH_AT")
+    if not named:
+        return never
+    name, _, action = named.partition(":")
+    point, number = CrashPoint(name), _SIGNALS.get(action)
+    if number is None:
+        raise ValueError(f"{action!r} is not an action; use kill or stop")
+    marker = Path(environ.get("ROTATION_CRASH_MARKER") or "crash-point-fired")
+
+    def reach(reached: CrashPoint) -> None:
+        if reached is not point:
+            return
+        try:
+            marker.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        # To this very thread: sent to the process, another thread may take the signal, and this one
+        # would run past the point before all of them are stopped.
+        signal.pthread_kill(threading.get_ident(), number)
+
+    return reach

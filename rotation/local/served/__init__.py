@@ -1,0 +1,1 @@
+"""What an embedded stack serves in the place of ``main.py``."""

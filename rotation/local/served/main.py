@@ -1,0 +1,18 @@
+"""The function as an embedded stack serves it: ``main.py`` with the stack's clock and hooks.
+
+In a folder of its own, since the functions framework puts the folder of its source on the path.
+"""
+
+import functions_framework
+from flask import Request
+from flask.typing import ResponseReturnValue
+
+from rotation.local import embedded
+
+_application = embedded.make_application()
+
+
+@functions_framework.http
+def rotate(request: Request) -> ResponseReturnValue:
+    """Handle one delivery, as the deployed function does."""
+    return _application.handle(request.content_type or "", request.get_data())
