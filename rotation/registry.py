@@ -20,10 +20,17 @@ import rotation.gates
 import rotation.issuers
 import rotation.participants
 from rotation.model.permission import Permission
-from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
+from rotation.model.plugin import (
+    Capabilities,
+    GateSpec,
+    IssuerSpec,
+    MadeBy,
+    ParticipantSpec,
+    Spec,
+)
 from rotation.policies.policy import Kinds
 from rotation.ports.gate import Gate
-from rotation.ports.issuer import Issuer
+from rotation.ports.issuer import Composes, Issuer, SeesUse, Suspends
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
 
 #: What a spec must say, and how.
@@ -102,10 +109,30 @@ def _scan(package: ModuleType, attribute: str, spec_type: type[Spec]) -> dict[st
                 " (a module of helpers begins with an underscore)"
             )
         name = _checked_name(file, plugin, spec_type)
+        if spec_type is IssuerSpec:
+            _check_capabilities(file, plugin)
         if name in found:
             raise BadPluginError(f"{origin[name]} and {file}: both are named {name!r}; rename one")
         found[name], origin[name] = plugin, file
     return found
+
+
+def _check_capabilities(file: Path, plugin: type) -> None:
+    """Refuse an issuer whose spec and class say different things of what it can."""
+    can: Capabilities = plugin.spec.capabilities  # type: ignore[attr-defined]
+    for port, declared in (
+        (Composes, can.made_by is MadeBy.OURS),
+        (Suspends, can.suspends),
+        (SeesUse, can.sees_use),
+    ):
+        if issubclass(plugin, port) is not declared:
+            has, says = ("lacks", "declares") if declared else ("has", "does not declare")
+            raise BadPluginError(
+                f"{file}: its spec {says} what {port.__name__} of rotation.ports.issuer is for, and"
+                f" its class {has} those methods; make them agree"
+            )
+    if not can.overlap:
+        raise BadPluginError(f"{file}: the engine cannot rotate without overlap yet")
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:

@@ -1,12 +1,16 @@
 """Carries out the phases that end a credential: retiring, aborting and reverting.
 
 Rules of this module:
-  1. Nothing is retired on age alone: an observer that has proved it can see must have seen
-     nobody.  An observer that cannot see holds the rotation up.
+  1. Nothing is retired on age alone where the issuer sees use: an observer that has proved it can
+     see must have seen nobody.  An observer that cannot see holds the rotation up.  Where the
+     issuer declares that it sees no use, age and what participants hand out have to do, and the
+     evidence says so.
   2. Before the previous credential is suspended, the one in force must log in.
   3. Only `revoke` is final.
   4. Every effect may be repeated.
-  5. Who asks to retire without waiting skips time, never a look: the first one that finds an
+  5. What the issuer cannot suspend ends with the revoke alone; its version is disabled before,
+     which can be undone.
+  6. Who asks to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
 
@@ -18,10 +22,12 @@ from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
 from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
+from rotation.engine.use import look_at_use
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.phase import Event
 from rotation.model.plugin import Observation
+from rotation.ports.issuer import Suspends
 
 #: Shortest time between two looks at a slot that is still in use.
 LOOK_AGAIN = timedelta(minutes=1)
@@ -34,14 +40,15 @@ def suspend(run: Run) -> Outcome | Waiting:
         run.issuer.verify(run.working)
     except CredentialRefusedError as error:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
-    seen = run.issuer.observe(run.idle_slot, run.working)
-    obstacle = _obstacle(seen) or unmoved(run)
+    seen = look_at_use(run.issuer, run.previous_handle, run.working)
+    obstacle = _obstacle(run, seen) or unmoved(run)
     if obstacle:
         # A worker that was interrupted, or comes late, may have suspended it already.
         _give_back(run)
         return _look_again(run, obstacle)
     run.reach(CrashPoint.SUSPENDING)
-    run.issuer.suspend(run.idle_slot, run.token)
+    if isinstance(run.issuer, Suspends):
+        run.issuer.suspend(run.previous_handle, run.token)
     run.reach(CrashPoint.SUSPENDED)
     _for_previous(run, run.disable)
     run.reach(CrashPoint.DISABLED)
@@ -52,12 +59,12 @@ def suspend(run: Run) -> Outcome | Waiting:
 def watch(run: Run) -> Outcome | Waiting:
     """Look for stragglers while the previous credential is suspended."""
     run.check_pointer()
-    seen = run.issuer.observe(run.idle_slot, run.working)
+    seen = look_at_use(run.issuer, run.previous_handle, run.working)
     run.reach(CrashPoint.OBSERVED)
     if seen.sessions:
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", seen)})
-    if not seen.sighted:
-        return _look_again(run, _obstacle(seen))
+    if obstacle := _obstacle(run, seen):
+        return _look_again(run, obstacle)
     evidence = _evidence(run, "watching", seen)
     since = run.state.in_flight.suspended_at or run.now
     end = since if run.state.in_flight.hastened else since + run.policy.retire.observe
@@ -80,7 +87,7 @@ def restore(run: Run) -> Outcome:
 def revoke(run: Run) -> Outcome:
     """End the previous credential for good."""
     run.check_pointer()
-    ended = run.issuer.revoke(run.idle_slot, run.token)
+    ended = run.issuer.revoke(run.previous_handle, run.token)
     run.reach(CrashPoint.REVOKED)
     _for_previous(run, run.disable)
     said = f"{_minute(run)} revoked; {ended} sessions ended"
@@ -104,7 +111,7 @@ def revert(run: Run) -> Outcome:
         raise PermanentError("there is no previous version to go back to", reason="no-way-back")
     _for_previous(run, run.enable)
     run.payload = run.store.access(name, record.previous).payload
-    run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
+    _restore(run, run.issuer.identify(run.payload))
     try:
         run.issuer.verify(run.payload)
     except CredentialRefusedError as error:
@@ -127,7 +134,7 @@ def abort(run: Run) -> Outcome | Waiting:
         return evidence
     # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
     tidied = versions.tidy(run, record.base, record.id)
-    run.issuer.suspend(run.idle_slot, run.token)
+    _end_next(run)
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
@@ -143,8 +150,24 @@ def _for_previous(run: Run, effect: Callable[[int], None]) -> None:
 
 def _give_back(run: Run) -> None:
     """Make the previous credential work, and keep late suspensions of it out by the token."""
-    run.issuer.restore(run.idle_slot, run.token)
+    _restore(run, run.previous_handle)
     _for_previous(run, run.enable)
+
+
+def _end_next(run: Run) -> None:
+    """Stop the logins of *next*; for good, where the issuer cannot suspend."""
+    handle = run.next_handle
+    if run.payload is not None and run.issuer.identify(run.payload) == handle:
+        return  # a person made it the one in force
+    if isinstance(run.issuer, Suspends):
+        run.issuer.suspend(handle, run.token)
+    else:
+        run.issuer.revoke(handle, run.token)
+
+
+def _restore(run: Run, handle: str) -> None:
+    if isinstance(run.issuer, Suspends):
+        run.issuer.restore(handle, run.token)
 
 
 def _look_again(run: Run, why: str) -> Waiting:
@@ -154,21 +177,23 @@ def _look_again(run: Run, why: str) -> Waiting:
     return Waiting(run.now + interval, why)
 
 
-def _obstacle(seen: Observation) -> str:
-    """Say why the slot cannot be taken out of use; empty when it can."""
+def _obstacle(run: Run, seen: Observation) -> str:
+    """Say why the credential cannot be taken out of use; empty when it can."""
     if seen.sessions:
         clients = sorted({each.client for each in seen.sessions})
         shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
         return f"{len(seen.sessions)} sessions still use the previous credential: {shown}"
-    if not seen.sighted:
+    if run.can.sees_use and not seen.sighted:
         return f"cannot see who uses the previous credential: {seen.blindness}"
     return ""
 
 
 def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
+    if not run.can.sees_use:
+        return _kept(run, f"{_minute(run)} {when}: {seen.blindness}; retired by age")
     sight = "control seen" if seen.sighted else "blind"
     said = (
-        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.idle_slot}, "
+        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.previous_handle}, "
         f"{sight} on {len(seen.nodes)} nodes"
     )
     return _kept(run, said)

@@ -27,11 +27,12 @@ def described(kind: str, spec: Spec) -> Mapping[str, Any]:
     }
 
 
-def capabilities(spec: Spec) -> dict[str, bool]:
+def capabilities(spec: Spec) -> dict[str, Any]:
     """Return what a spec of its kind says beyond the others."""
     match spec:
         case IssuerSpec():
-            return {"overlapping": spec.overlapping}
+            can = asdict(spec.capabilities)
+            return {"can": {key: getattr(each, "value", each) for key, each in can.items()}}
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
         case _:

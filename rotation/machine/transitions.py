@@ -230,7 +230,7 @@ def rest(state: State, until: datetime | None, note: str | None = None) -> State
 
 
 def look_interval(policy: Policy) -> timedelta:
-    """How long to wait between two looks at who uses a slot."""
+    """How long to wait between two looks at who uses a credential."""
     return max(policy.retire.observe / LOOKS, timedelta(seconds=1))
 
 
@@ -265,7 +265,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         last=max(state.last, record.seen, record.next or 0),
         copies=record.copies if kept else (*record.previous_copies, *record.copies),
         previous=record.previous if kept else record.next,
-        slot=record.slot,
+        handle=record.handle,
         reason=record.reason,
         requested_by=record.requested_by,
         request_id=record.request_id,

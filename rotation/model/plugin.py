@@ -6,10 +6,11 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from rotation.model.payload import Payload
 from rotation.model.permission import NotNeeded, Permission, Setback
 
 
@@ -18,6 +19,8 @@ class Severity(Enum):
 
     OK = "ok"
     WARNING = "warning"
+    #: It takes a credential in force to tell, and there is none yet.
+    UNTESTED = "untested"
     #: The rotation cannot work until this is mended.
     ERROR = "error"
 
@@ -60,12 +63,47 @@ class Spec:
     guide: str = ""
 
 
+class Fence(Enum):
+    """What keeps a late worker from changing a credential that is not its own any more."""
+
+    #: The system compares the token in the very step that changes the credential.
+    TARGET = "target"
+    #: A key is made under an id of its own: a late worker adds one that nobody uses.
+    KEY_ID = "key id"
+    #: Nothing outside changes: the write of the secret is the change.
+    SECRET = "secret itself"  # noqa: S105 - no password
+    #: Nothing does; the window is documented.
+    NONE = "none"
+
+
+class MadeBy(Enum):
+    """Who makes the value of a credential."""
+
+    #: We do, before the system knows it; the issuer is a `rotation.ports.issuer.Composes`.
+    OURS = "ours"
+    #: The system does, while minting.
+    THEIRS = "theirs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What an issuer can; the engine obeys it and assumes nothing else."""
+
+    #: Old and new both work for a while.
+    overlap: bool
+    fence: Fence
+    made_by: MadeBy
+    #: A credential can be taken out of use and given back unchanged.
+    suspends: bool
+    #: It shows who uses a credential, and proves that it sees.
+    sees_use: bool
+
+
 @dataclass(frozen=True)
 class IssuerSpec(Spec):
     """An issuer's description of itself."""
 
-    #: True: two slots, old and new both work.  False: one identity, there is a window.
-    overlapping: bool = True
+    capabilities: Capabilities = field(kw_only=True)
     #: What a person runs once so that the rotator has its rights: texts by file name.
     grants: Callable[[], Mapping[str, str]] = dict
 
@@ -85,7 +123,7 @@ class GateSpec(Spec):
 
 @dataclass(frozen=True)
 class Session:
-    """One session somebody has open on a slot."""
+    """One session somebody has open with a credential."""
 
     #: Host and port of the server the session is on.
     node: str
@@ -96,9 +134,9 @@ class Session:
 
 @dataclass(frozen=True)
 class Observation:
-    """Who uses a slot now, and whether the observer could see at all."""
+    """Who uses a credential now, and whether the observer could see at all."""
 
-    #: Sessions on the slot, on every node; our own are left out.
+    #: Sessions with it, on every node; our own are left out.
     sessions: tuple[Session, ...]
     #: True when a session planted on every node was seen: only then an empty list means zero.
     sighted: bool
@@ -121,9 +159,10 @@ class Verification:
 
 @dataclass(frozen=True)
 class Minted:
-    """Proof that the issuer has the candidate."""
+    """Proof that the issuer has the credential, and what consumers are to be given."""
 
-    slot: str
+    handle: str
+    payload: Payload
     #: How far a replica must have replayed to know it; None where there are no replicas.
     position: str | None = None
 

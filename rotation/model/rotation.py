@@ -32,8 +32,10 @@ class Record:
     previous_copies: tuple[int, ...] = ()
     #: The version this rotation added; None until it is published.
     next: int | None = None
-    #: The slot *next* logs in as.
-    slot: str = ""
+    #: Which of the issuer's identities or keys *next* is.
+    handle: str = ""
+    #: Which of them *previous* is; empty where there is none.
+    previous_handle: str = ""
     reason: str = ""
     requested_by: str = ""
     request_id: str = ""
@@ -115,7 +117,7 @@ class Receipt:
     #: Further enabled versions that carry the current credential.
     copies: tuple[int, ...] = ()
     previous: int | None = None
-    slot: str = ""
+    handle: str = ""
     reason: str = ""
     requested_by: str = ""
     request_id: str = ""

@@ -177,12 +177,7 @@ def _issuer(
         message = "the key 'issuer' is missing: say which system mints the credential"
         faults.append(Fault("", message))
         return Invalid.VALUE
-    choice = _choice(PluginChoice, document["issuer"], issuers, "issuer", faults)
-    if choice is not Invalid.VALUE:
-        slots = getattr(choice.settings, "slots", ())
-        if len(set(slots)) < len(slots):
-            faults.append(Fault("issuer.slots", "the two slots must be different"))
-    return choice
+    return _choice(PluginChoice, document["issuer"], issuers, "issuer", faults)
 
 
 def _rollout(document: dict[str, object], kinds: Kinds, faults: list[Fault]) -> tuple[Stage, ...]:

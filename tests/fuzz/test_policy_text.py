@@ -24,7 +24,6 @@ VALIDATOR = jsonschema.Draft202012Validator(policy_schema(KINDS))
 #: What the schema cannot say: rules between fields, ranges, and what JSON Schema has no word for.
 BEYOND_SCHEMA: Final = (
     "three different roles",
-    "two slots must be different",
     "is a reserved role",
     "is not a name of 1 to",
     "admin",

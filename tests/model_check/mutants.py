@@ -59,10 +59,9 @@ def the_fence_is_skipped(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_version_is_published_before_a_login(patch: pytest.MonkeyPatch) -> None:
-    def mint(run: Run, slot: str) -> Any:
-        candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
-        run.issuer.mint(slot, candidate, run.token, run.state.in_flight.base + 1)
-        return candidate, UNPROVED
+    def mint(run: Run, handle: str) -> Any:
+        payload, _ = preparing._mint(run, preparing._request(run, handle))
+        return payload, UNPROVED
 
     patch.setattr(preparing, "_mint_verified", mint)
 
@@ -165,7 +164,7 @@ def a_version_is_disabled_without_its_etag(patch: pytest.MonkeyPatch) -> None:
 def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
     def abort(run: Run) -> Outcome:
         record = run.state.in_flight
-        run.issuer.suspend(run.idle_slot, run.token)
+        run.issuer.suspend(run.next_handle, run.token)
         tidied = versions.tidy(run, record.base, record.id)
         return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 

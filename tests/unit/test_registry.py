@@ -97,3 +97,52 @@ def test_a_bad_plugin_fails_the_start_naming_its_file_and_what_to_add(
     add(package, "bad", text)
     with pytest.raises(BadPluginError, match=rf"bad\.py: .*{fault}"):
         registry.participants(package)
+
+
+KEYS = """
+from dataclasses import dataclass
+from rotation.model.permission import NotNeeded, Setback
+from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
+
+@dataclass(frozen=True)
+class Settings:
+    pass
+
+class Keys:
+    spec = IssuerSpec({spec}, settings=Settings, capabilities=Capabilities(
+        overlap={overlap}, fence=Fence.KEY_ID, made_by=MadeBy.{made_by}, suspends={suspends},
+        sees_use=False,
+    ))
+
+ISSUER = Keys
+"""
+
+
+def keys(*, overlap: bool = True, made_by: str = "THEIRS", suspends: bool = False) -> str:
+    spec = GOOD.format(name="keys")
+    return KEYS.format(spec=spec, overlap=overlap, made_by=made_by, suspends=suspends)
+
+
+def test_an_issuer_whose_class_has_what_its_spec_declares_is_found(package: ModuleType) -> None:
+    add(package, "keys", keys())
+    assert set(registry.issuers(package)) == {"keys"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (keys(suspends=True), "declares what Suspends .* lacks those methods"),
+        (keys(made_by="OURS"), "declares what Composes .* lacks those methods"),
+        (
+            keys().replace("ISSUER =", "Keys.handles = Keys.observe = print\nISSUER ="),
+            "does not declare what SeesUse .* has those methods",
+        ),
+        (keys(overlap=False), "cannot rotate without overlap"),
+    ],
+)
+def test_an_issuer_whose_spec_and_class_disagree_fails_the_start(
+    package: ModuleType, text: str, fault: str
+) -> None:
+    add(package, "keys", text)
+    with pytest.raises(BadPluginError, match=rf"keys\.py: .*{fault}"):
+        registry.issuers(package)

@@ -14,7 +14,7 @@ from rotation.cli.views.context import Context
 from rotation.cli.views.standing import Standing, is_managed, read_standing
 from rotation.model.errors import PermanentError
 from rotation.model.secret import Secret
-from rotation.ports.issuer import IssuerEnvironment, Placed
+from rotation.ports.issuer import IssuerEnvironment, Located
 
 #: Why a secret takes no part although nothing is wrong with it.
 NOT_MANAGED: Final = "not managed: it has no policy"
@@ -68,7 +68,7 @@ def place(context: Context, standing: Standing) -> str:
     if policy is None:
         return str(standing.secret.name)
     issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
-    said = issuer.place() if isinstance(issuer, Placed) else ""
+    said = issuer.location() if isinstance(issuer, Located) else ""
     return said or str(standing.secret.name)
 
 

@@ -77,14 +77,14 @@ class Standing:
         return found.since if found else None
 
     @property
-    def slot(self) -> str:
-        """The slot of the version in force; empty where no record tells."""
+    def handle(self) -> str:
+        """The handle of the version in force; empty where no record tells."""
         record = self.state.record if self.state else None
         receipt = self.state.receipt if self.state else None
         if record is not None and record.next is not None and record.next == self.current:
-            return record.slot
+            return record.handle
         kept = receipt is not None and receipt.outcome == "rotated"
-        return receipt.slot if receipt and kept and receipt.current == self.current else ""
+        return receipt.handle if receipt and kept and receipt.current == self.current else ""
 
 
 def is_managed(secret: Secret) -> bool:
@@ -156,7 +156,7 @@ def describe(standing: Standing) -> Mapping[str, Any]:
         "secret": str(standing.secret.name),
         "phase": state.phase.value if state else None,
         "current": standing.current,
-        "slot": standing.slot or None,
+        "handle": standing.handle or None,
         "waits_until": state.wake_at if state else None,
         "lease_until": state.lease_until if state else None,
         "rotation": _fields(record, _FLIGHT),
@@ -175,7 +175,7 @@ def describe(standing: Standing) -> Mapping[str, Any]:
 _PAUSE: Final = ("since", "reason", "requested_by")
 _REQUEST: Final = ("mode", "reason", "requested_by", "at", "id")
 _FLIGHT: Final = (
-    *("id", "mode", "previous", "next", "slot", "note", "reason", "requested_by", "request_id"),
+    *("id", "mode", "previous", "next", "handle", "note", "reason", "requested_by", "request_id"),
     *("started_at", "published_at", "suspended_at", "revoked_at", "evidence"),
     *("stage", "handed_at", "watch_until", "acked", "links", "reverted"),
 )

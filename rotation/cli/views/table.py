@@ -82,8 +82,8 @@ def _in_force(standing: Standing) -> str:
     return "-" if standing.current is None else str(standing.current)
 
 
-def _slot(standing: Standing) -> str:
-    return printable(standing.slot) or "-"
+def _handle(standing: Standing) -> str:
+    return printable(standing.handle) or "-"
 
 
 def _last(standing: Standing) -> str:
@@ -104,12 +104,12 @@ COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (
     ("SECRET", _id),
     ("STANDS", _stands),
     ("VERSION", _in_force),
-    ("SLOT", _slot),
+    ("HANDLE", _handle),
     ("LAST", _last),
     ("NEXT", _next),
 )
 #: Which column leaves first when the terminal is narrow.
-LEAVING: Final = ("SLOT", "LAST", "VERSION", "NEXT")
+LEAVING: Final = ("HANDLE", "LAST", "VERSION", "NEXT")
 
 
 def _wide(columns: Sequence[tuple[str, Sequence[str]]]) -> int:

@@ -45,8 +45,8 @@ def in_force(standing: Standing) -> str:
     """Say which version consumers get."""
     if standing.current is None:
         return "no version on record"
-    slot = f" ({printable(standing.slot)})" if standing.slot else ""
-    return f"version {standing.current}{slot}"
+    handle = f" ({printable(standing.handle)})" if standing.handle else ""
+    return f"version {standing.current}{handle}"
 
 
 def following(standing: Standing) -> str:

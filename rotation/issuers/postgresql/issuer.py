@@ -25,7 +25,7 @@ from rotation.issuers.postgresql.login import Connection
 from rotation.issuers.postgresql.marker import SlotState
 from rotation.issuers.postgresql.preflight import examine
 from rotation.issuers.postgresql.sessions import Observer, end_all
-from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.settings import IAM, PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
 from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
 from rotation.model.adoption import AdoptionRequest
@@ -34,7 +34,7 @@ from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Observation, Verification
 from rotation.ports.adoption import Adopter
-from rotation.ports.issuer import IssuerEnvironment
+from rotation.ports.issuer import IssuerEnvironment, MintRequest
 
 
 class PostgreSQL:
@@ -60,28 +60,41 @@ class PostgreSQL:
         """Open the rotator's connection, or prove that the kept one still answers."""
         self._admin.connect()
 
-    def place(self) -> str:
+    def location(self) -> str:
         """Name the primary and the database."""
         return f"{self._settings.primary}/{self._settings.database}"
 
-    def slots(self) -> tuple[str, str]:
+    def reads(self) -> tuple[str, ...]:
+        """Return the version with the rotator's login."""
+        return () if self._settings.admin == IAM else (self._settings.admin_version,)
+
+    def handles(self) -> tuple[str, ...]:
         """Return the two slot roles."""
         return self._settings.slots
 
-    def slot_of(self, payload: Payload) -> str:
+    def identify(self, payload: Payload) -> str:
         """Return the role a payload logs in as."""
         return login_of(payload, self._settings)[0]
+
+    def next_handle(self, current: Payload | None, rotation_id: str) -> str:  # noqa: ARG002 - in turn
+        """Return the slot that ``current`` does not use."""
+        if current is None:
+            return self._settings.slots[0]
+        return self._settings.sibling(self.identify(current))
 
     def propose(self, slot: str, rotation_id: str, current: Payload | None) -> Payload:
         """Compose a candidate with a new random password."""
         return compose(self._settings, slot, rotation_id, current)
 
-    def mint(self, slot: str, candidate: Payload, token: int, version: int) -> Minted:
-        """Set the candidate's password on ``slot``; a missing slot is created like its sibling."""
+    def mint(self, request: MintRequest) -> Minted:
+        """Set the candidate's password on a slot; a missing slot is created like its sibling."""
+        slot, candidate, token, version = (
+            request.handle, request.proposed, request.token, request.version,
+        )  # fmt: skip
         password = self._password_for(slot, candidate)
         with self._envelope(slot, token) as (connection, standing):
             if self._is_minted(standing.slot, password, token, version):
-                return Minted(slot, self._position(connection))
+                return Minted(slot, candidate, self._position(connection))
             self._refuse_busy(standing.slot)
             verifier = scram_verifier(password, _iterations(connection))
             statements = self._twin(connection, standing.slot)
@@ -93,7 +106,7 @@ class PostgreSQL:
             position = self._leave(
                 connection, slot, statements, remedy, Password(verifier), password
             )
-        return Minted(slot, position)
+        return Minted(slot, candidate, position)
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
         """Log in on every node and prove owner, schemas and probes."""
@@ -136,10 +149,11 @@ class PostgreSQL:
             position = self._position(connection)
         return ended + self._observer.end_on_replicas(slot, position)
 
-    def observe(self, slot: str, witness: Payload) -> Observation:
-        """List the sessions on ``slot``, with a session of the witness planted on every node."""
-        password = self._password_for(self._settings.sibling(slot), witness)
-        return self._observer.observe(slot, self._settings.sibling(slot), password)
+    def observe(self, handle: str, witness: Payload | None) -> Observation:
+        """List the sessions on a slot, with a session of the witness planted on every node."""
+        sibling = self._settings.sibling(handle)
+        password = self._password_for(sibling, witness) if witness else None
+        return self._observer.observe(handle, sibling, password)
 
     def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
         """Check everything a rotation needs.

@@ -14,6 +14,7 @@ from rotation.model.payload import Payload, PayloadError
 from rotation.model.plugin import IssuerSpec, Severity
 from rotation.ports.issuer import Issuer
 from tests.contract.issuers.subject import Subject
+from tests.support.minting import minting
 
 Change = Callable[[Issuer, str, int], object]
 
@@ -21,7 +22,7 @@ Change = Callable[[Issuer, str, int], object]
 def mint(subject: Subject, slot: str, token: int, current: Payload | None = None) -> Payload:
     issuer = subject.issuer()
     candidate = issuer.propose(slot, f"rotation-{token}", current)
-    issuer.mint(slot, candidate, token, token)
+    issuer.mint(minting(slot, candidate, token, token))
     return candidate
 
 
@@ -36,22 +37,22 @@ def test_the_spec_describes_the_issuer(subject: Subject) -> None:
 
 
 def test_there_are_two_slots(subject: Subject) -> None:
-    first, second = subject.issuer().slots()
+    first, second = subject.issuer().handles()
     assert first != second
 
 
 def test_a_proposal_is_new_each_time_and_carries_the_rotation(subject: Subject) -> None:
     issuer = subject.issuer()
-    slot = issuer.slots()[0]
+    slot = issuer.handles()[0]
     first, second = (issuer.propose(slot, "r1", None) for _ in range(2))
     assert first != second
     assert first.rotation_id() == "r1"
-    assert issuer.slot_of(first) == slot
+    assert issuer.identify(first) == slot
 
 
 def test_a_proposal_keeps_foreign_keys(subject: Subject) -> None:
     issuer = subject.issuer()
-    first, second = issuer.slots()
+    first, second = issuer.handles()
     current = Payload.of(issuer.propose(first, "r1", None).fields() | {"team": "shop"})
     assert issuer.propose(second, "r2", current).fields()["team"] == "shop"
 
@@ -59,23 +60,23 @@ def test_a_proposal_keeps_foreign_keys(subject: Subject) -> None:
 @pytest.mark.parametrize("data", [b"not json", b"[]", b"{}", b'{"username": "nobody-known"}'])
 def test_a_payload_of_another_shape_is_named_so(subject: Subject, data: bytes) -> None:
     with pytest.raises(PayloadError):
-        subject.issuer().slot_of(Payload(data))
+        subject.issuer().identify(Payload(data))
 
 
 def test_a_candidate_works_once_minted_and_not_before(subject: Subject) -> None:
     issuer = subject.issuer()
-    slot = issuer.slots()[0]
+    slot = issuer.handles()[0]
     candidate = issuer.propose(slot, "r1", None)
     with pytest.raises(CredentialRefusedError):
         issuer.verify(candidate)
-    minted = issuer.mint(slot, candidate, 1, 1)
-    assert minted.slot == slot
+    minted = issuer.mint(minting(slot, candidate, 1, 1))
+    assert (minted.handle, minted.payload) == (slot, candidate)
     assert issuer.verify(candidate, minted).nodes
     assert subject.works(candidate)
 
 
 def test_both_slots_work_at_once(subject: Subject) -> None:
-    first, second = subject.issuer().slots()
+    first, second = subject.issuer().handles()
     payloads = [mint(subject, first, 1), mint(subject, second, 2)]
     assert all(subject.works(payload) for payload in payloads)
 
@@ -84,7 +85,7 @@ def test_both_slots_work_at_once(subject: Subject) -> None:
     "change",
     [
         lambda issuer, slot, token: issuer.mint(
-            slot, issuer.propose(slot, "stale", None), token, token
+            minting(slot, issuer.propose(slot, "stale", None), token, token)
         ),
         lambda issuer, slot, token: issuer.suspend(slot, token),
         lambda issuer, slot, token: issuer.restore(slot, token),
@@ -96,7 +97,7 @@ def test_both_slots_work_at_once(subject: Subject) -> None:
 def test_an_older_token_changes_nothing(
     subject: Subject, change: Change, *, same_slot: bool
 ) -> None:
-    first, second = subject.issuer().slots()
+    first, second = subject.issuer().handles()
     old, new = mint(subject, first, 3), mint(subject, second, 5)
     with pytest.raises(StaleTokenError) as caught:
         change(subject.issuer(), second if same_slot else first, 4)
@@ -107,17 +108,17 @@ def test_an_older_token_changes_nothing(
 
 def test_a_repeated_mint_succeeds_although_consumers_are_there(subject: Subject) -> None:
     issuer = subject.issuer()
-    slot = issuer.slots()[0]
+    slot = issuer.handles()[0]
     candidate = issuer.propose(slot, "r1", None)
-    issuer.mint(slot, candidate, 1, 1)
+    issuer.mint(minting(slot, candidate, 1, 1))
     with subject.session(candidate) as session:
-        subject.issuer().mint(slot, candidate, 1, 1)
+        subject.issuer().mint(minting(slot, candidate, 1, 1))
         assert subject.is_alive(session)
     assert subject.works(candidate)
 
 
 def test_a_slot_in_use_is_not_changed(subject: Subject) -> None:
-    slot = subject.issuer().slots()[0]
+    slot = subject.issuer().handles()[0]
     payload = mint(subject, slot, 1)
     with subject.session(payload), pytest.raises(SlotInUseError):
         mint(subject, slot, 2)
@@ -125,7 +126,7 @@ def test_a_slot_in_use_is_not_changed(subject: Subject) -> None:
 
 
 def test_suspend_and_restore_can_be_repeated(subject: Subject) -> None:
-    slot = subject.issuer().slots()[0]
+    slot = subject.issuer().handles()[0]
     payload = mint(subject, slot, 1)
     with subject.session(payload) as session:
         for _ in range(2):
@@ -138,7 +139,7 @@ def test_suspend_and_restore_can_be_repeated(subject: Subject) -> None:
 
 
 def test_revoke_ends_sessions_and_can_be_repeated(subject: Subject) -> None:
-    slot = subject.issuer().slots()[0]
+    slot = subject.issuer().handles()[0]
     payload = mint(subject, slot, 1)
     with subject.session(payload) as session:
         assert subject.issuer().revoke(slot, 2) == 1
@@ -148,14 +149,14 @@ def test_revoke_ends_sessions_and_can_be_repeated(subject: Subject) -> None:
 
 
 def test_a_revoked_slot_can_be_minted_again(subject: Subject) -> None:
-    slot = subject.issuer().slots()[0]
+    slot = subject.issuer().handles()[0]
     mint(subject, slot, 1)
     subject.issuer().revoke(slot, 2)
     assert subject.works(mint(subject, slot, 2))
 
 
 def test_an_observer_proves_that_it_sees(subject: Subject) -> None:
-    first, second = subject.issuer().slots()
+    first, second = subject.issuer().handles()
     old, new = mint(subject, first, 1), mint(subject, second, 2)
     with subject.session(old):
         seen = subject.issuer().observe(first, new)
@@ -164,7 +165,7 @@ def test_an_observer_proves_that_it_sees(subject: Subject) -> None:
 
 
 def test_preflight_is_clean_and_changes_nothing(subject: Subject) -> None:
-    payload = mint(subject, subject.issuer().slots()[0], 1)
+    payload = mint(subject, subject.issuer().handles()[0], 1)
     findings = subject.issuer().preflight(payload)
     assert {finding.severity for finding in findings} == {Severity.OK}
     assert subject.works(payload)
@@ -172,13 +173,13 @@ def test_preflight_is_clean_and_changes_nothing(subject: Subject) -> None:
 
 def test_no_report_holds_the_password(subject: Subject) -> None:
     issuer = subject.issuer()
-    first, second = issuer.slots()
+    first, second = issuer.handles()
     payload, other = mint(subject, first, 1), mint(subject, second, 2)
     reports = [
         issuer.verify(payload),
         issuer.observe(first, other),
         issuer.preflight(payload),
-        issuer.mint(second, other, 2, 2),
+        issuer.mint(minting(second, other, 2, 2)),
         payload,
     ]
     try:

@@ -27,10 +27,9 @@ def _no_verify() -> None:
     from rotation.engine import preparing
     from rotation.model.plugin import Verification
 
-    def unverified(run: Any, slot: str) -> Any:
-        candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
-        preparing._mint(run, slot, candidate)
-        return candidate, Verification((), "nobody has looked")
+    def unverified(run: Any, handle: str) -> Any:
+        payload, _ = preparing._mint(run, preparing._request(run, handle))
+        return payload, Verification((), "nobody has looked")
 
     preparing._mint_verified = unverified
 

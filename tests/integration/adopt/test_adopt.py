@@ -14,6 +14,7 @@ from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Severity
 from tests.support.legacy import PASSWORD, Legacy, Load, owed
+from tests.support.minting import minting
 
 
 class KilledError(Exception):
@@ -33,7 +34,7 @@ def test_after_an_adoption_preflight_is_content_and_a_credential_can_be_minted(
         assert [each for each in found if each.severity is Severity.ERROR] == []
         second = f"{legacy.login}_b"
         candidate = issuer.propose(second, "20261125t150000-abc-1", legacy.payload)
-        issuer.mint(second, candidate, 1, 2)
+        issuer.mint(minting(second, candidate, 1, 2))
         assert issuer.verify(candidate).identity == f"{legacy.login}_owner"
         assert candidate.rotation_id() == "20261125t150000-abc-1"
     again = {"tls": "disable", "slots": plan.settings["slots"]}

@@ -246,7 +246,6 @@ def test_a_soak_that_is_no_duration_is_a_fault(value: object) -> None:
         ({"replicas": "r1"}, "issuer.replicas: expected a list, got text"),
         ({"replicas": ["r1", 2]}, "issuer.replicas[1]: expected text, got a whole number"),
         ({"slots": ["a"]}, "issuer.slots: expected 2 entries, got 1"),
-        ({"slots": ["a", "a"]}, "issuer.slots: the two slots must be different"),
         (
             {"tls": "verify"},
             "issuer.tls: expected one of 'verify-full', 'require'; did you mean 'verify-full'?",
