@@ -18,9 +18,9 @@ from typing import Any
 
 
 def _no_fence() -> None:
-    from rotation.issuers.postgresql.fence import Standing
+    from rotation.issuers._slots.target import LockedView
 
-    Standing.newest_token = property(lambda _: 0)  # type: ignore[assignment, method-assign]
+    LockedView.newest_token = property(lambda _: 0)  # type: ignore[assignment, method-assign]
 
 
 def _no_verify() -> None:
