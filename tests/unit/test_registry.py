@@ -46,7 +46,7 @@ def add(package: ModuleType, module: str, text: str) -> None:
 
 
 def test_the_plugins_that_are_there_are_found() -> None:
-    assert set(registry.issuers()) == {"postgresql"}
+    assert set(registry.issuers()) == {"postgresql", "value"}
     assert set(registry.participants()) == {"alias", "git"}
 
 

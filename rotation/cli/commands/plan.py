@@ -15,8 +15,10 @@ from rotation.cli.views.standing import Standing, find_managed
 from rotation.engine.planning import PlannedStage, RotationPlan
 from rotation.engine.planning import plan as make_plan
 from rotation.model.errors import PermanentError
+from rotation.model.plugin import Fence
 from rotation.model.rollout import Look, Verdict
 from rotation.policies.duration import format_duration
+from rotation.ports.issuer import Located
 
 
 @click.command()
@@ -30,12 +32,14 @@ def plan(ctx: click.Context, secret: str) -> None:
 
     With --json: {"secret", "rotation", "from", "to", "stages": [{"stage", "soak",
     "participants": [{"name", "edits": [{"place", "diff"}], "obstacle"}],
-    "gates": [{"name", "verdict", "evidence"}]}]}.
+    "gates": [{"name", "verdict", "evidence"}]}], "issuer": {"kind", "location", "cannot"}}.
     """
     context = ctx.ensure_object(Context)
     standing = find_managed(context, secret)
     planned = _plan(context, standing)
-    context.answer(_body(standing, planned), "\n".join(_lines(standing, planned)))
+    issuer = _issuer_of(context, standing)
+    body = {**_body(standing, planned), "issuer": issuer}
+    context.answer(body, "\n".join(_lines(standing, planned, issuer)))
     ctx.exit(NO if _obstructed(planned) else OK)
 
 
@@ -47,6 +51,20 @@ def _plan(context: Context, standing: Standing) -> RotationPlan:
     return make_plan(name, standing.state, standing.policy, participants, standing.now)
 
 
+def _issuer_of(context: Context, standing: Standing) -> Mapping[str, Any]:
+    """Return what the issuer is, where the credential lives, and what it cannot."""
+    if standing.policy is None:
+        return {}
+    issuer = context.issuer(standing.policy)
+    can = issuer.spec.capabilities
+    lacks = {"suspend": can.suspends, "see use": can.sees_use, "fence": can.fence is not Fence.NONE}
+    return {
+        "kind": issuer.spec.name,
+        "location": issuer.location() if isinstance(issuer, Located) else None,
+        "cannot": [what for what, able in lacks.items() if not able],
+    }
+
+
 def _obstructed(planned: RotationPlan) -> bool:
     return any(
         any(each.obstacle for _, each in stage.participants)
@@ -55,7 +73,7 @@ def _obstructed(planned: RotationPlan) -> bool:
     )
 
 
-def _lines(standing: Standing, planned: RotationPlan) -> Iterator[str]:
+def _lines(standing: Standing, planned: RotationPlan, issuer: Mapping[str, Any]) -> Iterator[str]:
     old = f"version {planned.change.previous}" if planned.change.previous else "no version"
     what = f"rotation {planned.rotation_id}" if planned.rotation_id else "the next rotation"
     yield f"{standing.short}: {what}, from {old} to version {planned.change.next}"
@@ -63,8 +81,13 @@ def _lines(standing: Standing, planned: RotationPlan) -> Iterator[str]:
         yield from _stage_lines(stage)
     if standing.policy is not None:
         retire, soak = standing.policy.retire, format_duration(standing.policy.soak)
-        yield f"then: soak {soak}; the old credential is watched for"
-        yield f"      {format_duration(retire.observe)} without logins, then revoked"
+        observe = format_duration(retire.observe)
+        if "see use" in issuer["cannot"]:
+            yield f"then: soak {soak}; {issuer['kind']} cannot show who uses the old credential:"
+            yield f"      it is retired by age, and revoked {observe} after its version is disabled"
+        else:
+            yield f"then: soak {soak}; the old credential is watched for"
+            yield f"      {observe} without logins, then revoked"
 
 
 def _stage_lines(stage: PlannedStage) -> Iterator[str]:
