@@ -74,7 +74,8 @@ def watch(run: Run) -> Outcome | Waiting:
     if run.now >= end:
         return Outcome(Event.WATCHED, {"evidence": evidence})
     until = min(end, run.now + transitions.look_interval(run.policy))
-    return Waiting(until, "suspended; watching for stragglers", evidence[-1])
+    newest = evidence[-1] if evidence != run.state.in_flight.evidence else ""
+    return Waiting(until, "suspended; watching for stragglers", newest)
 
 
 def restore(run: Run) -> Outcome:
@@ -190,7 +191,9 @@ def _obstacle(run: Run, seen: Observation) -> str:
 
 def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
     if not run.can.sees_use:
-        return _kept(run, f"{_minute(run)} {when}: {seen.blindness}; retired by age")
+        why, known = f"{seen.blindness}; retired by age", run.state.in_flight.evidence
+        told = any(each.endswith(why) for each in known)
+        return known if told else _kept(run, f"{_minute(run)} {when}: {why}")
     sight = "control seen" if seen.sighted else "blind"
     said = (
         f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.previous_handle}, "
