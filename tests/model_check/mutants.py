@@ -142,7 +142,7 @@ def the_previous_is_revoked_without_a_look(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_session_does_not_hold_the_suspension_up(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(retiring, "_obstacle", lambda _: "")
+    patch.setattr(retiring, "_obstacle", lambda *_: "")
 
 
 def a_straggler_is_not_given_its_login_back(patch: pytest.MonkeyPatch) -> None:
@@ -289,8 +289,8 @@ def a_pause_holds_an_emergency(patch: pytest.MonkeyPatch) -> None:
 def who_retires_at_once_does_not_look(patch: pytest.MonkeyPatch) -> None:
     real = retiring._obstacle
 
-    def obstacle(seen: Any) -> str:
-        return real(seen) if seen.sessions else ""
+    def obstacle(run: Run, seen: Any) -> str:
+        return real(run, seen) if seen.sessions else ""
 
     patch.setattr(retiring, "_obstacle", obstacle)
 

@@ -7,10 +7,11 @@ Each slot is a login role that becomes the owner role at login.  What follows wh
 from typing import ClassVar
 
 from rotation.issuers._slots.issuer import TwoSlots
+from rotation.issuers.postgresql.adopting.declared import ADOPTION
 from rotation.issuers.postgresql.settings import IAM, PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
 from rotation.issuers.postgresql.target import PostgreSQLTarget
-from rotation.model.adoption import AdoptionRequest
+from rotation.model.adoption import AdoptionRequest, AdoptionSpec
 from rotation.model.plugin import IssuerSpec
 from rotation.ports.adoption import Adopter
 from rotation.ports.issuer import IssuerEnvironment
@@ -20,6 +21,7 @@ class PostgreSQL(TwoSlots):
     """The issuer for one database; see `rotation.ports.issuer.Issuer` for the contract."""
 
     spec: ClassVar[IssuerSpec] = SPEC
+    adoption: ClassVar[AdoptionSpec] = ADOPTION
 
     def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
         super().__init__(settings.slots, PostgreSQLTarget(settings, environment))

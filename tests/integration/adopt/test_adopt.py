@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from rotation.adopt import files
+from rotation.issuers.postgresql import ISSUER
 from rotation.issuers.postgresql.adopting import adopter as adopt_module
 from rotation.local.postgres import PostgresServer
 from rotation.model.errors import RotationError
@@ -178,7 +179,7 @@ def test_the_rendered_files_hold_the_same_statements(server: PostgresServer) -> 
     legacy = Legacy(server, "app")
     with closing(legacy.adopter()) as adopter:
         steps = adopter.plan().steps
-    rendered = "\n".join(files.render(steps).values())
+    rendered = "\n".join(files.render(steps, ISSUER.adoption).values())
     for step in steps:
         for transaction in step.transactions:
             for statement in transaction:
