@@ -89,11 +89,17 @@ def kinds(
     gates: Mapping[str, type[Gate]],
 ) -> Kinds:
     """Return what a policy may name, with the settings of each."""
+
+    def settings(group: Mapping[str, Any]) -> Mapping[str, type]:
+        return {name: each.spec.settings for name, each in group.items()}
+
+    blind = (name for name, each in issuers.items() if not each.spec.capabilities.sees_use)
     return Kinds(
-        *(
-            {name: each.spec.settings for name, each in group.items()}
-            for group in (issuers, participants, gates)
-        )
+        settings(issuers),
+        settings(participants),
+        settings(gates),
+        sightless=frozenset(blind),
+        sight_needed=frozenset(name for name, each in gates.items() if each.spec.needs_sight),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rotation.generate.fields import describe
 from rotation.model.permission import Permission
-from rotation.model.plugin import IssuerSpec, ParticipantSpec, Spec
+from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
 
 
 def described(kind: str, spec: Spec) -> Mapping[str, Any]:
@@ -35,6 +35,8 @@ def capabilities(spec: Spec) -> dict[str, Any]:
             return {"can": {key: getattr(each, "value", each) for key, each in can.items()}}
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
+        case GateSpec():
+            return {"needs_sight": spec.needs_sight}
         case _:
             return {}
 

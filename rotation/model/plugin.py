@@ -120,6 +120,9 @@ class ParticipantSpec(Spec):
 class GateSpec(Spec):
     """A gate's description of itself."""
 
+    #: It asks the issuer who uses which credential, and can say nothing without.
+    needs_sight: bool = False
+
 
 @dataclass(frozen=True)
 class Session:

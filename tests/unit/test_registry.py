@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -5,6 +6,7 @@ from types import ModuleType
 import pytest
 
 from rotation import registry
+from rotation.policies.policy import FaultyPolicyError, decode_policy
 from rotation.registry import BadPluginError
 
 PLUGIN = """
@@ -146,3 +148,30 @@ def test_an_issuer_whose_spec_and_class_disagree_fails_the_start(
     add(package, "keys", text)
     with pytest.raises(BadPluginError, match=rf"keys\.py: .*{fault}"):
         registry.issuers(package)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "gate", "faulty"),
+    [
+        ("value", "sessions", True),
+        ("value", "consumers", False),
+    ],
+)
+def test_a_gate_that_asks_who_uses_what_is_refused_where_the_issuer_cannot_show_it(
+    issuer: str, gate: str, *, faulty: bool
+) -> None:
+    kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
+    settings = {"urls": ["https://shop.example/usage"]} if gate == "consumers" else {}
+    stage = {
+        "stage": "all",
+        "participants": [{"kind": "alias"}],
+        "gates": [{"kind": gate, **settings}],
+    }
+    text = json.dumps({"issuer": {"kind": issuer}, "rollout": [stage]})
+    found = ""
+    try:
+        decode_policy(text, kinds)
+    except FaultyPolicyError as error:
+        found = str(error)
+    assert ("value cannot show who uses a credential" in found) is faulty
+    assert bool(found) is faulty, found
