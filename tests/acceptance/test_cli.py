@@ -190,7 +190,7 @@ def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
         "secret": f"projects/{bench.stack.options.project_number}/secrets/form",
         "phase": "settled",
         "current": None,
-        "slot": None,
+        "handle": None,
         "waits_until": None,
         "lease_until": None,
         "rotation": None,
