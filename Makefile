@@ -30,7 +30,7 @@ help: ## Show this list
 setup: $(VENV)/.dev ## Make .venv with everything development needs
 
 demo: $(VENV)/.local ## Watch a credential being rotated, on real parts, in about a minute
-	@$(BIN)/rotation demo
+	@$(BIN)/rotation demo --issuer $(or $(ISSUER),postgresql)
 
 test: $(VENV)/.dev ## Run the tests that take seconds each
 	$(PYTEST) -m "not slow"

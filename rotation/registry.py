@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,10 +25,17 @@ import rotation.issuers
 import rotation.participants
 from rotation.model.errors import BadPluginError, MissingLibraryError
 from rotation.model.permission import Permission
-from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
+from rotation.model.plugin import (
+    Capabilities,
+    GateSpec,
+    IssuerSpec,
+    MadeBy,
+    ParticipantSpec,
+    Spec,
+)
 from rotation.policies.policy import Kinds
 from rotation.ports.gate import Gate
-from rotation.ports.issuer import Issuer
+from rotation.ports.issuer import Composes, Issuer, SeesUse, Suspends
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
 
 _Plugin = TypeVar("_Plugin")
@@ -116,6 +123,8 @@ class Plugins(Mapping[str, type[_Plugin]]):
                 " (a module of helpers begins with an underscore)"
             )
         _check(file, getattr(plugin, "spec", None), self._spec_type, name)
+        if self._spec_type is IssuerSpec:
+            _check_capabilities(file, plugin)
         return plugin  # type: ignore[no-any-return]
 
 
@@ -137,6 +146,17 @@ class _Settings(Mapping[str, type]):
 
     def __len__(self) -> int:
         return len(self._plugins)
+
+
+class _Those:
+    """The plugins of one kind whose spec has a property; asking imports the plugin asked about."""
+
+    def __init__(self, plugins: Mapping[str, Any], has: Callable[[Any], bool]) -> None:
+        self._plugins = plugins
+        self._has = has
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._plugins and self._has(self._plugins[str(name)].spec)
 
 
 def issuers(package: ModuleType = rotation.issuers) -> Plugins[Issuer]:
@@ -162,7 +182,13 @@ def kinds(
     gates: Mapping[str, type[Gate]],
 ) -> Kinds:
     """Return what a policy may name, with the settings of each; none is imported."""
-    return Kinds(_Settings(issuers), _Settings(participants), _Settings(gates))
+    return Kinds(
+        _Settings(issuers),
+        _Settings(participants),
+        _Settings(gates),
+        sightless=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
+        sight_needed=_Those(gates, lambda spec: spec.needs_sight),
+    )
 
 
 def specs() -> list[tuple[str, Spec]]:
@@ -248,3 +274,21 @@ def _check(file: str, spec: object, spec_type: type[Spec], name: str) -> None:
                 f"{file}: a permission of its spec does not say what it is for; "
                 "write Permission(NAME, On.PLACE, WHY)"
             )
+
+
+def _check_capabilities(file: str, plugin: type) -> None:
+    """Refuse an issuer whose spec and class say different things of what it can."""
+    can: Capabilities = plugin.spec.capabilities  # type: ignore[attr-defined]
+    for port, declared in (
+        (Composes, can.made_by is MadeBy.OURS),
+        (Suspends, can.suspends),
+        (SeesUse, can.sees_use),
+    ):
+        if issubclass(plugin, port) is not declared:
+            has, says = ("lacks", "declares") if declared else ("has", "does not declare")
+            raise BadPluginError(
+                f"{file}: its spec {says} what {port.__name__} of rotation.ports.issuer is for, and"
+                f" its class {has} those methods; make them agree"
+            )
+    if not can.overlap:
+        raise BadPluginError(f"{file}: the engine cannot rotate without overlap yet")

@@ -1,4 +1,4 @@
-"""Write a plan as numbered files: SQL for psql, commands for a shell.
+"""Write a plan as numbered files: statements of the issuer, commands for a shell.
 
 Rules of this module:
   1. The statements are the very ones that are run otherwise, in the same transactions.
@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from rotation.model.adoption import Step
+from rotation.model.adoption import AdoptionSpec, Step
 
-_HEAD_SQL: Final = "\\set ON_ERROR_STOP on\n"
 _HEAD_SHELL: Final = '#!/bin/sh\nset -eu\ncd "$(dirname "$0")"\n'
-_LOCK: Final = "SET LOCAL lock_timeout = '500ms';"
 
 
-def render(steps: tuple[Step, ...]) -> dict[str, str]:
+def render(steps: tuple[Step, ...], spec: AdoptionSpec) -> dict[str, str]:
     """Return file names and texts of the steps that are not done."""
     files = {}
     for number, step in enumerate((step for step in steps if not step.done), start=1):
         if step.transactions:
-            files[f"{number:02}-{step.name}.sql"] = _sql(step)
+            text = _comment(step, spec.comment) + spec.script(step)
+            files[f"{number:02}-{step.name}.{spec.suffix}"] = text
         if step.commands:
             files[f"{number:02}-{step.name}.sh"] = _shell(step)
     return files
@@ -49,15 +48,6 @@ def _comment(step: Step, mark: str) -> str:
     if step.waits:
         said.append(f"Not yet: {step.waits}.")
     return "".join(f"{mark} {line}\n" for line in said)
-
-
-def _sql(step: Step) -> str:
-    groups = (
-        "\n".join(["BEGIN;", _LOCK, *(f"{each};" for each in group), "COMMIT;\n"])
-        for group in step.transactions
-    )
-    again = "-- If it stops at a lock time-out, run it again.\n"
-    return _comment(step, "--") + again + _HEAD_SQL + "\n".join(groups)
 
 
 def _shell(step: Step) -> str:

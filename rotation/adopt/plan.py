@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. Pure: what was read in, steps out.
-  2. The rotator's secret comes first, so that its password is kept before the database knows it;
+  2. The rotator's secret comes first, so that its password is kept before the system knows it;
      the schedule comes last, so that nothing rotates before all the rest is done.
   3. A policy that is there already is kept as it is.
   4. Rights in Google Cloud are not given here: their commands are shown.
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from shlex import quote
 from typing import Any, Final
 
-from rotation.model.adoption import IssuerPlan, Step
+from rotation.model.adoption import AdoptionSpec, IssuerPlan, Step
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 
@@ -96,8 +96,8 @@ def _rotator_secret(wanted: Wanted) -> Step:
     return Step(
         ROTATOR_SECRET,
         f"keep a new login of the rotator in the secret {name.secret_id}",
-        "The function logs in with it to change the slots. Its password exists here before the"
-        " database knows it, so that it cannot be lost.",
+        "The function logs in with it. Its password exists here before the"
+        " system knows it, so that it cannot be lost.",
         done=wanted.has_rotator,
         commands=(
             f"{create} --replication-policy=automatic --data-file={ROTATOR_FILE}",
@@ -150,8 +150,8 @@ def _schedule(wanted: Wanted) -> Step:
     )
 
 
-def as_json(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
-    """Return steps as plain values; verifiers are left out."""
+def as_json(steps: tuple[Step, ...], spec: AdoptionSpec) -> list[dict[str, Any]]:
+    """Return steps as plain values, without what should not be shown."""
     return [
         {
             "name": step.name,
@@ -159,14 +159,8 @@ def as_json(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
             "why": step.why,
             "done": step.done,
             "waits": step.waits or None,
-            "sql": [[masked(each) for each in group] for group in step.transactions],
+            "statements": [[spec.masked(each) for each in group] for group in step.transactions],
             "commands": list(step.commands),
         }
         for step in steps
     ]
-
-
-def masked(statement: str) -> str:
-    """Return a statement without the verifier of a password."""
-    before, mark, after = statement.partition("SCRAM-SHA-256$")
-    return f"{before}{mark}...'{after.partition(chr(39))[2]}" if mark else statement

@@ -1,6 +1,8 @@
 """Checks of what one rotation asks: issuer, rights, participants, gates, consumers.  Pure.
 
-1. What an issuer's preflight says is passed on under ``database-`` and its own slug.
+1. What an issuer's preflight says is passed on under ``issuer-`` and its own slug.
+2. What it cannot test without a credential in force is left out: that there is none is a finding
+   of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,11 +26,11 @@ def issuer(facts: SecretFacts) -> Iterator[Finding]:
     if facts.issuer_unseen is not None:
         yield unseen(about, facts.issuer_unseen)
     for each in facts.issuer:
-        if each.severity is not Level.OK:
+        if each.severity not in {Level.OK, Level.UNTESTED}:
             severity = Severity.ERROR if each.severity is Level.ERROR else Severity.WARNING
             # What has no remedy of its own is a consequence of something that has.
             remedy = each.remedy or f"rotation doctor {facts.secret.name.secret_id}"
-            yield Finding(f"database-{each.check}", severity, about, each.message, remedy)
+            yield Finding(f"issuer-{each.check}", severity, about, each.message, remedy)
 
 
 def rights(facts: SecretFacts) -> Iterator[Finding]:
@@ -52,10 +54,10 @@ def rollout(facts: SecretFacts) -> Iterator[Finding]:
         return
     for each in facts.said:
         if each.obstacle:
-            kind = "gate" if " gate " in f" {each.name} " else "participant"
             remedy = f"rotation plan {facts.secret.name.secret_id}"
             severity = Severity.WARNING if each.is_blind else Severity.ERROR
-            yield Finding(kind, severity, about, f"{each.name}: {each.obstacle}", remedy)
+            name = f"gate {each.name}" if each.kind == "gate" else each.name
+            yield Finding(each.kind, severity, about, f"{name}: {each.obstacle}", remedy)
 
 
 def consumers(facts: SecretFacts) -> Iterator[Finding]:

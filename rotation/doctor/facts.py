@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from rotation.engine.snapshot import Snapshot
 from rotation.model.deployment import Bindings, Job, Service, Subscription, Unseen
@@ -37,6 +38,7 @@ class Rights:
 class Said:
     """What a participant or a gate says now."""
 
+    kind: Literal["participant", "gate"]
     name: str
     #: Why it could not do its part; empty when nothing is in the way.
     obstacle: str = ""

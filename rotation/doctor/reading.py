@@ -32,7 +32,7 @@ from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rollout import Look
 from rotation.model.secret import Secret, VersionState
-from rotation.ports.issuer import Issuer, IssuerEnvironment
+from rotation.ports.issuer import Issuer, IssuerEnvironment, ReadsSecrets
 from rotation.ports.secrets import SecretStore
 
 
@@ -209,11 +209,18 @@ def _rights(ground: Ground, shared: Shared, snapshot: Snapshot) -> Iterator[Righ
     ]
     name, policy = str(snapshot.secret.name), snapshot.policy
     yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
-    admin = getattr(policy.issuer.settings, "admin", "") if policy else ""
-    if VersionName.is_name_or_secret(admin):
-        read = str(VersionName.parse_or_latest(admin).secret)
+    for version in _reads(ground, policy):
+        read = str(VersionName.parse(version).secret)
         permission = ["secretmanager.versions.access"]
         yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
+
+
+def _reads(ground: Ground, policy: Policy | None) -> tuple[str, ...]:
+    """Return the versions that the issuer of a policy reads."""
+    if policy is None:
+        return ()
+    issuer = ground.issuers[policy.issuer.kind](policy.issuer.settings, ground.access)
+    return issuer.reads() if isinstance(issuer, ReadsSecrets) else ()
 
 
 def _preflight(ground: Ground, snapshot: Snapshot) -> tuple[tuple[Checked, ...], Unseen | None]:
@@ -233,12 +240,9 @@ def _preflight(ground: Ground, snapshot: Snapshot) -> tuple[tuple[Checked, ...],
         token = state.token if state else None
         checked = issuer.preflight(payload, token)
     except RotationError as error:
-        return (), _trouble("the database", error)
+        return (), _trouble("the issuer", error)
     finally:
         issuer.close()
-    if payload is None:
-        # Told once, by the version itself or because nothing was rotated yet.
-        checked = tuple(each for each in checked if not each.message.startswith("not tested"))
     return checked, blind
 
 
@@ -250,9 +254,13 @@ def _said(ground: Ground, snapshot: Snapshot) -> tuple[Said, ...] | Unseen:
     except RotationError as error:
         return _trouble("participants and gates", error)
     stages = planned.stages
-    asked = [Said(name, each.obstacle) for stage in stages for name, each in stage.participants]
+    asked = [
+        Said("participant", name, each.obstacle)
+        for stage in stages
+        for name, each in stage.participants
+    ]
     looked = [
-        Said(f"gate {name}", verdict.evidence, is_blind=verdict.look is Look.WAIT)
+        Said("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
         for stage in stages
         for name, verdict in stage.gates
         if verdict.look is not Look.PASS

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_DATABASE: Final = "the rotation would stop here, or consumers would notice it"
+_ISSUER: Final = "the rotation would stop here, or consumers would notice it"
 
 WHY: Final = {
     "age": "a credential that leaked stays useful for longer than you promised",
@@ -71,4 +71,4 @@ WHY: Final = {
 
 def why(check: str) -> str:
     """Return why a finding matters."""
-    return WHY.get(check, _DATABASE)
+    return WHY.get(check, _ISSUER)

@@ -1,4 +1,4 @@
-"""Carries out the phase `preparing`: mint on the idle slot, verify, add the version.
+"""Carries out the phase `preparing`: mint under the next handle, verify, add the version.
 
 Rules of this module:
   1. A version is added only after a login with it has worked: ``latest`` moves the moment it
@@ -6,7 +6,7 @@ Rules of this module:
   2. On re-entry the versions beyond the base are looked at first, by number: one of ours whose
      login works, behind the fence, is adopted; the others of ours are disabled, and ``latest`` is
      kept readable.
-  3. Only the idle slot is ever written.
+  3. Only the next handle is ever minted; what is in force is left alone.
   4. Rejected: propose another candidate.  Unknown: look first, with a login.
 """
 
@@ -27,6 +27,7 @@ from rotation.model.errors import (
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Mode
 from rotation.model.plugin import Minted, Verification
+from rotation.ports.issuer import Composes, MintRequest, Suspends
 
 #: Candidates proposed, and tries to get one verified, before giving up for now.
 CANDIDATES = 3
@@ -34,13 +35,13 @@ CANDIDATES = 3
 
 def prepare(run: Run) -> Outcome:
     """Publish the next version, or adopt the one an interrupted worker has published."""
-    slot = run.idle_slot
-    facts = None
+    handle, before, facts = run.next_handle, run.payload, None
     if not run.fresh:
         run.check_pointer()
-        facts = _adopt(run, slot)
+        facts = _adopt(run)
     if facts is None:
-        facts = _publish(run, slot, *_mint_verified(run, slot))
+        facts = _publish(run, *_mint_verified(run, handle))
+    facts |= _handles(run, before)
     run.reach(CrashPoint.ADDED)
     record = run.state.in_flight
     if run.participants.staged:
@@ -52,22 +53,31 @@ def prepare(run: Run) -> Outcome:
     return Outcome(Event.PUBLISHED, facts)
 
 
-def _mint_verified(run: Run, slot: str) -> tuple[Payload, Verification]:
-    """Set a candidate on the slot and log in with it; return what the login proved, too."""
-    record = run.state.in_flight
+def _handles(run: Run, before: Payload | None) -> dict[str, str]:
+    """Return the handles of *next* and *previous*; one that nobody can read counts as the other."""
+    record, issuer = run.state.in_flight, run.issuer
+    if before is not None:
+        previous = issuer.identify(before)
+    else:
+        previous = issuer.next_handle(run.payload, record.id) if record.previous else ""
+    return {"handle": issuer.identify(run.working), "previous_handle": previous}
+
+
+def _mint_verified(run: Run, handle: str) -> tuple[Payload, Verification]:
+    """Mint under the handle and use what was minted; return what that proved, too."""
     refused: CandidateRejectedError | CredentialRefusedError | None = None
     for _ in range(CANDIDATES):
-        candidate = run.issuer.propose(slot, record.id, run.payload)
+        request = _request(run, handle)
         try:
-            minted = _mint(run, slot, candidate)
+            payload, minted = _mint(run, request)
             run.reach(CrashPoint.MINTED)
-            verified = run.issuer.verify(candidate, minted)
+            verified = run.issuer.verify(payload, minted)
         except (CandidateRejectedError, CredentialRefusedError) as error:
             refused = error
             run.hold.reload()  # a newer worker may have minted over ours
             continue
         run.reach(CrashPoint.VERIFIED)
-        return candidate, verified
+        return payload, verified
     if isinstance(refused, CandidateRejectedError):
         raise PermanentError(
             f"{CANDIDATES} candidates were refused: {refused}",
@@ -77,15 +87,33 @@ def _mint_verified(run: Run, slot: str) -> tuple[Payload, Verification]:
     raise TemporaryError(f"a credential that was just set is refused: {refused}")
 
 
-def _mint(run: Run, slot: str, candidate: Payload) -> Minted | None:
-    record = run.state.in_flight
+def _request(run: Run, handle: str) -> MintRequest:
+    """Return what to mint, with a new candidate where the value is ours."""
+    record, issuer = run.state.in_flight, run.issuer
+    candidate = None
+    if isinstance(issuer, Composes):
+        candidate = issuer.propose(handle, record.id, run.payload)
+    return MintRequest(
+        handle=handle,
+        rotation_id=record.id,
+        token=run.token,
+        version=record.base + 1,
+        current=run.payload,
+        candidate=candidate,
+    )
+
+
+def _mint(run: Run, request: MintRequest) -> tuple[Payload, Minted | None]:
     try:
-        return run.issuer.mint(slot, candidate, run.token, record.base + 1)
+        minted = run.issuer.mint(request)
     except UnknownOutcomeError:
-        return None  # the verifying login that follows tells
+        if request.candidate is None:
+            raise  # nobody here knows the value: the next attempt looks what there is
+        return request.candidate, None  # the verifying login that follows tells
+    return minted.payload, minted
 
 
-def _publish(run: Run, slot: str, candidate: Payload, verified: Verification) -> dict[str, Any]:
+def _publish(run: Run, candidate: Payload, verified: Verification) -> dict[str, Any]:
     record = run.state.in_flight
     run.hold.check()
     run.reach(CrashPoint.ADDING)
@@ -93,7 +121,7 @@ def _publish(run: Run, slot: str, candidate: Payload, verified: Verification) ->
     run.added = number
     copies = () if number == record.base + 1 else _put_away(run, number)
     run.payload = candidate
-    facts = _facts(run, slot, number, number, candidate, verified)
+    facts = _facts(run, number, number, candidate, verified)
     return {**facts, "previous_copies": (*record.previous_copies, *copies)}
 
 
@@ -113,7 +141,7 @@ def _put_away(run: Run, ours: int) -> tuple[int, ...]:
     return tuple(copies)
 
 
-def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
+def _adopt(run: Run) -> dict[str, Any] | None:
     """Return the facts of a version an interrupted worker has added; None when there is none.
 
     The newest is taken: a worker that added twice, unsure of the first, puts the older one away,
@@ -123,7 +151,7 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
     found = list(versions.beyond(run.store, name, record.base, record.id, run.payload))
     for each in reversed(found):
         if each.kind is Kind.OURS and each.payload and (proof := _works(run, each.payload)):
-            return _adopted(run, slot, each.number, each.payload, found, proof)
+            return _adopted(run, each.number, each.payload, found, proof)
     for each in found:
         if each.kind in (Kind.OURS, Kind.STALE):
             run.versions.disable(each.number)
@@ -131,43 +159,40 @@ def _adopt(run: Run, slot: str) -> dict[str, Any] | None:
 
 
 def _adopted(
-    run: Run,
-    slot: str,
-    number: int,
-    payload: Payload,
-    found: list[Found],
-    verified: Verification,
+    run: Run, number: int, payload: Payload, found: list[Found], verified: Verification
 ) -> dict[str, Any]:
     """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
     record, previous, run.payload = run.state.in_flight, run.payload, payload
     again = [versions.judge(each.number, each.payload, record.id, payload) for each in found]
     tidied = versions.put_away(run, record.base, record.id, again, previous)
     return {
-        **_facts(run, slot, number, tidied.seen, payload, verified),
+        **_facts(run, number, tidied.seen, payload, verified),
         "copies": tuple(each for each in tidied.copies if each != number),
         "previous_copies": (*record.previous_copies, *tidied.spared),
     }
 
 
 def _works(run: Run, payload: Payload) -> Verification | None:
-    """Log in, and make sure that it will go on to work: a change of the slot may be under way.
+    """Log in, and make sure that it will go on to work: a change of it may be under way.
 
     The fence waits for such a change and refuses later ones, so the login is tried again behind it.
     """
+    issuer = run.issuer
     try:
-        run.issuer.verify(payload)
-        run.issuer.restore(run.issuer.slot_of(payload), run.token)
-        return run.issuer.verify(payload)
+        proof = issuer.verify(payload)
+        if not isinstance(issuer, Suspends):
+            return proof
+        issuer.restore(issuer.identify(payload), run.token)
+        return issuer.verify(payload)
     except CredentialRefusedError:
         return None
 
 
 def _facts(
-    run: Run, slot: str, number: int, seen: int, payload: Payload, verified: Verification
+    run: Run, number: int, seen: int, payload: Payload, verified: Verification
 ) -> dict[str, Any]:
     return {
         "next": number,
-        "slot": slot,
         "seen": seen,
         "digest": payload.digest(),
         "published_at": run.now,

@@ -1,13 +1,17 @@
 """Carries out the phases that end a credential: retiring, aborting and reverting.
 
 Rules of this module:
-  1. Nothing is retired on age alone: an observer that has proved it can see must have seen
-     nobody.  An observer that cannot see holds the rotation up.
+  1. Nothing is retired on age alone where the issuer sees use: an observer that has proved it can
+     see must have seen nobody.  An observer that cannot see holds the rotation up.  Where the
+     issuer declares that it sees no use, age and what participants hand out have to do, and the
+     evidence says so.
   2. Before the previous credential is suspended, the one in force must log in.
   3. Only `revoke` is final.
   4. Every effect may be repeated.
   5. A credential is dead before it is recorded as dead.  Its version is disabled after that, since
      nothing depends on it: what a crash leaves enabled opens nothing, and is destroyed in the end.
+     What the issuer cannot suspend ends with the revoke alone; its version is disabled before,
+     which can be undone.
   6. Who asks to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
@@ -20,10 +24,12 @@ from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
 from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
+from rotation.engine.use import look_at_use
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.phase import Event, Phase
 from rotation.model.plugin import Observation
+from rotation.ports.issuer import Suspends
 
 #: Shortest time between two looks at a slot that is still in use.
 LOOK_AGAIN = timedelta(minutes=1)
@@ -36,14 +42,15 @@ def suspend(run: Run) -> Outcome | Waiting:
         run.issuer.verify(run.working)
     except CredentialRefusedError as error:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
-    seen = run.issuer.observe(run.idle_slot, run.working)
-    obstacle = _obstacle(seen) or unmoved(run)
+    seen = look_at_use(run.issuer, run.previous_handle, run.working)
+    obstacle = _obstacle(run, seen) or unmoved(run)
     if obstacle:
         # A worker that was interrupted, or comes late, may have suspended it already.
         _give_back(run)
         return _look_again(run, obstacle)
     run.reach(CrashPoint.SUSPENDING)
-    run.issuer.suspend(run.idle_slot, run.token)
+    if isinstance(run.issuer, Suspends):
+        run.issuer.suspend(run.previous_handle, run.token)
     run.reach(CrashPoint.SUSPENDED)
     _for_previous(run, run.versions.disable)
     run.reach(CrashPoint.DISABLED)
@@ -54,12 +61,12 @@ def suspend(run: Run) -> Outcome | Waiting:
 def watch(run: Run) -> Outcome | Waiting:
     """Look for stragglers while the previous credential is suspended."""
     run.check_pointer()
-    seen = run.issuer.observe(run.idle_slot, run.working)
+    seen = look_at_use(run.issuer, run.previous_handle, run.working)
     run.reach(CrashPoint.OBSERVED)
     if seen.sessions:
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", seen)})
-    if not seen.sighted:
-        return _look_again(run, _obstacle(seen))
+    if obstacle := _obstacle(run, seen):
+        return _look_again(run, obstacle)
     evidence = _evidence(run, "watching", seen)
     since = run.state.in_flight.suspended_at or run.now
     end = since if run.state.in_flight.hastened else since + run.policy.retire.observe
@@ -69,7 +76,8 @@ def watch(run: Run) -> Outcome | Waiting:
     if run.now >= end:
         return Outcome(Event.WATCHED, {"evidence": evidence})
     until = min(end, run.now + transitions.look_interval(run.policy))
-    return Waiting(until, "suspended; watching for stragglers", evidence[-1])
+    newest = evidence[-1] if evidence != run.state.in_flight.evidence else ""
+    return Waiting(until, "suspended; watching for stragglers", newest)
 
 
 def restore(run: Run) -> Outcome:
@@ -82,7 +90,7 @@ def restore(run: Run) -> Outcome:
 def revoke(run: Run) -> Outcome:
     """End the previous credential for good."""
     run.check_pointer()
-    ended = run.issuer.revoke(run.idle_slot, run.token)
+    ended = run.issuer.revoke(run.previous_handle, run.token)
     run.reach(CrashPoint.REVOKED)
     said = f"{_minute(run)} revoked; {ended} sessions ended"
     facts = {"revoked_at": run.now, "evidence": _kept(run, said)}
@@ -106,7 +114,7 @@ def revert(run: Run) -> Outcome:
         raise PermanentError("there is no previous version to go back to", reason="no-way-back")
     _for_previous(run, run.versions.enable)
     run.payload = run.store.access(name, record.previous).payload
-    run.issuer.restore(run.issuer.slot_of(run.payload), run.token)
+    _restore(run, run.issuer.identify(run.payload))
     try:
         run.issuer.verify(run.payload)
     except CredentialRefusedError as error:
@@ -129,7 +137,7 @@ def abort(run: Run) -> Outcome | Waiting:
         return evidence
     # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
     tidied = versions.tidy(run, record.base, record.id)
-    run.issuer.suspend(run.idle_slot, run.token)
+    _end_next(run)
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
     return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
@@ -155,8 +163,24 @@ def _for_previous(run: Run, effect: Callable[[int], None]) -> None:
 
 def _give_back(run: Run) -> None:
     """Make the previous credential work, and keep late suspensions of it out by the token."""
-    run.issuer.restore(run.idle_slot, run.token)
+    _restore(run, run.previous_handle)
     _for_previous(run, run.versions.enable)
+
+
+def _end_next(run: Run) -> None:
+    """Stop the logins of *next*; for good, where the issuer cannot suspend."""
+    handle = run.next_handle
+    if run.payload is not None and run.issuer.identify(run.payload) == handle:
+        return  # a person made it the one in force
+    if isinstance(run.issuer, Suspends):
+        run.issuer.suspend(handle, run.token)
+    else:
+        run.issuer.revoke(handle, run.token)
+
+
+def _restore(run: Run, handle: str) -> None:
+    if isinstance(run.issuer, Suspends):
+        run.issuer.restore(handle, run.token)
 
 
 def _look_again(run: Run, why: str) -> Waiting:
@@ -166,21 +190,25 @@ def _look_again(run: Run, why: str) -> Waiting:
     return Waiting(run.now + interval, why)
 
 
-def _obstacle(seen: Observation) -> str:
-    """Say why the slot cannot be taken out of use; empty when it can."""
+def _obstacle(run: Run, seen: Observation) -> str:
+    """Say why the credential cannot be taken out of use; empty when it can."""
     if seen.sessions:
         clients = sorted({each.client for each in seen.sessions})
         shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
         return f"{len(seen.sessions)} sessions still use the previous credential: {shown}"
-    if not seen.sighted:
+    if run.can.sees_use and not seen.sighted:
         return f"cannot see who uses the previous credential: {seen.blindness}"
     return ""
 
 
 def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
+    if not run.can.sees_use:
+        why, known = f"{seen.blindness}; retired by age", run.state.in_flight.evidence
+        told = any(each.endswith(why) for each in known)
+        return known if told else _kept(run, f"{_minute(run)} {when}: {why}")
     sight = "control seen" if seen.sighted else "blind"
     said = (
-        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.idle_slot}, "
+        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.previous_handle}, "
         f"{sight} on {len(seen.nodes)} nodes"
     )
     return _kept(run, said)

@@ -20,6 +20,7 @@ from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
 from rotation.engine.participants import Outside, Said
 from rotation.engine.run import Run
+from rotation.engine.use import look_at_use
 from rotation.machine import rollout
 from rotation.machine.rollout import Answered, Course, Judgement
 from rotation.model.errors import CredentialRefusedError, PermanentError
@@ -273,15 +274,16 @@ def _watch_of(run: Run, stage: str, since: Any) -> Watch:  # noqa: ANN401
 
 
 def _use_of_previous(run: Run) -> Observation:
-    return run.issuer.observe(run.idle_slot, run.working)
+    return look_at_use(run.issuer, run.previous_handle, run.working)
 
 
 def _use_of_next(run: Run) -> Observation:
     payload, previous = run.working, run.state.in_flight.previous
-    slot = run.issuer.slot_of(payload)
+    handle = run.issuer.identify(payload)
     if previous is None:
-        return run.issuer.observe(slot, payload)
-    return run.issuer.observe(slot, run.store.access(run.secret.name, previous).payload)
+        return look_at_use(run.issuer, handle, payload)
+    witness = run.store.access(run.secret.name, previous).payload
+    return look_at_use(run.issuer, handle, witness)
 
 
 def _refused(run: Run) -> str:

@@ -17,6 +17,7 @@ from rotation.engine.pointers import Pointers
 from rotation.engine.version_writes import VersionWrites
 from rotation.model.errors import PermanentError
 from rotation.model.payload import Payload
+from rotation.model.plugin import Capabilities
 from rotation.model.policy import Policy
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
@@ -92,12 +93,27 @@ class Run:
         return self.payload
 
     @property
-    def idle_slot(self) -> str:
-        """The slot that the version in force does not use."""
-        first, second = self.issuer.slots()
-        if self.payload is None:
-            return first
-        return second if self.issuer.slot_of(self.payload) == first else first
+    def can(self) -> Capabilities:
+        """What the issuer can."""
+        return self.issuer.spec.capabilities
+
+    @property
+    def next_handle(self) -> str:
+        """The handle of *next*; to be asked for where *previous* is in force."""
+        record = self.state.in_flight
+        return record.handle or self.issuer.next_handle(self.payload, record.id)
+
+    @property
+    def previous_handle(self) -> str:
+        """The handle of *previous*.
+
+        Raises:
+            PermanentError: There is none.
+        """
+        handle = self.state.in_flight.previous_handle
+        if not handle:
+            raise PermanentError("there is no previous credential", reason="state-invalid")
+        return handle
 
     def reach(self, point: CrashPoint) -> None:
         """Pass a crash point."""

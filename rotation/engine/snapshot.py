@@ -95,14 +95,14 @@ class Snapshot:
         return found.since if found else None
 
     @property
-    def slot(self) -> str:
-        """The slot of the version in force; empty where no record tells."""
+    def handle(self) -> str:
+        """The handle of the version in force; empty where no record tells."""
         record = self.state.record if self.state else None
         receipt = self.state.receipt if self.state else None
         if record is not None and record.next is not None and record.next == self.current:
-            return record.slot
+            return record.handle
         kept = receipt is not None and receipt.outcome == "rotated"
-        return receipt.slot if receipt and kept and receipt.current == self.current else ""
+        return receipt.handle if receipt and kept and receipt.current == self.current else ""
 
     def check(self) -> None:
         """Make sure that something can happen.

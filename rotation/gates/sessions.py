@@ -46,6 +46,7 @@ class SessionsGate:
         does="looks who has a session with the next credential, and who still has one with the "
         "previous, on every node the issuer knows",
         settings=SessionsSettings,
+        needs_sight=True,
         permissions_not_needed=(
             NotNeeded("any permission or right of its own", "the issuer looks, with what it has"),
         ),

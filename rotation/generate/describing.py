@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from rotation.generate.fields import describe
 from rotation.model.permission import Permission
-from rotation.model.plugin import IssuerSpec, ParticipantSpec, Spec
+from rotation.model.plugin import GateSpec, IssuerSpec, ParticipantSpec, Spec
 
 
 def described(kind: str, spec: Spec) -> Mapping[str, Any]:
@@ -29,13 +29,16 @@ def described(kind: str, spec: Spec) -> Mapping[str, Any]:
     }
 
 
-def capabilities(spec: Spec) -> dict[str, bool]:
+def capabilities(spec: Spec) -> dict[str, Any]:
     """Return what a spec of its kind says beyond the others."""
     match spec:
         case IssuerSpec():
-            return {"overlapping": spec.overlapping}
+            can = asdict(spec.capabilities)
+            return {"can": {key: getattr(each, "value", each) for key, each in can.items()}}
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
+        case GateSpec():
+            return {"needs_sight": spec.needs_sight}
         case _:
             return {}
 

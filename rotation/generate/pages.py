@@ -11,7 +11,14 @@ from typing import Final
 from rotation.generate.fields import Described, describe
 from rotation.generate.files import MARK
 from rotation.model.permission import On, Permission
-from rotation.model.plugin import IssuerSpec, ParticipantSpec, Spec
+from rotation.model.plugin import (
+    Capabilities,
+    Fence,
+    IssuerSpec,
+    MadeBy,
+    ParticipantSpec,
+    Spec,
+)
 
 FOLDER: Final = "deploy/docs/plugins"
 HEADINGS: Final = (
@@ -22,6 +29,16 @@ HEADINGS: Final = (
     "When it fails",
 )
 _PLURALS: Final = {"issuer": "Issuers", "participant": "Participants", "gate": "Gates"}
+_FENCES: Final[Mapping[Fence, str]] = {
+    Fence.TARGET: "A late worker is refused by the system itself, in the step that changes it.",
+    Fence.KEY_ID: "A late worker adds a key of its own, which nobody uses and which is removed.",
+    Fence.SECRET: "Nothing outside changes: a late worker fails to write the secret.",
+    Fence.NONE: "Nothing keeps a late worker out; two at once may undo each other's change.",
+}
+_MAKERS: Final[Mapping[MadeBy, str]] = {
+    MadeBy.OURS: "The value is made here, before the system knows it.",
+    MadeBy.THEIRS: "The system makes the value.",
+}
 #: How a place is told where nothing more exact is.
 PLACES: Final[Mapping[On, str]] = {
     On.MANAGED_SECRET: "each managed secret",
@@ -77,16 +94,34 @@ def _page(kind: str, spec: Spec) -> str:
 def _does(spec: Spec) -> Iterator[str]:
     yield f"It {spec.does}."
     match spec:
-        case IssuerSpec(overlapping=True):
-            yield "Old and new credential both work while consumers move."
         case IssuerSpec():
-            yield "There is one identity: consumers are cut off until they have the new credential."
+            yield "\n".join(f"* {each}" for each in _capabilities(spec.capabilities))
         case ParticipantSpec(rides_in_write=True):
             yield "Its change is part of the secret and rides in the write that stores the phase."
         case _:
             pass
     if spec.notes:
         yield spec.notes
+
+
+def _capabilities(can: Capabilities) -> Iterator[str]:
+    if can.overlap:
+        yield "Old and new credential both work while consumers move."
+    else:
+        yield "There is one identity: consumers are cut off until they have the new credential."
+    yield _FENCES[can.fence]
+    yield _MAKERS[can.made_by]
+    if can.suspends:
+        yield "The previous credential is suspended first, and can be given back."
+    else:
+        yield "A credential cannot be suspended: it works until it is revoked."
+    if can.sees_use:
+        yield "It shows who still uses the previous credential, and nothing is retired before."
+    else:
+        yield (
+            "It cannot show who uses a credential: the previous one is retired by age, by what"
+            " participants hand out, and by what consumers report to a gate."
+        )
 
 
 def _settings(spec: Spec) -> Iterator[str]:

@@ -245,7 +245,7 @@ def rest(state: State, until: datetime | None, note: str | None = None) -> State
 
 
 def look_interval(policy: Policy) -> timedelta:
-    """How long to wait between two looks at who uses a slot."""
+    """How long to wait between two looks at who uses a credential."""
     return max(policy.retire.observe / LOOKS, timedelta(seconds=1))
 
 

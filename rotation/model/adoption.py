@@ -6,7 +6,7 @@ Rules of this module:
   3. No secret value is in any of these records, but inside `Password` and `Payload`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -33,10 +33,39 @@ class Step(Struct, frozen=True):
     done: bool
     #: Statements, grouped in transactions; each transaction may be run again.
     transactions: tuple[tuple[str, ...], ...] = ()
-    #: Commands for a shell that do the same, where it is not SQL.
+    #: Commands for a shell, where the issuer has no statements for it.
     commands: tuple[str, ...] = ()
     #: Why it cannot be finished yet, though nothing is wrong; the rest goes on without it.
     waits: str = ""
+
+
+class AdoptionOption(Struct, frozen=True):
+    """One thing that a person may choose for an issuer; a flag of the command line."""
+
+    #: Its name in `AdoptionRequest.settings`.
+    setting: str
+    #: Its flag, without dashes in front.
+    flag: str
+    help: str
+    choices: tuple[str, ...] = ()
+    is_port: bool = False
+
+
+class AdoptionSpec(Struct, frozen=True, kw_only=True):
+    """What an issuer asks for when it adopts, and how its statements are written down."""
+
+    options: tuple[AdoptionOption, ...]
+    #: Where an administrator's connection is found when none is given.
+    connection: str
+    #: End of the name of a file of statements, and what begins a comment in it.
+    suffix: str
+    comment: str
+    #: How such a file is run.
+    run: str
+    #: A step's statements as the text of a file.
+    script: Callable[[Step], str]
+    #: A statement without what should not be shown.
+    masked: Callable[[str], str]
 
 
 class IssuerPlan(Struct, frozen=True):

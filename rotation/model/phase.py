@@ -10,7 +10,7 @@ class Phase(Enum):
     """Where one rotation stands.  ``label`` is what the secret shows."""
 
     SETTLED = "settled"
-    #: Mint on the idle slot, verify, add the version, move the aliases.
+    #: Mint the next credential, verify, add the version, move the aliases.
     PREPARING = "preparing"
     #: *next* is added; every participant of every stage says whether it can take it.
     VOTING = "voting"
@@ -18,13 +18,13 @@ class Phase(Enum):
     ROLLING_OUT = "rolling-out"
     #: Old and new both work.
     SOAKING = "soaking"
-    #: Retiring: nobody may be on the previous slot; then logins are stopped, reversibly.
+    #: Retiring: nobody may use *previous* any more; then its logins are stopped, reversibly.
     SUSPENDING = "suspending"
     #: Retiring: suspended, watching for stragglers.
     OBSERVING = "observing"
     #: Retiring: a straggler gets its credential back.
     RESTORING = "restoring"
-    #: Retiring: scramble the password, end sessions; from here there is no way back.
+    #: Retiring: the credential dies, its sessions end; from here there is no way back.
     REVOKING = "revoking"
     #: Retiring: the revoked version waits for its destruction.
     DESTROYING = "destroying"

@@ -12,6 +12,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from rotation.model.payload import Payload
 from rotation.model.permission import NotNeeded, Permission, Setback
 
 
@@ -20,6 +21,8 @@ class Severity(Enum):
 
     OK = "ok"
     WARNING = "warning"
+    #: It takes a credential in force to tell, and there is none yet.
+    UNTESTED = "untested"
     #: The rotation cannot work until this is mended.
     ERROR = "error"
 
@@ -60,11 +63,45 @@ class Spec(Struct, frozen=True):
     guide: str = ""
 
 
-class IssuerSpec(Spec, frozen=True):
+class Fence(Enum):
+    """What keeps a late worker from changing a credential that is not its own any more."""
+
+    #: The system compares the token in the very step that changes the credential.
+    TARGET = "target"
+    #: A key is made under an id of its own: a late worker adds one that nobody uses.
+    KEY_ID = "key id"
+    #: Nothing outside changes: the write of the secret is the change.
+    SECRET = "secret itself"  # noqa: S105 - no password
+    #: Nothing does; the window is documented.
+    NONE = "none"
+
+
+class MadeBy(Enum):
+    """Who makes the value of a credential."""
+
+    #: We do, before the system knows it; the issuer is a `rotation.ports.issuer.Composes`.
+    OURS = "ours"
+    #: The system does, while minting.
+    THEIRS = "theirs"
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What an issuer can; the engine obeys it and assumes nothing else."""
+
+    #: Old and new both work for a while.
+    overlap: bool
+    fence: Fence
+    made_by: MadeBy
+    #: A credential can be taken out of use and given back unchanged.
+    suspends: bool
+    #: It shows who uses a credential, and proves that it sees.
+    sees_use: bool
+
+
+class IssuerSpec(Spec, frozen=True, kw_only=True):
     """An issuer's description of itself."""
 
-    #: True: two slots, old and new both work.  False: one identity, there is a window.
-    overlapping: bool = True
+    capabilities: Capabilities
     #: What a person runs once so that the rotator has its rights: texts by file name.
     grants: Callable[[], Mapping[str, str]] = dict
 
@@ -79,9 +116,12 @@ class ParticipantSpec(Spec, frozen=True):
 class GateSpec(Spec, frozen=True):
     """A gate's description of itself."""
 
+    #: It asks the issuer who uses which credential, and can say nothing without.
+    needs_sight: bool = False
+
 
 class Session(Struct, frozen=True):
-    """One session somebody has open on a slot."""
+    """One session somebody has open with a credential."""
 
     #: Host and port of the server the session is on.
     node: str
@@ -91,9 +131,9 @@ class Session(Struct, frozen=True):
 
 
 class Observation(Struct, frozen=True):
-    """Who uses a slot now, and whether the observer could see at all."""
+    """Who uses a credential now, and whether the observer could see at all."""
 
-    #: Sessions on the slot, on every node; our own are left out.
+    #: Sessions with it, on every node; our own are left out.
     sessions: tuple[Session, ...]
     #: True when a session planted on every node was seen: only then an empty list means zero.
     sighted: bool
@@ -115,9 +155,10 @@ class Verification:
 
 
 class Minted(Struct, frozen=True):
-    """Proof that the issuer has the candidate."""
+    """Proof that the issuer has the credential, and what consumers are to be given."""
 
-    slot: str
+    handle: str
+    payload: Payload
     #: How far a replica must have replayed to know it; None where there are no replicas.
     position: str | None = None
 

@@ -126,7 +126,7 @@ class Watch(Struct, frozen=True):
     #: When the consumers of the stage were handed the next version.
     since: datetime
     now: datetime
-    #: Look who is on the previous credential's slot, and on the next one's.  May raise
+    #: Look who uses the previous credential, and who the next one.  May raise
     #: `TemporaryError` and `PermanentError`; None when there is no previous credential.
     previous_use: Callable[[], Observation] | None
     next_use: Callable[[], Observation]

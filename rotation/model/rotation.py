@@ -22,8 +22,8 @@ class RotationFacts:
     id: str
     mode: Mode
     started_at: datetime
-    #: The slot *next* logs in as.
-    slot: str = ""
+    #: Which of the issuer's identities or keys *next* is.
+    handle: str = ""
     reason: str = ""
     requested_by: str = ""
     request_id: str = ""
@@ -62,6 +62,8 @@ class Record(RotationFacts):
     previous: int | None = None
     #: Further versions that carry the previous credential.
     previous_copies: tuple[int, ...] = ()
+    #: Which of the issuer's identities or keys *previous* is; empty where there is none.
+    previous_handle: str = ""
     #: The version this rotation added; None until it is published.
     next: int | None = None
     #: Highest version number seen since the rotation started.

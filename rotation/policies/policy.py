@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import Enum
@@ -66,6 +66,9 @@ class Kinds:
     issuers: Mapping[str, type]
     participants: Mapping[str, type]
     gates: Mapping[str, type] = field(default_factory=dict)
+    #: Issuers that cannot show who uses a credential, and gates that ask them to.
+    sightless: Container[str] = frozenset()
+    sight_needed: Container[str] = frozenset()
 
 
 class FaultyPolicyError(PolicyError):
@@ -163,6 +166,8 @@ def _policy(document: object, kinds: Kinds, faults: list[Fault]) -> Policy | Lit
     _note_keys(document, _POLICY_KEYS, "", faults)
     issuer = _issuer(document, kinds.issuers, faults)
     rollout = _rollout(document, kinds, faults)
+    if issuer is not Invalid.VALUE and issuer.kind in kinds.sightless:
+        _note_blind_gates(issuer.kind, rollout, kinds, faults)
     optional = {
         key: read_value(kind, document[key], key, faults)
         for key, kind in (("soak", timedelta), ("retire", Retire))
@@ -210,6 +215,19 @@ def _note_repeated_participants(stages: Iterable[Stage], faults: list[Fault]) ->
                 message = f"{choice.kind} with the same settings stands in stage {before!r} already"
                 faults.append(Fault(f"rollout: stage {stage.stage!r}", message))
             first.append((plain, stage.stage))
+
+
+def _note_blind_gates(
+    issuer: str, rollout: Iterable[Stage], kinds: Kinds, faults: list[Fault]
+) -> None:
+    for stage in rollout:
+        for gate in stage.gates:
+            if gate.kind in kinds.sight_needed:
+                message = (
+                    f"{issuer} cannot show who uses a credential, so the gate {gate.kind} would"
+                    " wait for ever; let consumers report instead"
+                )
+                faults.append(Fault(f"rollout: stage {stage.stage!r}", message))
 
 
 def _note_repeated_names(rollout: list[object], faults: list[Fault]) -> None:

@@ -3,9 +3,9 @@
 An issuer without ``adopting`` rotates as any other; its secrets are set up by hand.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
-from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
+from rotation.model.adoption import AdoptionRequest, AdoptionSpec, IssuerPlan, Step
 from rotation.model.payload import Payload
 
 
@@ -36,6 +36,8 @@ class Adopter(Protocol):
 @runtime_checkable
 class Adoptable(Protocol):
     """An issuer type that can bring what people have under rotation."""
+
+    adoption: ClassVar[AdoptionSpec]
 
     def adopting(self, request: AdoptionRequest) -> Adopter:
         """Begin an adoption; connects when it is first asked for a plan."""

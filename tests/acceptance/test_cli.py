@@ -190,7 +190,7 @@ def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
         "secret": f"projects/{bench.stack.options.project_number}/secrets/form",
         "phase": "settled",
         "current": None,
-        "slot": None,
+        "handle": None,
         "waits_until": None,
         "lease_until": None,
         "rotation": None,
@@ -217,7 +217,7 @@ def test_on_a_terminal_several_secrets_are_a_table(
     code, out, err = run("status", "tablea", "tableb")
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert lines[0].split() == ["SECRET", "STANDS", "VERSION", "SLOT", "LAST", "NEXT"]
+    assert lines[0].split() == ["SECRET", "STANDS", "VERSION", "HANDLE", "LAST", "NEXT"]
     # Those that need a person come first.
     assert lines[1].split()[:5] == ["tableb", "FAULTY", "-", "-", "never"]
     assert lines[2].split()[:5] == ["tablea", "settled", "-", "-", "never"]

@@ -115,6 +115,19 @@ def test_every_claim_holds_and_nothing_stays_behind(environment: dict[str, str])
     assert "all 24 claims held" in done.stderr
 
 
+def test_the_claims_of_another_issuer_hold_too(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "--json", "--issuer", "value"]
+    ran = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["held"]
+    assert found["versions"] == {"1": "DESTROYED", "2": "DESTROYED", "3": "ENABLED"}
+    assert found["checked"] > 0
+    assert found["refused"] == 0
+
+
 def test_an_interrupted_demo_ends_every_process(environment: dict[str, str]) -> None:
     with subprocess.Popen(
         COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

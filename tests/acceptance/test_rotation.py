@@ -46,7 +46,7 @@ def test_next_rotation_uses_the_other_slot_and_keeps_what_others_stored(
         target.rotate()
         target.settle(probed)
         target.assert_settled(current=number, previous=number - 1)
-    assert target.receipt["slot"] == target.payload(3)["username"] == target.slots[0]
+    assert target.receipt["handle"] == target.payload(3)["username"] == target.slots[0]
 
 
 def test_new_credential_owns_what_the_old_one_created(target: Target) -> None:

@@ -62,7 +62,7 @@ def _settled(lab: Lab, secret_id: str) -> dict[str, Any]:
         current=7,
         last=7,
         previous=6,
-        slot=f"{secret_id}_a",
+        handle=f"{secret_id}_a",
         reason="schedule",
         request_id="1",
         digest="0" * 64,

@@ -103,7 +103,10 @@ def test_a_sound_secret_has_no_finding() -> None:
         ),
         (replace(SOUND, versions={2: Unseen("version 2", "denied")}), {"not-seen"}),
         (replace(SOUND, issuer_unseen=Unseen("the database", "refused")), {"not-seen"}),
-        (replace(SOUND, said=(Said("all/git", "the request is closed"),)), {"participant"}),
+        (
+            replace(SOUND, said=(Said("participant", "all/git", "the request is closed"),)),
+            {"participant"},
+        ),
         (replace(SOUND, said=Unseen("participants", "denied")), {"not-seen"}),
         (replace(SOUND, publishes={SECRET.topics[0]: Unseen("rights", "denied")}), {"not-seen"}),
         (replace(SOUND, topics={TOPIC: Unseen("the topic", "denied")}), {"not-seen"}),

@@ -111,7 +111,7 @@ def test_it_is_found(patient: Patient, case: str) -> None:
         found = patient.look()
     finally:
         patient.sql(*undo.split(";"))
-    checks = {each["check"].removeprefix("database-") for each in found}
+    checks = {each["check"].removeprefix("issuer-") for each in found}
     assert checks & expected == checks
     assert checks
     assert all(each["remedy"] and each["why"] for each in found)

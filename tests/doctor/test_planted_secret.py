@@ -136,12 +136,12 @@ PLANTED: dict[str, tuple[Plant, set[str], str]] = {
     "a gate that cannot see": (gate, {"gate"}, "rotation plan orders"),
     "a server that does not answer": (
         lambda p: p.issuer(port=9, connect_timeout=1),
-        {"database-rotator-login"},
+        {"issuer-rotator-login"},
         "",
     ),
     "a replica that does not answer": (
         lambda p: p.issuer(replicas=["127.0.0.1:9"], connect_timeout=1),
-        {"database-replicas", "database-observer"},
+        {"issuer-replicas", "issuer-observer"},
         "",
     ),
     "a service on latest": (
@@ -199,7 +199,7 @@ def test_a_rotators_login_that_cannot_be_read_is_found(patient: Patient) -> None
     patient.ask("POST", f"{ADMIN}/versions/1:disable", {})
     found = patient.look()
     patient.ask("POST", f"{ADMIN}/versions/1:enable", {})
-    assert {each["check"] for each in found} == {"database-rotator-login"}
+    assert {each["check"] for each in found} == {"issuer-rotator-login"}
 
 
 def test_a_use_of_latest_in_a_tree_is_found(patient: Patient, tmp_path: Path) -> None:

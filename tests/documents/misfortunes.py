@@ -32,7 +32,7 @@ def _roles(world: World, name: str) -> tuple[str, str]:
     """Return the login in force, and the idle one."""
     base = name.replace("-", "_")
     (found,) = world.rotation("status", name)["secrets"]
-    active = found["slot"]
+    active = found["handle"]
     (idle,) = {f"{base}_a", f"{base}_b"} - {active}
     return active, idle
 

@@ -17,6 +17,7 @@ from rotation.local.postgres.server import free_port
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from tests.drill.rendering import chain, rendered
+from tests.support.minting import minting
 from tests.support.postgresql.kit import Site, make_site
 from tests.support.postgresql.wire import Wire
 from tests.support.secret_manager import Embedded, embedded_secret_manager
@@ -76,7 +77,7 @@ def test_a_wrong_password(site: Site) -> None:
 def test_a_wrong_password_of_the_rotator(site: Site) -> None:
     site.admin["password"] = SECRET
     candidate = site.candidate(site.slots[0])
-    error = failure_of(lambda: site.issuer().mint(site.slots[0], candidate, 1, 1))
+    error = failure_of(lambda: site.issuer().mint(minting(site.slots[0], candidate, 1, 1)))
     assert error.reason == "admin-login-refused"
     assert_silent(error, password_of(candidate), SECRET)
 
@@ -86,14 +87,16 @@ def test_a_faulty_secret_of_the_rotator(site: Site, lacking: str) -> None:
     candidate = site.candidate(site.slots[0])
     password = site.admin["password"]
     site.admin[lacking] = 7
-    error = failure_of(lambda: site.issuer().mint(site.slots[0], candidate, 1, 1))
+    error = failure_of(lambda: site.issuer().mint(minting(site.slots[0], candidate, 1, 1)))
     assert error.reason == "payload-unreadable"
     assert_silent(error, password_of(candidate), password)
 
 
 def test_nobody_answers(site: Site) -> None:
     candidate = site.candidate(site.slots[0])
-    error = failure_of(lambda: site.issuer(port=free_port()).mint(site.slots[0], candidate, 1, 1))
+    error = failure_of(
+        lambda: site.issuer(port=free_port()).mint(minting(site.slots[0], candidate, 1, 1))
+    )
     assert error.reason == "unreachable"
     assert_silent(error, password_of(candidate), site.admin["password"])
 
@@ -106,14 +109,14 @@ def test_the_server_is_gone_in_the_middle(site: Site, how: str, word: bytes) -> 
         issuer = site.issuer(port=wire.port, tls="disable")
         parts.callback(issuer.close)
         getattr(wire, how)(word)
-        error = failure_of(lambda: issuer.mint(site.slots[0], candidate, 1, 1))
+        error = failure_of(lambda: issuer.mint(minting(site.slots[0], candidate, 1, 1)))
     assert_silent(error, password_of(candidate), site.admin["password"])
 
 
 def test_a_refused_candidate(site: Site) -> None:
     fields = site.candidate(site.slots[0]).fields()
     candidate = Payload.of({**fields, "password": f"{SECRET}\t"})
-    error = failure_of(lambda: site.issuer().mint(site.slots[0], candidate, 1, 1))
+    error = failure_of(lambda: site.issuer().mint(minting(site.slots[0], candidate, 1, 1)))
     assert error.reason == "candidate-rejected"
     assert_silent(error, SECRET)
 
@@ -122,8 +125,8 @@ def test_a_slot_in_use_and_a_stale_token(site: Site) -> None:
     first = site.mint(site.slots[0], token=5)
     second = site.candidate(site.slots[0])
     with site.session(first):
-        busy = failure_of(lambda: site.issuer().mint(site.slots[0], second, 6, 2))
-    stale = failure_of(lambda: site.issuer().mint(site.slots[0], second, 4, 2))
+        busy = failure_of(lambda: site.issuer().mint(minting(site.slots[0], second, 6, 2)))
+    stale = failure_of(lambda: site.issuer().mint(minting(site.slots[0], second, 4, 2)))
     assert (busy.reason, stale.reason) == ("slot-in-use", "stale-token")
     for error in (busy, stale):
         assert_silent(error, password_of(first), password_of(second), site.admin["password"])

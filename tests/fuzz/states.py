@@ -37,7 +37,7 @@ copies = st.lists(versions, max_size=3).map(tuple)
 sentences = st.lists(sound_text, max_size=3).map(tuple)
 ids = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,62}", fullmatch=True)
 slugs = st.from_regex(r"[a-z][a-z-]{0,62}", fullmatch=True)
-slots = st.sampled_from(["", "orders_a", "orders_b"]) | sound_text
+handles = st.sampled_from(["", "orders_a", "orders_b"]) | sound_text
 digests = st.sampled_from(["", "0" * 64])
 
 requests = st.builds(
@@ -58,7 +58,7 @@ records = st.builds(
     previous=st.none() | versions,
     previous_copies=copies,
     next=versions,
-    slot=slots,
+    handle=handles,
     reason=sound_text,
     requested_by=sound_text,
     request_id=st.sampled_from(["", "r1", "r2"]) | sound_text,
@@ -88,7 +88,7 @@ receipts = st.builds(
     last=st.integers(0, 100_000),
     copies=copies,
     previous=st.none() | versions,
-    slot=slots,
+    handle=handles,
     reason=sound_text,
     requested_by=sound_text,
     request_id=st.sampled_from(["", "r1", "r2"]) | sound_text,

@@ -22,9 +22,9 @@ from rotation.emulator.secretmanager.names import Projects
 from rotation.emulator.secretmanager.paging import page_of
 from rotation.emulator.secretmanager.rest_json import fill, fill_from_query, read_body
 from rotation.emulator.status import StatusError
-from rotation.issuers.postgresql import marker
+from rotation.issuers._slots import marker
+from rotation.issuers._slots.marker import Marker, SlotState
 from rotation.issuers.postgresql.credential import compose, login_of
-from rotation.issuers.postgresql.marker import Marker, SlotState
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import StateError
 from rotation.model.password import Password

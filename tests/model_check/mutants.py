@@ -60,10 +60,9 @@ def the_fence_is_skipped(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_version_is_published_before_a_login(patch: pytest.MonkeyPatch) -> None:
-    def mint(run: Run, slot: str) -> Any:
-        candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
-        run.issuer.mint(slot, candidate, run.token, run.state.in_flight.base + 1)
-        return candidate, UNPROVED
+    def mint(run: Run, handle: str) -> Any:
+        payload, _ = preparing._mint(run, preparing._request(run, handle))
+        return payload, UNPROVED
 
     patch.setattr(preparing, "_mint_verified", mint)
 
@@ -144,7 +143,7 @@ def the_previous_is_revoked_without_a_look(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_session_does_not_hold_the_suspension_up(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(retiring, "_obstacle", lambda _: "")
+    patch.setattr(retiring, "_obstacle", lambda *_: "")
 
 
 def a_straggler_is_not_given_its_login_back(patch: pytest.MonkeyPatch) -> None:
@@ -166,7 +165,7 @@ def a_version_is_disabled_without_its_etag(patch: pytest.MonkeyPatch) -> None:
 def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
     def abort(run: Run) -> Outcome:
         record = run.state.in_flight
-        run.issuer.suspend(run.idle_slot, run.token)
+        run.issuer.suspend(run.next_handle, run.token)
         tidied = versions.tidy(run, record.base, record.id)
         return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
 
@@ -293,8 +292,8 @@ def a_pause_holds_an_emergency(patch: pytest.MonkeyPatch) -> None:
 def who_retires_at_once_does_not_look(patch: pytest.MonkeyPatch) -> None:
     real = retiring._obstacle
 
-    def obstacle(seen: Any) -> str:
-        return real(seen) if seen.sessions else ""
+    def obstacle(run: Run, seen: Any) -> str:
+        return real(run, seen) if seen.sessions else ""
 
     patch.setattr(retiring, "_obstacle", obstacle)
 

@@ -42,7 +42,8 @@ from rotation.model.secret import Secret, SecretVersion, VersionStatus
 from rotation.model.wakeup import WakeUp
 from rotation.participants.alias import AliasParticipant
 from rotation.policies.policy import Kinds
-from rotation.ports.issuer import IssuerEnvironment
+from rotation.ports.issuer import IssuerEnvironment, MintRequest
+from tests.support.minting import TWO_SLOTS
 
 from .world import LEASE, SLOTS, START, Effect, Failed, pairs, secret_of
 
@@ -226,7 +227,7 @@ class _Issuer:
     """The database, as the engine sees it; ``tape`` is set for each run."""
 
     spec: ClassVar[IssuerSpec] = IssuerSpec(
-        "memory", "Memory", "roles in memory", _Settings, overlapping=True
+        "memory", "Memory", "roles in memory", _Settings, capabilities=TWO_SLOTS
     )
     tape: ClassVar[_Tape]
 
@@ -242,20 +243,25 @@ class _Issuer:
     def preflight(self, current: Payload | None) -> tuple[()]:
         return ()
 
-    def slots(self) -> tuple[str, str]:
+    def handles(self) -> tuple[str, str]:
         return SLOTS
 
-    def slot_of(self, payload: Payload) -> str:
+    def identify(self, payload: Payload) -> str:
         return str(payload.fields()["username"])
+
+    def next_handle(self, current: Payload | None, rotation_id: str) -> str:
+        first, second = self.handles()
+        return second if current and self.identify(current) == first else first
 
     def propose(self, slot: str, rotation_id: str, current: Payload | None) -> Payload:
         kept = current.fields() if current else {}
         mine = {"username": slot, "password": self.tape.candidate(), "rotation_id": rotation_id}
         return Payload.of({**kept, **mine})
 
-    def mint(self, slot: str, candidate: Payload, token: int, version: int) -> Minted:
-        answer: Minted = self.tape.ask("mint", slot, candidate.reveal(), version, token)
-        return answer
+    def mint(self, request: MintRequest) -> Minted:
+        sent = request.proposed.reveal()
+        self.tape.ask("mint", request.handle, sent, request.version, request.token)
+        return Minted(request.handle, request.proposed)
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
         answer: Verification = self.tape.ask("verify", payload.reveal())

@@ -32,7 +32,7 @@ from rotation.model.errors import (
 )
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
-from rotation.model.plugin import Minted, Observation, Session, Verification
+from rotation.model.plugin import Observation, Session, Verification
 from rotation.model.rotation import State as Standing
 from rotation.model.secret import Schedule, Secret, VersionState
 
@@ -378,15 +378,13 @@ def fenced(world: World, slot: str, token: int) -> Role:
     return world.role(slot)._replace(token=token)
 
 
-def _mint(
-    world: World, slot: str, payload: bytes, version: int, token: int
-) -> tuple[World, Minted]:
+def _mint(world: World, slot: str, payload: bytes, version: int, token: int) -> tuple[World, None]:
     del version
     role = fenced(world, slot, token)
     if role.session:
         raise SlotInUseError(f"a session is on {slot}")
     minted = role._replace(password=credential(payload)[1], login=True, revoked=False)
-    return world.with_role(slot, minted), Minted(slot)
+    return world.with_role(slot, minted), None
 
 
 def _suspend(world: World, slot: str, token: int) -> tuple[World, None]:

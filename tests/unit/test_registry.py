@@ -12,6 +12,7 @@ import rotation
 from rotation import registry
 from rotation.model.errors import BadPluginError, MissingLibraryError
 from rotation.model.plugin import ParticipantSpec
+from rotation.policies.policy import FaultyPolicyError, decode_policy
 from rotation.registry import Plugins
 
 PLUGIN = """
@@ -63,9 +64,12 @@ def loaded(package: ModuleType) -> set[str]:
 
 def test_every_plugin_that_is_there_is_fit_to_be_used() -> None:
     assert registry.faults() == []
-    assert {("issuer", "postgresql"), ("participant", "git"), ("gate", "http")} <= {
-        (kind, spec.name) for kind, spec in registry.specs()
-    }
+    assert {
+        ("issuer", "postgresql"),
+        ("issuer", "value"),
+        ("participant", "git"),
+        ("gate", "http"),
+    } <= {(kind, spec.name) for kind, spec in registry.specs()}
 
 
 def test_a_file_adds_a_plugin(package: ModuleType) -> None:
@@ -243,7 +247,7 @@ kinds = main._application._worker._parts.plugins.kinds
 def plugins():
     names = [name.split(".")[1:3] for name in sys.modules if name.startswith("rotation.")]
     packages = {"issuers", "participants", "gates"}
-    return sorted({".".join(name) for name in names if len(name) == 2 and name[0] in packages})
+X
 before = plugins()
 decode_policy(sys.argv[1], kinds)
 print(json.dumps([before, plugins()]))
@@ -263,3 +267,79 @@ def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> Non
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [[], ["issuers.postgresql", "participants.alias"]]
+
+
+KEYS = """
+from dataclasses import dataclass
+from rotation.model.permission import NotNeeded, Setback
+from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
+
+@dataclass(frozen=True)
+class Settings:
+    pass
+
+class Keys:
+    spec = IssuerSpec({spec}, settings=Settings, capabilities=Capabilities(
+        overlap={overlap}, fence=Fence.KEY_ID, made_by=MadeBy.{made_by}, suspends={suspends},
+        sees_use=False,
+    ))
+
+ISSUER = Keys
+"""
+
+
+def keys(*, overlap: bool = True, made_by: str = "THEIRS", suspends: bool = False) -> str:
+    spec = GOOD.format(name="keys")
+    return KEYS.format(spec=spec, overlap=overlap, made_by=made_by, suspends=suspends)
+
+
+def test_an_issuer_whose_class_has_what_its_spec_declares_is_found(package: ModuleType) -> None:
+    add(package, "keys", keys())
+    assert registry.issuers(package)["keys"].spec.name == "keys"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (keys(suspends=True), "declares what Suspends .* lacks those methods"),
+        (keys(made_by="OURS"), "declares what Composes .* lacks those methods"),
+        (
+            keys().replace("ISSUER =", "Keys.handles = Keys.observe = print\nISSUER ="),
+            "does not declare what SeesUse .* has those methods",
+        ),
+        (keys(overlap=False), "cannot rotate without overlap"),
+    ],
+)
+def test_an_issuer_whose_spec_and_class_disagree_is_refused(
+    package: ModuleType, text: str, fault: str
+) -> None:
+    add(package, "keys", text)
+    with pytest.raises(BadPluginError, match=rf"keys\.py: .*{fault}"):
+        registry.issuers(package)["keys"]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "gate", "faulty"),
+    [
+        ("value", "sessions", True),
+        ("value", "consumers", False),
+    ],
+)
+def test_a_gate_that_asks_who_uses_what_is_refused_where_the_issuer_cannot_show_it(
+    issuer: str, gate: str, *, faulty: bool
+) -> None:
+    kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
+    settings = {"urls": ["https://shop.example/usage"]} if gate == "consumers" else {}
+    stage = {
+        "stage": "all",
+        "participants": [{"kind": "alias"}],
+        "gates": [{"kind": gate, **settings}],
+    }
+    text = json.dumps({"issuer": {"kind": issuer}, "rollout": [stage]})
+    found = ""
+    try:
+        decode_policy(text, kinds)
+    except FaultyPolicyError as error:
+        found = str(error)
+    assert ("value cannot show who uses a credential" in found) is faulty
+    assert bool(found) is faulty, found

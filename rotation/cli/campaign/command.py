@@ -124,7 +124,7 @@ def sessions_option(command: _Decorated) -> _Decorated:
         "--sessions/--no-sessions",
         "sessions",
         default=True,
-        help="Look for up to 10 s who is on the active slots; the default.",
+        help="Look for up to 10 s who uses the credentials in force; the default.",
     )(command)
 
 

@@ -90,7 +90,10 @@ def _rows(context: Context, preview: Preview) -> Iterator[tuple[str, str]]:
 
 
 def _sessions(sight: Sight) -> Iterator[tuple[str, str]]:
-    yield "sessions", f"at least {sight.sessions}, on the active slots of {sight.looked} secrets"
+    yield (
+        "sessions",
+        f"at least {sight.sessions}, with the credentials in force of {sight.looked} secrets",
+    )
     for why, count in sight.unseen.most_common():
         yield "", f"could not look at {count}: {why}"
 

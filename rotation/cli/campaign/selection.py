@@ -15,7 +15,7 @@ from rotation.engine.codec import is_managed
 from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PermanentError
 from rotation.model.secret import Secret
-from rotation.ports.issuer import IssuerEnvironment, Placed
+from rotation.ports.issuer import IssuerEnvironment, Located
 
 #: Why a secret takes no part although nothing is wrong with it.
 NOT_MANAGED: Final = "not managed: it has no policy"
@@ -68,7 +68,7 @@ def place(context: Context, snapshot: Snapshot) -> str:
     if policy is None:
         return str(snapshot.secret.name)
     issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
-    said = issuer.place() if isinstance(issuer, Placed) else ""
+    said = issuer.location() if isinstance(issuer, Located) else ""
     return said or str(snapshot.secret.name)
 
 

@@ -1,9 +1,9 @@
-"""Looks who is on the active slots, within a bounded time: what an emergency is going to end.
+"""Looks who uses the credentials in force, within a bounded time: what an emergency will end.
 
-1. No payload of a consumer is read: the witness that the issuer asks for is one that nobody uses,
-   so an issuer may say that it could not prove its sight.  A count is "at least so many".
+1. No payload is read, so there is no witness, and an issuer cannot prove that it sees everybody.
+   A count is "at least so many".
 2. What cannot be looked at is counted and said with its reason, never taken for nobody.
-3. Where no record tells which slot is active, both are looked at.
+3. Where no record tells the handle of the credential in force, every handle is looked at.
 4. Nothing is changed, and when the time is over nobody is waited for.
 """
 
@@ -17,24 +17,24 @@ from dataclasses import dataclass
 from rotation.cli.views.context import Context
 from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import RotationError
-from rotation.ports.issuer import Issuer
+from rotation.ports.issuer import SeesUse
 
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What was seen of all active slots."""
+    """What was seen of all credentials in force."""
 
     sessions: int
-    #: Secrets whose active slot was looked at.
+    #: Secrets whose credential in force was looked at.
     looked: int
     #: How many could not be looked at, by reason.
     unseen: Counter[str]
 
 
 def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Sight:
-    """Count the sessions on the active slots, for so many seconds at most."""
+    """Count the sessions with the credentials in force, for so many seconds at most."""
     ends = threading.Event()
 
     def count(snapshot: Snapshot) -> int | str:
@@ -60,13 +60,9 @@ def _count(context: Context, snapshot: Snapshot) -> int | str:
         return "no policy"
     try:
         with closing(context.issuer(snapshot.policy)) as issuer:
-            slots = issuer.slots()
-            active = [slot for slot in slots if snapshot.slot in {slot, ""}]
-            return sum(_on(issuer, slot, *(set(slots) - {slot})) for slot in active)
+            if not isinstance(issuer, SeesUse):
+                return f"{issuer.spec.name} cannot show use"
+            active = [each for each in issuer.handles() if snapshot.handle in {each, ""}]
+            return sum(len(issuer.observe(each, None).sessions) for each in active)
     except RotationError as error:
         return error.reason
-
-
-def _on(issuer: Issuer, slot: str, idle: str) -> int:
-    witness = issuer.propose(idle, "nobody", None)
-    return len(issuer.observe(slot, witness).sessions)

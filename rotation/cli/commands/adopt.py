@@ -9,21 +9,21 @@
 import json
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import click
 
-from rotation import wiring
+from rotation import registry, wiring
 from rotation.adopt import files, plan
 from rotation.adopt.run import run
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK
 from rotation.engine import codec
-from rotation.model.adoption import AdoptionRequest, IssuerPlan, ShapeName, Step
+from rotation.model.adoption import AdoptionRequest, AdoptionSpec, IssuerPlan, Step
 from rotation.model.errors import NotFoundError, PermanentError
 from rotation.model.names import SecretName
 from rotation.model.password import Password
@@ -34,7 +34,14 @@ from rotation.policies.duration import parse_duration
 from rotation.ports.adoption import Adoptable, Adopter
 from rotation.ports.setup import SecretSetup
 
-_CHOSEN: Final = ("owner", "second", "host", "port", "tls", "tls_root_cert", "shape")
+
+def _adoptable() -> Mapping[str, Adoptable]:
+    """Return the issuers that can adopt, by name; what they declare makes the flags."""
+    kinds: Mapping[str, object] = registry.issuers()
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, Adoptable)}
+
+
+_ADOPTABLE: Final = _adoptable()
 #: Until the first rotation; time to run doctor and to give the rights that are shown.
 _FIRST: Final = timedelta(days=1)
 
@@ -81,15 +88,24 @@ class _Adoption:
     def adopter(self) -> Adopter:
         """The issuer's side."""
         if self._adopter is None:
-            kind: object = self._context.issuers.get(self._options["issuer"])
-            if not isinstance(kind, Adoptable):
-                raise PermanentError(
-                    f"the issuer {self._options['issuer']} cannot adopt what exists",
-                    remedy="set the secret up by hand: see its page in deploy/docs",
-                )
-            self._adopter = kind.adopting(self._request())
+            self._adopter = self._kind.adopting(self._request())
             self._closing.callback(self._adopter.close)
         return self._adopter
+
+    @property
+    def spec(self) -> AdoptionSpec:
+        """What the issuer declares."""
+        return self._kind.adoption
+
+    @property
+    def _kind(self) -> Adoptable:
+        name = self._options["issuer"]
+        if name not in _ADOPTABLE:
+            raise PermanentError(
+                f"the issuer {name} cannot adopt what exists",
+                remedy="set the secret up by hand: see its page in deploy/docs",
+            )
+        return _ADOPTABLE[name]
 
     def take(self, step: Step) -> None:
         """Take one step."""
@@ -154,7 +170,8 @@ class _Adoption:
 
     def _request(self) -> AdoptionRequest:
         options = self._options
-        chosen = {key: options[key] for key in _CHOSEN if options[key]}
+        settings = [each.setting for each in self.spec.options]
+        chosen = {key: options[key] for key in settings if options[key]}
         return AdoptionRequest(
             payload=self.in_force.payload,
             connection=_connection(options["database_url_file"]),
@@ -167,37 +184,46 @@ class _Adoption:
         )
 
 
-_OPTIONS: Final = (
+_Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _declared() -> Iterator[_Option]:
+    """Return the flags of all issuers; one that several declare is there once."""
+    known: set[str] = set()
+    for each in (option for kind in _ADOPTABLE.values() for option in kind.adoption.options):
+        if each.flag in known:
+            continue
+        known.add(each.flag)
+        named = (f"--{each.flag}", each.setting)
+        if each.is_port:
+            yield click.option(*named, type=click.IntRange(1, 65535), help=each.help)
+        elif each.choices:
+            yield click.option(*named, type=click.Choice(each.choices), help=each.help)
+        else:
+            yield click.option(*named, default="", help=each.help)
+
+
+_CONNECTIONS: Final = "; ".join(kind.adoption.connection for kind in _ADOPTABLE.values())
+_OPTIONS: Final[tuple[_Option, ...]] = (
     click.option(
         "--database-url-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File with the administrator's connection string; else PG* and ~/.pgpass.",
+        help=f"File with the administrator's connection string; else {_CONNECTIONS}.",
     ),
     click.option("--apply", is_flag=True, help="Take the steps; asks once."),
     click.option("--yes", is_flag=True, help="Do not ask for the secret's id to be typed."),
     click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Write the steps as numbered SQL and shell files into this folder.",
+        help="Write the steps as numbered files of statements and commands into this folder.",
     ),
-    click.option("--issuer", default="postgresql", show_default=True, help="Kind of issuer."),
-    click.option("--owner", default="", help="Role that will own every object: LOGIN_owner."),
-    click.option("--second", default="", help="The second slot: LOGIN_b."),
-    click.option("--rotator", default="", help="Role of the rotator, if it is new: ID_rotator."),
+    click.option(
+        "--issuer", default=next(iter(_ADOPTABLE)), show_default=True, help="Kind of issuer."
+    ),
+    click.option("--rotator", default="", help="User of the rotator, if it is new: ID_rotator."),
     click.option("--rotator-secret", default="", help="Secret with its login: ID-rotator."),
     click.option("--user", default="", help="User of a payload that is a password alone."),
-    click.option("--host", default="", help="Address of the database, as the function sees it."),
-    click.option("--port", type=click.IntRange(1, 65535), help="Its port."),
-    click.option(
-        "--tls", default="", help="verify-full (the default), verify-ca, require, disable."
-    ),
-    click.option("--tls-root-cert", default="", help="File of trusted certificates there."),
-    click.option(
-        "--payload-shape",
-        "shape",
-        type=click.Choice(get_args(ShapeName)),
-        help="Shape of new versions; that of today unless given.",
-    ),
+    *_declared(),
     click.option("--topic", default="", help="The rotation topic: rotation."),
     click.option("--period", default="30d", show_default=True, help="Rotate this often."),
     click.option("--label", multiple=True, metavar="KEY=VALUE", help="Label to set; repeatable."),
@@ -281,13 +307,13 @@ def _write(context: Context, adoption: _Adoption, folder: Path) -> None:
         texts[plan.ROTATOR_FILE] = login.reveal().decode()
     steps = adoption.look()
     wanted, found = adoption.wanted, adoption.found or IssuerPlan((), ())
-    texts |= files.render(steps)
+    texts |= files.render(steps, adoption.spec)
     texts[plan.POLICY_FILE] = plan.policy_of(wanted, found)
     lines = plan.rights(wanted, context.project)
     texts["rights.sh"] = "#!/bin/sh\nset -eu\n" + "".join(f"{line}\n" for line in lines)
     written = [str(path) for path in files.write(folder, texts)]
     body = {"secret": str(adoption.name), "outcome": "written", "files": written}
-    hint = "run them in order: psql -f FILE.sql, sh FILE.sh"
+    hint = f"run them in order: {adoption.spec.run}, sh FILE.sh"
     context.answer(body, "\n".join([*written, hint]))
 
 
@@ -305,7 +331,7 @@ def _answer(context: Context, adoption: _Adoption, steps: tuple[Step, ...], outc
             }
             for each in found.findings
         ],
-        "steps": plan.as_json(steps),
+        "steps": plan.as_json(steps, adoption.spec),
         "policy": plan.policy_of(adoption.wanted, found),
         "rights": list(plan.rights(adoption.wanted, context.project)),
     }
@@ -314,7 +340,7 @@ def _answer(context: Context, adoption: _Adoption, steps: tuple[Step, ...], outc
 
 def _text(adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> str:
     found = adoption.found or IssuerPlan((), ())
-    lines = []
+    lines, masked = [], adoption.spec.masked
     for each in found.findings:
         if each.severity is not Severity.OK:
             mark = "BLOCKED" if each.severity is Severity.ERROR else "warning"
@@ -324,7 +350,9 @@ def _text(adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> str:
         state = "done" if step.done else "waits" if step.waits else "to do"
         lines.append(f"{number:2} {state:5} {step.title}")
         if not step.done and outcome == "planned":
-            lines += [f"            {plan.masked(sql)}" for t in step.transactions for sql in t]
+            lines += [
+                f"            {masked(each)}" for group in step.transactions for each in group
+            ]
             lines += [f"            {command}" for command in step.commands]
         if step.waits:
             lines.append(f"         {step.waits}.")

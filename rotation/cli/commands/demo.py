@@ -19,8 +19,17 @@ import click
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO, OK
 from rotation.engine import codec
-from rotation.local.demo import Claim, DemoOptions, Summary, run_demo
+from rotation.local.demo import (
+    Claim,
+    DemoOptions,
+    Summary,
+    ValueSummary,
+    run_demo,
+    run_value_demo,
+)
 
+#: Those that the embedded stack has a story for.
+_ISSUERS: Final = ("postgresql", "value")
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,7 +55,7 @@ class _Teller:
         detail = click.style(f": {claim.detail}", dim=True) if claim.detail else ""
         self._say(f"{self._clock()}  {word} {claim.text}{detail}")
 
-    def summary(self, summary: Summary) -> None:
+    def summary(self, summary: Summary | ValueSummary) -> None:
         """Print the table and the verdict."""
         self._say("")
         self._say(click.style("== summary", bold=True))
@@ -69,9 +78,16 @@ class _Teller:
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Keep the folder with all state and logs.")
+@click.option(
+    "--issuer",
+    type=click.Choice(_ISSUERS),
+    default=_ISSUERS[0],
+    show_default=True,
+    help="Whose credential is rotated.",
+)
 @json_option
 @click.pass_context
-def demo(ctx: click.Context, /, *, keep: bool) -> None:
+def demo(ctx: click.Context, /, *, keep: bool, issuer: str) -> None:
     """Rotate under load, kill, collide and revoke, and check every claim.
 
     Starts the embedded stack and eight consumer processes on this machine, and ends and removes
@@ -82,7 +98,11 @@ def demo(ctx: click.Context, /, *, keep: bool) -> None:
         signal.signal(number, _interrupt)
     folder = _kept_folder() if keep else None
     teller = _Teller(to_stderr=context.json)
-    summary = run_demo(teller, DemoOptions(codec.POLICY, folder))
+    summary: Summary | ValueSummary
+    if issuer == "value":
+        summary = run_value_demo(teller, codec.POLICY, folder)
+    else:
+        summary = run_demo(teller, DemoOptions(codec.POLICY, folder))
     teller.summary(summary)
     if folder is not None:
         click.echo(f"kept, with the passwords of this demo in it: {folder}", err=context.json)

@@ -15,8 +15,11 @@ from rotation.cli.views.selecting import find_managed
 from rotation.engine.planning import PlannedStage, RotationPlan
 from rotation.engine.planning import plan as make_plan
 from rotation.engine.snapshot import Snapshot
+from rotation.model.plugin import Fence
+from rotation.model.policy import Policy
 from rotation.model.rollout import Look, Verdict
 from rotation.policies.duration import format_duration
+from rotation.ports.issuer import Located
 
 
 @click.command()
@@ -30,13 +33,27 @@ def plan(ctx: click.Context, secret: str) -> None:
 
     With --json: {"secret", "rotation", "from", "to", "stages": [{"stage", "soak",
     "participants": [{"name", "edits": [{"place", "diff"}], "obstacle"}],
-    "gates": [{"name", "verdict", "evidence"}]}]}.
+    "gates": [{"name", "verdict", "evidence"}]}], "issuer": {"kind", "location", "cannot"}}.
     """
     context = ctx.ensure_object(Context)
     snapshot = find_managed(context, secret)
-    planned = make_plan(snapshot, context.rollout(snapshot.sound_policy()))
-    context.answer(_body(snapshot, planned), "\n".join(_lines(snapshot, planned)))
+    policy = snapshot.sound_policy()
+    planned, issuer = make_plan(snapshot, context.rollout(policy)), _issuer_of(context, policy)
+    body = {**_body(snapshot, planned), "issuer": issuer}
+    context.answer(body, "\n".join(_lines(snapshot, planned, issuer)))
     ctx.exit(NO if _obstructed(planned) else OK)
+
+
+def _issuer_of(context: Context, policy: Policy) -> Mapping[str, Any]:
+    """Return what the issuer is, where the credential lives, and what it cannot."""
+    issuer = context.issuer(policy)
+    can = issuer.spec.capabilities
+    lacks = {"suspend": can.suspends, "see use": can.sees_use, "fence": can.fence is not Fence.NONE}
+    return {
+        "kind": issuer.spec.name,
+        "location": issuer.location() if isinstance(issuer, Located) else None,
+        "cannot": [what for what, able in lacks.items() if not able],
+    }
 
 
 def _obstructed(planned: RotationPlan) -> bool:
@@ -47,15 +64,20 @@ def _obstructed(planned: RotationPlan) -> bool:
     )
 
 
-def _lines(snapshot: Snapshot, planned: RotationPlan) -> Iterator[str]:
+def _lines(snapshot: Snapshot, planned: RotationPlan, issuer: Mapping[str, Any]) -> Iterator[str]:
     old = f"version {planned.change.previous}" if planned.change.previous else "no version"
     what = f"rotation {planned.rotation_id}" if planned.rotation_id else "the next rotation"
     yield f"{snapshot.short}: {what}, from {old} to version {planned.change.next}"
     for stage in planned.stages:
         yield from _stage_lines(stage)
     policy = snapshot.sound_policy()
-    yield f"then: soak {format_duration(policy.soak)}; the old credential is watched for"
-    yield f"      {format_duration(policy.retire.observe)} without logins, then revoked"
+    soak, observe = format_duration(policy.soak), format_duration(policy.retire.observe)
+    if "see use" in issuer["cannot"]:
+        yield f"then: soak {soak}; {issuer['kind']} cannot show who uses the old credential:"
+        yield f"      it is retired by age, and revoked {observe} after its version is disabled"
+    else:
+        yield f"then: soak {soak}; the old credential is watched for"
+        yield f"      {observe} without logins, then revoked"
 
 
 def _stage_lines(stage: PlannedStage) -> Iterator[str]:

@@ -40,7 +40,7 @@ def status(
     Those that need a person come first. Exits with 1 when one of them is shown: blocked, a faulty
     policy, unreadable state.
 
-    With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "slot",
+    With --json: {"now", "needs_a_person", "secrets": [{"secret", "phase", "current", "handle",
     "waits_until", "lease_until", "rotation", "pending", "blocked", "paused", "kept", "faults",
     "last", "next_rotation", "overdue_since", "needs_a_person"}]}; times are RFC 3339.
     """

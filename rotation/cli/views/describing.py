@@ -14,7 +14,7 @@ def describe(snapshot: Snapshot) -> Mapping[str, Any]:
         "secret": str(snapshot.secret.name),
         "phase": state.phase.value if state else None,
         "current": snapshot.current,
-        "slot": snapshot.slot or None,
+        "handle": snapshot.handle or None,
         "waits_until": state.wake_at if state else None,
         "lease_until": state.lease_until if state else None,
         "rotation": _fields(record, _FLIGHT),
@@ -33,7 +33,7 @@ def describe(snapshot: Snapshot) -> Mapping[str, Any]:
 _PAUSE: Final = ("since", "reason", "requested_by")
 _REQUEST: Final = ("mode", "reason", "requested_by", "at", "id")
 _FLIGHT: Final = (
-    *("id", "mode", "previous", "next", "slot", "note", "reason", "requested_by", "request_id"),
+    *("id", "mode", "previous", "next", "handle", "note", "reason", "requested_by", "request_id"),
     *("started_at", "published_at", "suspended_at", "revoked_at", "evidence"),
     *("stage", "handed_at", "watch_until", "acked", "links", "reverted"),
 )

@@ -82,8 +82,8 @@ def _in_force(snapshot: Snapshot) -> str:
     return "-" if snapshot.current is None else str(snapshot.current)
 
 
-def _slot(snapshot: Snapshot) -> str:
-    return printable(snapshot.slot) or "-"
+def _handle(snapshot: Snapshot) -> str:
+    return printable(snapshot.handle) or "-"
 
 
 def _last(snapshot: Snapshot) -> str:
@@ -104,12 +104,12 @@ COLUMNS: Final[tuple[tuple[str, Cell], ...]] = (
     ("SECRET", _id),
     ("STANDS", _stands),
     ("VERSION", _in_force),
-    ("SLOT", _slot),
+    ("HANDLE", _handle),
     ("LAST", _last),
     ("NEXT", _next),
 )
 #: Which column leaves first when the terminal is narrow.
-LEAVING: Final = ("SLOT", "LAST", "VERSION", "NEXT")
+LEAVING: Final = ("HANDLE", "LAST", "VERSION", "NEXT")
 
 
 def _wide(columns: Sequence[tuple[str, Sequence[str]]]) -> int:

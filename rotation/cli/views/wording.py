@@ -45,8 +45,8 @@ def in_force(snapshot: Snapshot) -> str:
     """Say which version consumers get."""
     if snapshot.current is None:
         return "no version on record"
-    slot = f" ({printable(snapshot.slot)})" if snapshot.slot else ""
-    return f"version {snapshot.current}{slot}"
+    handle = f" ({printable(snapshot.handle)})" if snapshot.handle else ""
+    return f"version {snapshot.current}{handle}"
 
 
 def following(snapshot: Snapshot) -> str:

@@ -5,18 +5,16 @@ from contextlib import closing
 
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
-from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
+from rotation.issuers.postgresql.survey import Survey, bad, fine, untested, warn
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.password import Password
 from rotation.model.plugin import Finding
-
-UNTESTED = "not tested: no credential is in force yet"
 
 
 def set_role(survey: Survey) -> Iterator[Finding]:
     """Whether a session is the owner, at login and after what poolers send between clients."""
     if survey.login is None:
-        yield warn("set-role", UNTESTED)
+        yield untested("set-role")
         return
     user, owner = survey.login[0], survey.settings.owner
     with closing(_consumer(survey)) as session:
@@ -40,7 +38,7 @@ def set_role(survey: Survey) -> Iterator[Finding]:
 def scram(survey: Survey) -> Iterator[Finding]:
     """Whether ``pg_hba.conf`` lets nothing weaker than SCRAM through."""
     if survey.login is None:
-        yield warn("scram", UNTESTED)
+        yield untested("scram")
         return
     try:
         _consumer(survey, "scram-sha-256").close()
@@ -59,7 +57,7 @@ def scram(survey: Survey) -> Iterator[Finding]:
 def observer(survey: Survey) -> Iterator[Finding]:
     """Whether the rotator sees sessions in full: proved with one planted on every node."""
     if survey.login is None:
-        yield warn("observer", UNTESTED)
+        yield untested("observer")
         return
     user, password = survey.login
     seen = survey.observer.observe(survey.settings.sibling(user), user, password)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from rotation.issuers._slots.guards import other_manager
+from rotation.issuers._slots.marker import foreign_text, read
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.fence import set_login
-from rotation.issuers.postgresql.guards import other_manager
-from rotation.issuers.postgresql.marker import foreign_text, read
 from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
 from rotation.model.plugin import Finding
 

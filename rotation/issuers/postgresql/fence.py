@@ -16,13 +16,13 @@ Rules of this module:
 from collections.abc import Collection, Sequence
 
 import psycopg
-from msgspec import Struct
 from psycopg import sql
 
-from rotation.issuers.postgresql import marker
+from rotation.issuers._slots import marker
+from rotation.issuers._slots.marker import Marker
+from rotation.issuers._slots.target import LockedView, Slot
 from rotation.issuers.postgresql.errors import not_primary, translate_change
 from rotation.issuers.postgresql.login import OWN_NAMES, Connection
-from rotation.issuers.postgresql.marker import Marker, SlotState
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import StaleTokenError, UnknownOutcomeError
 from rotation.model.password import Password
@@ -49,39 +49,9 @@ SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
 POSITION = "SELECT pg_current_wal_insert_lsn()::text"
 
 
-class Role(Struct, frozen=True):
-    """One role as the catalogue shows it."""
-
-    name: str
-    exists: bool
-    can_login: bool
-    #: Superuser or replication role: never an application's.
-    is_powerful: bool
-    comment: str | None
-    #: Sessions on it, ours left out.
-    sessions: int
-
-    @property
-    def marker(self) -> Marker | None:
-        """Our part of the comment."""
-        return marker.read(self.comment)
-
-
-class Standing(Struct, frozen=True):
-    """What the holder of the lock sees."""
-
-    slot: Role
-    sibling: Role
-    owner: Role
-
-    @property
-    def newest_token(self) -> int:
-        """The newest token either slot has seen; 0 when none."""
-        seen = (self.slot.marker, self.sibling.marker)
-        return max((mark.token for mark in seen if mark), default=0)
-
-
-def enter(connection: Connection, settings: PostgreSQLSettings, slot: str, token: int) -> Standing:
+def enter(
+    connection: Connection, settings: PostgreSQLSettings, slot: str, token: int
+) -> LockedView:
     """Begin, lock and look; the transaction stays open.
 
     Raises:
@@ -103,14 +73,14 @@ def enter(connection: Connection, settings: PostgreSQLSettings, slot: str, token
         raise not_primary(f"change role {slot}") from None
     while answer.nextset():
         pass  # the last of the four answers is the one that has roles
-    standing = Standing(*(Role(*row) for row in answer.fetchall()))
-    if standing.newest_token > token:
+    view = LockedView(*(Slot(*row) for row in answer.fetchall()))
+    if view.newest_token > token:
         raise StaleTokenError(
-            f"token {token} is older than {standing.newest_token}, which changed {slot} or"
+            f"token {token} is older than {view.newest_token}, which changed {slot} or"
             f" {settings.sibling(slot)}",
-            seen=standing.newest_token,
+            seen=view.newest_token,
         )
-    return standing
+    return view
 
 
 def leave(
@@ -143,13 +113,10 @@ def leave(
     return str(row[0]) if row else None
 
 
-def record(role: Role, token: int, state: SlotState, version: int | None = None) -> sql.Composed:
-    """Return the statement that writes the token; without ``version`` the known one stays."""
-    if version is None:
-        version = role.marker.version if role.marker else 0
+def record(slot: Slot, mark: Marker) -> sql.Composed:
+    """Return the statement that writes the token."""
     return sql.SQL("COMMENT ON ROLE {} IS {}").format(
-        sql.Identifier(role.name),
-        sql.Literal(marker.write(role.comment, Marker(token, version, state))),
+        sql.Identifier(slot.name), sql.Literal(marker.write(slot.comment, mark))
     )
 
 

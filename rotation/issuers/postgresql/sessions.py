@@ -45,7 +45,7 @@ class Observer:
         self._settings = settings
         self._admin = admin
 
-    def observe(self, slot: str, witness: str, password: Password) -> Observation:
+    def observe(self, slot: str, witness: str, password: Password | None) -> Observation:
         """Look on every node who is on ``slot``, while ``witness`` is planted there."""
         sessions: list[Session] = []
         blind: list[str] = []
@@ -92,9 +92,12 @@ class Observer:
             return end_all(connection, slot, connection.info.user)
 
     def _look(
-        self, node: Node, slot: str, witness: str, password: Password
+        self, node: Node, slot: str, witness: str, password: Password | None
     ) -> tuple[list[Session], str]:
         with closing(self._admin.on(node)) as connection:
+            if password is None:
+                rows = _seen(connection, slot)
+                return _foreign(rows, slot, node), f"no session is planted on {node}"
             try:
                 planted = log_in(self._settings, node, witness, password, WITNESS)
             except CredentialRefusedError:

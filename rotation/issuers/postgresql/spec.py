@@ -5,14 +5,16 @@ from typing import Final
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.permission import NotNeeded, On, Permission, Setback
-from rotation.model.plugin import IssuerSpec
+from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
 SPEC: Final = IssuerSpec(
     name="postgresql",
     title="PostgreSQL 14 to 18, two slot roles under one owner role",
     does="sets the password, LOGIN and comment of the idle slot role, in one transaction",
     settings=PostgreSQLSettings,
-    overlapping=True,
+    capabilities=Capabilities(
+        overlap=True, fence=Fence.TARGET, made_by=MadeBy.OURS, suspends=True, sees_use=True
+    ),
     permissions=(
         Permission(
             "secretmanager.versions.access",

@@ -80,6 +80,11 @@ def warn(check: str, message: str, remedy: str = "") -> Finding:
     return Finding(check, Severity.WARNING, message, remedy)
 
 
+def untested(check: str) -> Finding:
+    """Say that it takes a credential in force to tell."""
+    return Finding(check, Severity.UNTESTED, "not tested: no credential is in force yet")
+
+
 def bad(check: str, message: str, remedy: str = "") -> Finding:
     """Say what keeps a rotation from working."""
     return Finding(check, Severity.ERROR, message, remedy)

@@ -9,5 +9,14 @@
 from rotation.local.demo.narrator import Claim, Narrator
 from rotation.local.demo.story import DemoOptions, run_demo
 from rotation.local.demo.summary import Summary
+from rotation.local.demo.value import ValueSummary, run_value_demo
 
-__all__ = ["Claim", "DemoOptions", "Narrator", "Summary", "run_demo"]
+__all__ = [
+    "Claim",
+    "DemoOptions",
+    "Narrator",
+    "Summary",
+    "ValueSummary",
+    "run_demo",
+    "run_value_demo",
+]

@@ -173,6 +173,17 @@ def make_world(
     return World(stack, http, stack.create_secret(DATABASE, body), further=further)
 
 
+def make_value_world(stack: Stack, http: httpx.Client, policy_key: str) -> World:
+    """Create one secret whose key nobody outside knows."""
+    _record_events(stack, http)
+    policy = {"issuer": {"kind": "value"}, **_waits()}
+    body = {
+        "topics": [{"name": stack.topic}],
+        "annotations": {policy_key: json.dumps(policy)},
+    }
+    return World(stack, http, stack.create_secret("signing-key", body))
+
+
 def number_of(version: Mapping[str, Any]) -> int:
     """Return the number in a version's name."""
     return int(str(version["name"]).rpartition("/")[2])
@@ -205,6 +216,12 @@ def _policy(stack: Stack, rotator: str) -> dict[str, Any]:
             "tls": "disable",
             "probes": ["SELECT 1 FROM orders LIMIT 1"],
         },
+        **_waits(),
+    }
+
+
+def _waits() -> dict[str, Any]:
+    return {
         "soak": _hours(SOAK),
         "retire": {"observe": _hours(OBSERVE), "destroy_after": _hours(DESTROY_AFTER)},
     }

@@ -18,19 +18,18 @@ from typing import Any
 
 
 def _no_fence() -> None:
-    from rotation.issuers.postgresql.fence import Standing
+    from rotation.issuers._slots.target import LockedView
 
-    Standing.newest_token = property(lambda _: 0)  # type: ignore[assignment, method-assign]
+    LockedView.newest_token = property(lambda _: 0)  # type: ignore[assignment, method-assign]
 
 
 def _no_verify() -> None:
     from rotation.engine import preparing
     from rotation.model.plugin import Verification
 
-    def unverified(run: Any, slot: str) -> Any:
-        candidate = run.issuer.propose(slot, run.state.in_flight.id, run.payload)
-        preparing._mint(run, slot, candidate)
-        return candidate, Verification((), "nobody has looked")
+    def unverified(run: Any, handle: str) -> Any:
+        payload, _ = preparing._mint(run, preparing._request(run, handle))
+        return payload, Verification((), "nobody has looked")
 
     preparing._mint_verified = unverified
 

@@ -8,12 +8,14 @@ import psycopg
 import pytest
 
 from rotation.adopt import files
+from rotation.issuers.postgresql import ISSUER
 from rotation.issuers.postgresql.adopting import adopter as adopt_module
 from rotation.local.postgres import PostgresServer
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Severity
 from tests.support.legacy import PASSWORD, Legacy, Load, owed
+from tests.support.minting import minting
 
 
 class KilledError(Exception):
@@ -33,7 +35,7 @@ def test_after_an_adoption_preflight_is_content_and_a_credential_can_be_minted(
         assert [each for each in found if each.severity is Severity.ERROR] == []
         second = f"{legacy.login}_b"
         candidate = issuer.propose(second, "20261125t150000-abc-1", legacy.payload)
-        issuer.mint(second, candidate, 1, 2)
+        issuer.mint(minting(second, candidate, 1, 2))
         assert issuer.verify(candidate).identity == f"{legacy.login}_owner"
         assert candidate.rotation_id() == "20261125t150000-abc-1"
     again = {"tls": "disable", "slots": plan.settings["slots"]}
@@ -177,7 +179,7 @@ def test_the_rendered_files_hold_the_same_statements(server: PostgresServer) -> 
     legacy = Legacy(server, "app")
     with closing(legacy.adopter()) as adopter:
         steps = adopter.plan().steps
-    rendered = "\n".join(files.render(steps).values())
+    rendered = "\n".join(files.render(steps, ISSUER.adoption).values())
     for step in steps:
         for transaction in step.transactions:
             for statement in transaction:

@@ -9,6 +9,7 @@ from psycopg import sql
 from rotation.issuers.postgresql import PostgreSQL, PostgreSQLSettings
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
+from tests.support.minting import minting
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 SET_UP = (
@@ -54,9 +55,9 @@ def issuer() -> Iterator[PostgreSQL]:
 
 def test_a_rotation_in_a_container(issuer: PostgreSQL) -> None:
     first = issuer.propose("app_a", "r1", None)
-    issuer.verify(first, issuer.mint("app_a", first, 1, 1))
+    issuer.verify(first, issuer.mint(minting("app_a", first, 1, 1)))
     second = issuer.propose("app_b", "r2", first)
-    issuer.verify(second, issuer.mint("app_b", second, 2, 2))
+    issuer.verify(second, issuer.mint(minting("app_b", second, 2, 2)))
     assert issuer.observe("app_a", second).sighted
     assert issuer.revoke("app_a", 2) == 0
     warned = [each for each in issuer.preflight(second, 2) if each.severity.value != "ok"]

@@ -13,6 +13,7 @@ from rotation.model.errors import (
     UnknownOutcomeError,
 )
 from rotation.model.payload import Payload
+from tests.support.minting import minting
 from tests.support.postgresql.kit import Site
 from tests.support.postgresql.wire import Wire
 
@@ -27,7 +28,7 @@ def try_to_mint(
     issuer: PostgreSQL, slot: str, payload: Payload, token: int
 ) -> RotationError | None:
     try:
-        issuer.mint(slot, payload, token, token)
+        issuer.mint(minting(slot, payload, token, token))
     except RotationError as error:
         return error
     return None
@@ -127,7 +128,7 @@ def test_cut_before_commit_the_earlier_password_holds(site: Site) -> None:
         issuer = site.issuer(port=wire.port, tls="disable", tls_root_cert="")
         wire.cut_before(b"COMMIT\0")
         with pytest.raises(UnknownOutcomeError):
-            issuer.mint(slot, candidate, 2, 2)
+            issuer.mint(minting(slot, candidate, 2, 2))
         issuer.close()
     assert b"ALTER ROLE" in wire.sent
     assert site.works(earlier)
@@ -141,9 +142,9 @@ def test_an_answer_lost_after_commit_is_found_by_the_repeat(site: Site) -> None:
         issuer = site.issuer(port=wire.port, tls="disable", tls_root_cert="")
         wire.swallow_answer_to(b"COMMIT\0")
         with pytest.raises(UnknownOutcomeError):
-            issuer.mint(slot, candidate, 2, 2)
+            issuer.mint(minting(slot, candidate, 2, 2))
         wire.reset()
-        issuer.mint(slot, candidate, 2, 2)
+        issuer.mint(minting(slot, candidate, 2, 2))
         assert b"ALTER ROLE" not in wire.sent
         issuer.close()
     assert site.works(candidate)
@@ -157,7 +158,7 @@ def test_a_connection_lost_before_any_change_is_opened_again(site: Site) -> None
         values=[site.rotator],
     )
     candidate = site.candidate(site.slots[0])
-    issuer.mint(site.slots[0], candidate, 1, 1)
+    issuer.mint(minting(site.slots[0], candidate, 1, 1))
     assert site.works(candidate)
 
 
@@ -178,7 +179,7 @@ def test_a_frozen_worker_loses_the_lock(site: Site) -> None:
             entered.set()
             released.wait(30)
 
-    frozen = Frozen(site.settings(statement_timeout=1), issuer._admin._environment)
+    frozen = Frozen(site.settings(statement_timeout=1), issuer._target._admin._environment)
     slow = site.candidate(site.slots[0])
     with ThreadPoolExecutor() as pool:
         future = pool.submit(try_to_mint, frozen, site.slots[0], slow, 1)
@@ -210,15 +211,15 @@ def test_a_stale_worker_is_refused_on_a_connection_without_rights(site: Site) ->
 def test_the_commit_is_durable_although_the_rotator_asks_for_less(site: Site) -> None:
     site.run("ALTER ROLE {} SET synchronous_commit = off", site.rotator)
     issuer = site.issuer()
-    with issuer._envelope(site.slots[0], 1) as (connection, _):
-        shown = connection.execute("SHOW synchronous_commit").fetchone()
+    with issuer._target.change(site.slots[0], 1) as change:
+        shown = change._connection.execute("SHOW synchronous_commit").fetchone()
     assert shown == ("local",)
 
 
 def test_nothing_is_left_open_after_close(site: Site) -> None:
     issuer = site.issuer()
     issuer.connect()
-    kept = issuer._admin._kept
+    kept = issuer._target._admin._kept
     issuer.close()
     issuer.close()
     assert kept is not None

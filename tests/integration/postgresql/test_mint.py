@@ -14,6 +14,7 @@ from rotation.model.errors import (
 )
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
+from tests.support.minting import minting
 from tests.support.postgresql.kit import Site, SiteMaker, leaked, make_site
 from tests.support.postgresql.wire import Wire
 
@@ -58,10 +59,10 @@ def test_a_repeat_keeps_the_verifier(site: Site) -> None:
     slot, issuer = site.slots[0], site.issuer()
     payload = site.candidate(slot)
     stored = "SELECT rolpassword FROM pg_authid WHERE rolname = %s"
-    issuer.mint(slot, payload, 3, 1)
+    issuer.mint(minting(slot, payload, 3, 1))
     before = site.run(stored, values=[slot])
     with site.session(payload):
-        issuer.mint(slot, payload, 3, 1)
+        issuer.mint(minting(slot, payload, 3, 1))
     assert site.run(stored, values=[slot]) == before
     assert before[0][0].startswith("SCRAM-SHA-256$4096:")
 
@@ -69,8 +70,8 @@ def test_a_repeat_keeps_the_verifier(site: Site) -> None:
 def test_another_candidate_under_the_same_token_replaces_the_first(site: Site) -> None:
     slot, issuer = site.slots[0], site.issuer()
     first, second = site.candidate(slot), site.candidate(slot)
-    issuer.mint(slot, first, 3, 1)
-    issuer.mint(slot, second, 3, 1)
+    issuer.mint(minting(slot, first, 3, 1))
+    issuer.mint(minting(slot, second, 3, 1))
     assert site.works(second)
     assert not site.works(first)
 
@@ -198,7 +199,7 @@ def test_a_role_of_somebody_else_is_left_alone(site: Site, change: str) -> None:
 
 def test_a_candidate_for_the_other_slot_is_refused(site: Site) -> None:
     with pytest.raises(PermanentError):
-        site.issuer().mint(site.slots[0], site.candidate(site.slots[1]), 1, 1)
+        site.issuer().mint(minting(site.slots[0], site.candidate(site.slots[1]), 1, 1))
 
 
 def test_a_rejected_password_asks_for_another_candidate(tmp_server: Callable[..., Site]) -> None:
@@ -206,7 +207,7 @@ def test_a_rejected_password_asks_for_another_candidate(tmp_server: Callable[...
     slot = site.slots[0]
     fields = site.candidate(slot).fields() | {"password": slot}
     with pytest.raises(CandidateRejectedError) as caught:
-        site.issuer().mint(slot, Payload.of(fields), 1, 1)
+        site.issuer().mint(minting(slot, Payload.of(fields), 1, 1))
     assert "SCRAM" not in str(caught.value)
     assert site.works(site.mint(slot, token=1))
 
@@ -214,7 +215,7 @@ def test_a_rejected_password_asks_for_another_candidate(tmp_server: Callable[...
 def test_a_password_that_is_not_ascii_is_rejected(site: Site) -> None:
     fields = site.candidate(site.slots[0]).fields() | {"password": "käse"}
     with pytest.raises(CandidateRejectedError):
-        site.issuer().mint(site.slots[0], Payload.of(fields), 1, 1)
+        site.issuer().mint(minting(site.slots[0], Payload.of(fields), 1, 1))
 
 
 @pytest.fixture
@@ -258,12 +259,12 @@ def test_a_whole_rotation_stays_within_its_budget(site: Site) -> None:
         issuer = site.issuer(
             port=wire.port, tls="disable", tls_root_cert="", probes=("SELECT 1", "SELECT 2")
         )
-        minted = issuer.mint(site.slots[1], candidate, 2, 2)
+        minted = issuer.mint(minting(site.slots[1], candidate, 2, 2))
         issuer.verify(candidate, minted)
         cold = (wire.logins, wire.round_trips)
         wire.reset()
         again = site.candidate(site.slots[0], candidate)
-        issuer.verify(again, issuer.mint(site.slots[0], again, 3, 3))
+        issuer.verify(again, issuer.mint(minting(site.slots[0], again, 3, 3)))
         warm = (wire.logins, wire.round_trips)
         issuer.close()
     assert cold == (2, 11)
@@ -280,7 +281,7 @@ def test_no_password_is_written_anywhere(site: Site, caplog: pytest.LogCaptureFi
         site.run("ALTER ROLE {} NOCREATEROLE", site.rotator)
         candidate = site.candidate(slot)
         try:
-            site.issuer().mint(slot, candidate, token, 1)
+            site.issuer().mint(minting(slot, candidate, token, 1))
         except (StaleTokenError, PermanentError) as error:
             raised += [repr(error), str(error), repr(error.__context__), str(error.__context__)]
     site.run("ALTER ROLE {} CREATEROLE", site.rotator)
@@ -328,7 +329,7 @@ def test_an_access_token_is_the_password_of_the_functions_own_identity(site: Sit
 
     issuer = PostgreSQL(settings, IssuerEnvironment(site.read, token))
     candidate = site.candidate(site.slots[0])
-    issuer.mint(site.slots[0], candidate, 1, 1)
+    issuer.mint(minting(site.slots[0], candidate, 1, 1))
     issuer.close()
     assert site.works(candidate)
     assert asked

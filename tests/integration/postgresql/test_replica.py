@@ -13,6 +13,7 @@ from rotation.model.errors import (
     TemporaryError,
 )
 from rotation.model.payload import Payload
+from tests.support.minting import minting
 from tests.support.postgresql.kit import SERVERS, Site, make_site
 
 pytestmark = pytest.mark.slow
@@ -61,7 +62,7 @@ def test_a_lagging_replica_takes_the_old_password_until_it_has_replayed(
     wait_for_replay(site.server, standby)
     issuer = site.issuer(replicas=(f"127.0.0.1:{standby.port}",))
     new = site.candidate(slot, old)
-    minted = issuer.mint(slot, new, 2, 2)
+    minted = issuer.mint(minting(slot, new, 2, 2))
     assert works_on(standby, site, old)
     assert not works_on(standby, site, new)
     proof = issuer.verify(new, minted)
@@ -73,7 +74,7 @@ def test_a_lagging_replica_takes_the_old_password_until_it_has_replayed(
 def test_a_refusal_counts_only_after_the_replay(site: Site, standby: PostgresReplica) -> None:
     issuer = site.issuer(replicas=(f"127.0.0.1:{standby.port}",), replica_timeout=1)
     candidate = site.candidate(site.slots[0])
-    minted = issuer.mint(site.slots[0], candidate, 1, 1)
+    minted = issuer.mint(minting(site.slots[0], candidate, 1, 1))
     with pytest.raises(TemporaryError) as caught:
         issuer.verify(candidate, minted)
     assert caught.value.reason == "replica-behind"
@@ -99,7 +100,7 @@ def test_sessions_on_a_replica_are_seen_and_ended(site: Site, standby: PostgresR
         assert [each.client for each in seen.sessions] == ["127.0.0.1 report"]
         assert seen.sighted
         with pytest.raises(SlotInUseError):
-            issuer.mint(site.slots[0], site.candidate(site.slots[0]), 3, 3)
+            issuer.mint(minting(site.slots[0], site.candidate(site.slots[0]), 3, 3))
         assert issuer.revoke(site.slots[0], 4) == 1
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
@@ -109,7 +110,7 @@ def test_sessions_on_a_replica_are_seen_and_ended(site: Site, standby: PostgresR
 def test_a_standby_as_host_is_named(site: Site, standby: PostgresReplica) -> None:
     issuer = site.issuer(port=standby.port)
     with pytest.raises(PermanentError) as caught:
-        issuer.mint(site.slots[0], site.candidate(site.slots[0]), 1, 1)
+        issuer.mint(minting(site.slots[0], site.candidate(site.slots[0]), 1, 1))
     assert caught.value.reason == "not-primary"
     findings = {each.check: each.severity.value for each in issuer.preflight(None)}
     assert findings["primary"] == "error"

@@ -19,6 +19,7 @@ from rotation.local.postgres import (
 )
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
+from tests.support.minting import minting
 
 #: Every server of this machine; beside the preferred one they run with the slow tests.
 SERVERS = [
@@ -87,7 +88,7 @@ class Site:
     def mint(self, slot: str, token: int, version: int = 1, **changes: Any) -> Payload:
         """Give a slot a credential with an issuer of its own."""
         payload = self.candidate(slot)
-        self.issuer(**changes).mint(slot, payload, token, version)
+        self.issuer(**changes).mint(minting(slot, payload, token, version))
         return payload
 
     def log_in(self, payload: Payload, **options: Any) -> psycopg.Connection:

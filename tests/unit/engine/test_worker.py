@@ -61,7 +61,7 @@ def test_rotation_ends_settled_with_a_receipt_and_clean_labels() -> None:
     assert world.states() == {1: "destroyed", 2: "enabled"}
     assert world.aliases == {"theirs": 1, "current": 2, "previous": 1}
     assert world.receipt["outcome"] == "rotated"
-    assert world.receipt["slot"] == "app_b"
+    assert world.receipt["handle"] == "app_b"
     assert "control seen" in world.receipt["evidence"][0]
     assert world.store.secret.annotations["theirs"] == "kept"
     assert world.logs_in(2)
@@ -74,7 +74,7 @@ def test_next_rotation_goes_back_to_the_first_slot() -> None:
         world.clock.advance(minutes=1)
         world.worker().tick(world.scheduled())
         world.settle()
-    assert world.receipt["slot"] == "app_b"
+    assert world.receipt["handle"] == "app_b"
     assert world.states() == {1: "destroyed", 2: "destroyed", 3: "destroyed", 4: "enabled"}
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+from msgspec import structs
+
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.parts import Limits, Parts, Plugins, Tools
 from rotation.engine.pool import IssuerPool
@@ -41,7 +43,8 @@ from rotation.model.secret import Schedule, Secret, SecretVersion, VersionState,
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 from rotation.participants.alias import AliasParticipant
 from rotation.policies.policy import Kinds
-from rotation.ports.issuer import IssuerEnvironment
+from rotation.ports.issuer import IssuerEnvironment, MintRequest
+from tests.support.minting import TWO_SLOTS
 
 NAME = SecretName("123456789012", "app")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -75,11 +78,15 @@ class MemorySettings:
     slots: tuple[str, str] = ("app_a", "app_b")
 
 
-class MemoryIssuer:
-    """A database of two roles; `roles` is shared by all issuers of one world."""
+class MemoryKeys:
+    """A system of two roles that suspends nothing and shows nobody; `roles` is a world's own."""
 
     spec: ClassVar[IssuerSpec] = IssuerSpec(
-        "memory", "Memory", "roles in memory", MemorySettings, overlapping=True
+        "memory",
+        "Memory",
+        "roles in memory",
+        MemorySettings,
+        capabilities=structs.replace(TWO_SLOTS, suspends=False, sees_use=False),
     )
     roles: ClassVar[dict[str, Role]] = {}
     #: Called with the method's name before each effect; raises what the test wants.
@@ -99,11 +106,12 @@ class MemoryIssuer:
     def preflight(self, current: Payload | None) -> tuple[()]:
         return ()
 
-    def slots(self) -> tuple[str, str]:
-        return self._slots
-
-    def slot_of(self, payload: Payload) -> str:
+    def identify(self, payload: Payload) -> str:
         return str(payload.fields()["username"])
+
+    def next_handle(self, current: Payload | None, rotation_id: str) -> str:
+        first, second = self._slots
+        return second if current and self.identify(current) == first else first
 
     def propose(self, slot: str, rotation_id: str, current: Payload | None) -> Payload:
         kept = current.fields() if current else {}
@@ -112,14 +120,15 @@ class MemoryIssuer:
             {**kept, "username": slot, "password": password, "rotation_id": rotation_id}
         )
 
-    def mint(self, slot: str, candidate: Payload, token: int, version: int) -> Minted:
+    def mint(self, request: MintRequest) -> Minted:
         self._meet("mint")
-        role = self._fenced(slot, token)
+        slot, candidate = request.handle, request.proposed
+        role = self._fenced(slot, request.token)
         if role.sessions:
             raise SlotInUseError(f"{len(role.sessions)} sessions on {slot}")
         role.password, role.login = candidate.fields()["password"], True
         self._meet("minted")
-        return Minted(slot)
+        return Minted(slot, candidate)
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
         self._meet("verify")
@@ -129,27 +138,12 @@ class MemoryIssuer:
             raise CredentialRefusedError(f"login as {fields['username']} was refused")
         return Verification(("memory",), "owner")
 
-    def suspend(self, slot: str, token: int) -> None:
-        self._meet("suspend")
-        self._fenced(slot, token).login = False
-
-    def restore(self, slot: str, token: int) -> None:
-        self._meet("restore")
-        self._fenced(slot, token).login = True
-
     def revoke(self, slot: str, token: int) -> int:
         self._meet("revoke")
         role = self._fenced(slot, token)
         ended, role.sessions = len(role.sessions), []
         role.login, role.password = False, None
         return ended
-
-    def observe(self, slot: str, witness: Payload) -> Observation:
-        self._meet("observe")
-        self.verify(witness)
-        sessions = tuple(self.roles[slot].sessions)
-        blindness = "" if self.sighted else "lacks pg_read_all_stats"
-        return Observation(sessions, self.sighted, ("memory",), blindness)
 
     def _meet(self, effect: str) -> None:
         type(self).trouble(effect)
@@ -160,6 +154,30 @@ class MemoryIssuer:
             raise StaleTokenError(f"{slot} has seen token {role.token}", seen=role.token)
         role.token = token
         return role
+
+
+class MemoryIssuer(MemoryKeys):
+    """A database of two roles, which can suspend and sees."""
+
+    spec: ClassVar[IssuerSpec] = structs.replace(MemoryKeys.spec, capabilities=TWO_SLOTS)
+
+    def handles(self) -> tuple[str, str]:
+        return self._slots
+
+    def suspend(self, slot: str, token: int) -> None:
+        self._meet("suspend")
+        self._fenced(slot, token).login = False
+
+    def restore(self, slot: str, token: int) -> None:
+        self._meet("restore")
+        self._fenced(slot, token).login = True
+
+    def observe(self, slot: str, witness: Payload) -> Observation:
+        self._meet("observe")
+        self.verify(witness)
+        sessions = tuple(self.roles[slot].sessions)
+        blindness = "" if self.sighted else "lacks pg_read_all_stats"
+        return Observation(sessions, self.sighted, ("memory",), blindness)
 
 
 @dataclass(frozen=True)
@@ -374,11 +392,13 @@ def one_by_one(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 class World:
     """One secret, one database, any number of workers."""
 
-    def __init__(self, *, first: bool = False, **policy: Any) -> None:
+    def __init__(
+        self, *, first: bool = False, kind: type[MemoryKeys] = MemoryIssuer, **policy: Any
+    ) -> None:
         roles = {"app_a": Role("password-0", login=True), "app_b": Role()}
         self.issuer = type(
             "WorldIssuer",
-            (MemoryIssuer,),
+            (kind,),
             {"roles": {} if first else roles, "passwords": itertools.count(1)},
         )
         self.pin = type("WorldPin", (MemoryPin,), {"pins": {}, "drafts": {}, "calls": []})

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.issuers.postgresql import marker
-from rotation.issuers.postgresql.marker import Marker, SlotState
+from rotation.issuers._slots import marker
+from rotation.issuers._slots.marker import Marker, SlotState
 from rotation.model.errors import StateError
 
 MARKERS = st.builds(

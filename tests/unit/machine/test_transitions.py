@@ -67,11 +67,15 @@ def test_emergency_has_no_soak() -> None:
 
 
 def test_settling_keeps_the_token_and_writes_the_receipt() -> None:
-    state = reach(Event.PUBLISHED_FIRST, next=1, slot="a")
+    state = reach(Event.PUBLISHED_FIRST, next=1, handle="a")
     assert state.phase is Phase.SETTLED
     assert (state.token, state.current, state.record) == (1, 1, None)
     assert state.receipt
-    assert (state.receipt.outcome, state.receipt.current, state.receipt.slot) == ("rotated", 1, "a")
+    assert (state.receipt.outcome, state.receipt.current, state.receipt.handle) == (
+        "rotated",
+        1,
+        "a",
+    )
 
 
 def test_aborting_before_and_after_publication_differ_in_the_receipt() -> None:

@@ -1,4 +1,4 @@
-"""Our part of a role's comment: the durable fence, readable by everybody.
+"""Our part of a slot's comment: the durable fence, readable by everybody.
 
 The comment is written in the transaction that changes the password and replicates with it, so it
 tells which version a database really holds, also after a failover or a restore.
@@ -58,7 +58,7 @@ def read(comment: str | None) -> Marker | None:
     if body is None or body["state"] not in {state.value for state in SlotState}:
         raise StateError(
             f"the role comment holds {found[0][:_SHOWN]!r}, which no rotation wrote",
-            remedy="find out who did; then remove that part with COMMENT ON ROLE",
+            remedy="find out who did; then remove that part of the comment",
             reason="fence-unreadable",
         )
     return Marker(int(body["token"]), int(body["version"]), SlotState(body["state"]))

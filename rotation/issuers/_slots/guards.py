@@ -5,8 +5,8 @@ Two managers of one password fight: each undoes the other's change, and consumer
 
 import re
 
-from rotation.issuers.postgresql.fence import Role
-from rotation.issuers.postgresql.marker import foreign_text
+from rotation.issuers._slots.marker import foreign_text
+from rotation.issuers._slots.target import Slot
 from rotation.model.errors import PermanentError
 
 _OTHER_MANAGER = re.compile(
@@ -16,7 +16,7 @@ _OTHER_MANAGER = re.compile(
 )
 
 
-def refuse_foreign(role: Role) -> None:
+def refuse_foreign(role: Slot) -> None:
     """Return when the role is an application's that nobody else rotates.
 
     Raises:

@@ -1,0 +1,175 @@
+"""The issuer of two slots: which verb follows which, what is refused, when nothing is owed.
+
+Each slot is an identity that consumers log in as; a rotation changes only the slot that nobody
+uses.  A new password does not end a session, so consumers move when they like.
+
+Rules of this module:
+  1. Every change is made inside the target's fence, and leaves a marker of what it was.
+  2. A repeat is known by its marker; where that is not enough, a login tells.
+  3. A slot that somebody uses is never given another password.
+  4. What is revoked is never restored.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rotation.issuers._slots.guards import refuse_foreign
+from rotation.issuers._slots.marker import Marker, SlotState
+from rotation.issuers._slots.target import Change, Slot, Target
+from rotation.model.errors import PermanentError, SlotInUseError
+from rotation.model.password import Password
+from rotation.model.payload import Payload
+from rotation.model.plugin import Finding, Minted, Observation, Verification
+from rotation.ports.issuer import MintRequest
+
+
+class TwoSlots:
+    """See `rotation.ports.issuer` for the contract: `Issuer`, `Composes`, `Suspends`, `SeesUse`."""
+
+    def __init__(self, slots: tuple[str, str], target: Target) -> None:
+        self._slots = slots
+        self._target = target
+
+    def connect(self) -> None:
+        """Open the rotator's connection, or prove that the kept one still answers."""
+        self._target.connect()
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._target.close()
+
+    def handles(self) -> tuple[str, ...]:
+        """Return the two slots."""
+        return self._slots
+
+    def identify(self, payload: Payload) -> str:
+        """Return the slot a payload logs in as."""
+        return self._target.login_of(payload)[0]
+
+    def next_handle(self, current: Payload | None, rotation_id: str) -> str:  # noqa: ARG002 - in turn
+        """Return the slot that ``current`` does not use."""
+        return self._slots[0] if current is None else self._sibling(self.identify(current))
+
+    def propose(self, handle: str, rotation_id: str, current: Payload | None) -> Payload:
+        """Compose a candidate with a new random password."""
+        return self._target.compose(handle, rotation_id, current)
+
+    def mint(self, request: MintRequest) -> Minted:
+        """Set the candidate's password on a slot; a missing slot is created like its sibling."""
+        slot, token, version = request.handle, request.token, request.version
+        password = self._password_for(slot, request.proposed)
+        with self._change(slot, token) as change:
+            found = change.view.slot
+            if not self._is_minted(found, password, token, version):
+                self._refuse_busy(found)
+                change.set_password(password, Marker(token, version, SlotState.MINTED))
+            return Minted(slot, request.proposed, change.position())
+
+    def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
+        """Log in on every node and prove identity and rights."""
+        user, password = self._target.login_of(payload)
+        return self._target.prove(user, password, minted.position if minted else None)
+
+    def suspend(self, handle: str, token: int) -> None:
+        """Stop new logins; the password stays."""
+        self._set_login(handle, token, SlotState.SUSPENDED)
+
+    def restore(self, handle: str, token: int) -> None:
+        """Let the same password log in again."""
+        self._set_login(handle, token, SlotState.RESTORED)
+
+    def revoke(self, handle: str, token: int) -> int:
+        """Scramble the password, stop logins and end every session on every node."""
+        with self._change(handle, token) as change:
+            slot = _existing(change.view.slot)
+            if slot.can_login or not _has(slot, token, SlotState.REVOKED):
+                change.scramble(_marked(slot, token, SlotState.REVOKED))
+            ended = change.end_sessions()
+            position = change.position()
+        return ended + self._target.end_elsewhere(handle, position)
+
+    def observe(self, handle: str, witness: Payload | None) -> Observation:
+        """List the sessions on a slot, with a session of the witness planted on every node."""
+        sibling = self._sibling(handle)
+        password = self._password_for(sibling, witness) if witness else None
+        return self._target.observe(handle, sibling, password)
+
+    def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
+        """Check everything a rotation needs.
+
+        Args:
+            current: Payload in force; without it what needs a login is not tested.
+            token: Newest token of the secret; a system ahead of it was restored or is shared.
+        """
+        return self._target.examine(current, token)
+
+    @contextmanager
+    def _change(self, slot: str, token: int) -> Iterator[Change]:
+        with self._target.change(slot, token) as change:
+            refuse_foreign(change.view.slot)
+            change.check_ready()
+            yield change
+
+    def _set_login(self, name: str, token: int, state: SlotState) -> None:
+        allowed = state is SlotState.RESTORED
+        with self._change(name, token) as change:
+            slot = _existing(change.view.slot)
+            revoked = slot.marker is not None and slot.marker.state is SlotState.REVOKED
+            if revoked and allowed:
+                raise PermanentError(
+                    f"{name} is revoked: its password is gone",
+                    remedy="rotate again: a new credential is the only way back",
+                    reason="slot-revoked",
+                )
+            if _has(slot, token, state) and slot.can_login is allowed:
+                return
+            left = SlotState.REVOKED if revoked else state
+            change.set_login(_marked(slot, token, left), allowed=allowed)
+
+    def _is_minted(self, slot: Slot, password: Password, token: int, version: int) -> bool:
+        # An earlier attempt of this very lease went through; its verifier is kept, since some
+        # poolers compare verifiers.
+        mark = slot.marker
+        if not (mark and _has(slot, token, SlotState.MINTED) and mark.version == version):
+            return False
+        return self._target.accepts(slot.name, password)
+
+    def _refuse_busy(self, slot: Slot) -> None:
+        where = "the primary" if slot.sessions else ""
+        if not slot.sessions and slot.exists:
+            where = ", ".join(self._target.nodes_in_use(slot.name))
+        if where:
+            shown = self._target.sessions_show_in
+            raise SlotInUseError(
+                f"somebody has a session on {slot.name}, on {where}; its password must not change",
+                remedy=f"find the consumer in {shown} and move it to the current version",
+            )
+
+    def _password_for(self, slot: str, payload: Payload) -> Password:
+        user, password = self._target.login_of(payload)
+        if user != slot:
+            raise PermanentError(f"the payload logs in as {user}, not {slot}", reason="wrong-slot")
+        return password
+
+    def _sibling(self, slot: str) -> str:
+        first, second = self._slots
+        return first if slot == second else second
+
+
+def _existing(slot: Slot) -> Slot:
+    if slot.exists:
+        return slot
+    raise PermanentError(
+        f"the slot role {slot.name} does not exist",
+        remedy="rotate: a missing slot is created by the next rotation into it",
+        reason="role-missing",
+    )
+
+
+def _has(slot: Slot, token: int, state: SlotState) -> bool:
+    return slot.marker is not None and (slot.marker.token, slot.marker.state) == (token, state)
+
+
+def _marked(slot: Slot, token: int, state: SlotState) -> Marker:
+    """Return a new marker; the version stays the known one."""
+    return Marker(token, slot.marker.version if slot.marker else 0, state)

@@ -1,0 +1,60 @@
+"""What is PostgreSQL's own is said where it is looked after, and nowhere else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import rotation
+
+ROOT = Path(rotation.__file__).parent
+WORDS = re.compile(
+    r"postgres|psycopg|\bpg_\w|pgpass|pgpassword|scram\b|scram[-_]|libpq|psql", re.IGNORECASE
+)
+#: Files and folders that may say them, and why.
+ALLOWED = {
+    "issuers/postgresql": "the issuer",
+    "issuers/_slots/guards.py": "names other programs that manage passwords",
+    "client/psycopg.py": "a pool for its driver",
+    "client/rotating.py": "names the pools of its driver",
+    "local": "the stack on one's own machine has a PostgreSQL",
+    "cli/commands/up.py": "starts that stack",
+    "cli/commands/demo.py": "plays on that stack",
+    "kit/credentials": "shapes of payloads and verifiers, which other systems use too",
+    "model/adoption.py": "names of those shapes",
+}
+
+
+def speakers() -> dict[str, list[str]]:
+    """Return the words by file."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        if words := WORDS.findall(path.read_text()):
+            found[str(path.relative_to(ROOT))] = words
+    return found
+
+
+def is_below(file: str, place: str) -> bool:
+    return file == place or file.startswith(f"{place}/")
+
+
+def test_words_of_one_system_stay_where_it_is_looked_after() -> None:
+    strays = {
+        file: words
+        for file, words in speakers().items()
+        if not any(is_below(file, place) for place in ALLOWED)
+    }
+    assert strays == {}
+
+
+@pytest.mark.parametrize("place", ALLOWED)
+def test_what_is_allowed_is_made_use_of(place: str) -> None:
+    assert any(is_below(file, place) for file in speakers())
+
+
+def test_no_plugin_is_guessed_by_its_attributes() -> None:
+    guess = re.compile(r"\b(?:getattr|hasattr)\(\s*(?:\w+\.)*(?:issuer|settings)\b")
+    looked = [*(ROOT / "doctor").glob("*.py"), *(ROOT / "gates").glob("*.py")]
+    looked += [*(ROOT / "cli").rglob("*.py"), *(ROOT / "engine").glob("*.py")]
+    looked += [*(ROOT / "policies").glob("*.py")]
+    assert [path.name for path in looked if guess.search(path.read_text())] == []
