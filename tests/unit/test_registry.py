@@ -247,7 +247,8 @@ kinds = main._application._worker._parts.plugins.kinds
 def plugins():
     names = [name.split(".")[1:3] for name in sys.modules if name.startswith("rotation.")]
     packages = {"issuers", "participants", "gates"}
-X
+    return sorted({".".join(name) for name in names if len(name) == 2 and name[0] in packages
+                   and not name[1].startswith("_")})
 before = plugins()
 decode_policy(sys.argv[1], kinds)
 print(json.dumps([before, plugins()]))

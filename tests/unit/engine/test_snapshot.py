@@ -35,7 +35,7 @@ def test_a_rotation_in_flight_is_read_as_the_worker_left_it() -> None:
     assert snapshot.faults == ()
     assert snapshot.is_in_flight
     assert snapshot.readable_state().phase is Phase.SOAKING
-    assert (snapshot.current, snapshot.slot) == (2, "app_b")
+    assert (snapshot.current, snapshot.handle) == (2, "app_b")
     assert snapshot.sound_policy().soak == timedelta(hours=1)
 
 
