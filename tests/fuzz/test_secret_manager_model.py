@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from rotation.emulator.background import Background, serve_in_background
 from rotation.emulator.secretmanager.quotas import Quotas
+from rotation.emulator.secretmanager.schedule import Schedule
 from rotation.emulator.secretmanager.server import SecretManagerServer
 from rotation.emulator.secretmanager.store import Store
 
@@ -77,6 +78,7 @@ class SecretManagerModel(RuleBasedStateMachine):
     def move_in(self) -> None:
         def fresh(server: SecretManagerServer) -> None:
             server.dispatcher.store = Store()
+            server.dispatcher.schedule = Schedule(server.dispatcher.store)
             server.dispatcher.quotas = Quotas()
 
         self.background.call(fresh)

@@ -42,10 +42,11 @@ def project(at_gitlab: Site) -> Iterator[Any]:
 
 
 @pytest.fixture
-def forgejo(at_gitea: Site) -> Any:
+def forgejo(at_gitea: Site) -> Iterator[Any]:
     assert at_gitea.server is not None
     client = pyforgejo.PyforgejoApi(base_url=f"{at_gitea.server.url}/api/v1", api_key=SECRET)
-    return client.repository
+    yield client.repository
+    client._client_wrapper.httpx_client.httpx_client.close()  # nothing public does
 
 
 def test_python_gitlab_goes_the_whole_way(at_gitlab: Site, project: Any) -> None:

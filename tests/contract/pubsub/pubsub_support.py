@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -28,6 +27,7 @@ from rotation.emulator.pubsub.broker import Broker
 from rotation.emulator.pubsub.journal import SqliteJournal
 from rotation.emulator.pubsub.server import PubSubServer, rest_app
 from rotation.emulator.web import serve_app
+from rotation.local.postgres.server import free_port
 
 EMULATOR = Path("/usr/lib/google-cloud-sdk/platform/pubsub-emulator/bin/cloud-pubsub-emulator")
 PATIENCE = 30.0
@@ -236,14 +236,3 @@ def emulator(log: Path) -> Iterator[PubSub]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def free_port() -> int:
-    """Find a port below the range that outgoing connections take theirs from."""
-    for port in range(20000 + os.getpid() % 10000, 32768):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
-    raise AssertionError("no free port")

@@ -8,6 +8,7 @@ from rotation.emulator.background import Background
 from rotation.emulator.clock import MovableClock
 from rotation.emulator.secretmanager.controls import Controls
 from rotation.emulator.secretmanager.quotas import Quotas
+from rotation.emulator.secretmanager.schedule import Schedule
 from rotation.emulator.secretmanager.server import SecretManagerServer
 from rotation.emulator.secretmanager.store import Store
 from rotation.emulator.status import StatusError
@@ -49,6 +50,7 @@ class World:
 
     def _move_in(self, server: SecretManagerServer) -> None:
         server.dispatcher.store = self.store
+        server.dispatcher.schedule = Schedule(self.store)
         server.dispatcher.failures.clear()
         server.dispatcher.release()
         server.dispatcher.calls.clear()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +14,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from rotation.local.postgres.server import free_port
 from tests.support.web import Asked, Reply, Web, serve_web
 
 PROGRAM = shutil.which("prometheus")
-#: The kernel hands ports from 32768 on to outgoing connections.
-PORTS = range(24000, 32768)
 #: Longest that the server or a scrape is waited for.
 PATIENCE = 60.0
 
@@ -101,15 +99,3 @@ def is_ready(monitoring: Monitoring, process: subprocess.Popen[bytes], log: Path
         return bool(monitoring.query("up == 1"))
     except OSError:
         return False
-
-
-def free_port() -> int:
-    for port in PORTS:
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")

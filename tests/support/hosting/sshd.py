@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rotation.local.postgres.server import free_port
+
 SSHD: Final = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 KEYGEN: Final = shutil.which("ssh-keygen")
 NO_SSHD: Final = "needs sshd and ssh-keygen: apt-get install openssh-server openssh-client"
@@ -42,7 +44,7 @@ def run_sshd(folder: Path, kind: str = "ed25519") -> Iterator[Sshd]:
         _generate(folder / name, kind if name != "host" else "ed25519")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # started by root it insists on the folder
-    port = _free_port()
+    port = free_port()
     (folder / "config").write_text(_config(folder, port))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "config")], stderr=log)
@@ -83,15 +85,6 @@ KbdInteractiveAuthentication no
 def _line(key: Path, port: int) -> str:
     kind, data, *_ = key.with_suffix(".pub").read_text().split()
     return f"[127.0.0.1]:{port} {kind} {data}\n"
-
-
-def _free_port() -> int:
-    """Return a free port below those that the kernel gives to outgoing connections."""
-    for port in range(20000 + os.getpid() % 10000, 32768):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port below 32768")
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
