@@ -25,7 +25,7 @@ from rotation.kit.net.location import Location
 from rotation.model.consumer import Held, Usage
 from rotation.model.errors import BadNameError, PolicyError, RotationError
 from rotation.model.names import SecretName
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -102,9 +102,11 @@ class ConsumersGate:
             ),
         ),
         network=("every consumer's host, from where the function runs",),
-        setbacks=(
-            Setback("a consumer does not answer, or its report is old", "it waits, and names it"),
-            Setback(
+        failure_modes=(
+            FailureMode(
+                "a consumer does not answer, or its report is old", "it waits, and names it"
+            ),
+            FailureMode(
                 "a consumer reports that it could not use the next version",
                 "it fails: every participant goes back",
             ),

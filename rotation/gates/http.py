@@ -25,7 +25,7 @@ from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.kit.net.exchange import Reply
 from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Look, Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -93,13 +93,15 @@ class HttpGate:
             ),
         ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "refused, redirected, or an answer that makes no sense",
                 "it waits: that says nothing about health",
             ),
-            Setback("no answer", "it waits, or fails with `unreachable: fail`"),
-            Setback("more errors than `max_error_rate`", "it fails: every participant goes back"),
+            FailureMode("no answer", "it waits, or fails with `unreachable: fail`"),
+            FailureMode(
+                "more errors than `max_error_rate`", "it fails: every participant goes back"
+            ),
         ),
         guide="gates.md#http",
     )

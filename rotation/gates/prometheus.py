@@ -25,7 +25,7 @@ from rotation.gates._wording import reason_of
 from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.password import Password
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -134,9 +134,9 @@ class PrometheusGate:
             ),
         ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
-        setbacks=(
-            Setback("no answer, a refusal, no series, old samples", "it waits, and says which"),
-            Setback("a series is outside its bounds", "it fails: every participant goes back"),
+        failure_modes=(
+            FailureMode("no answer, a refusal, no series, old samples", "it waits, and says which"),
+            FailureMode("a series is outside its bounds", "it fails: every participant goes back"),
         ),
         guide="gates.md#prometheus",
     )

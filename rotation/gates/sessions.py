@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.model.errors import PolicyError, RotationError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import GateSpec, Observation, Session
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -51,12 +51,12 @@ class SessionsGate:
             NotNeeded("any permission or right of its own", "the issuer looks, with what it has"),
         ),
         network=("nothing of its own: the issuer looks",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "a node does not answer, or the planted session is not seen",
                 "it waits: an empty list proves nothing then",
             ),
-            Setback("consumers are late", "it waits; it never fails"),
+            FailureMode("consumers are late", "it waits; it never fails"),
         ),
         guide="gates.md#sessions",
     )

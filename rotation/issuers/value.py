@@ -21,7 +21,7 @@ from typing import ClassVar, Final, Literal
 
 from rotation.model.errors import RotationError
 from rotation.model.payload import ROTATION_ID, Payload, PayloadError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import (
     Capabilities,
     Fence,
@@ -66,17 +66,17 @@ class Value:
             NotNeeded("any permission of its own", "the key exists in the secret and nowhere else"),
         ),
         network=("nothing",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "two workers run at once",
                 "each makes a key; the one whose write of the secret is refused disables its own",
             ),
-            Setback(
+            FailureMode(
                 "a reader knows only the version before",
                 "it refuses what is signed with the new key: hand readers the new version first,"
                 " in a stage of their own, and signers after them",
             ),
-            Setback(
+            FailureMode(
                 "something signed with the previous key is still under way when it is retired",
                 "it is refused; soak must be longer than the longest life of a signature",
             ),

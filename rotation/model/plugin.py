@@ -13,7 +13,7 @@ from enum import Enum
 from msgspec import Struct
 
 from rotation.model.payload import Payload
-from rotation.model.permission import NotNeeded, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, Permission
 
 
 class Severity(Enum):
@@ -56,7 +56,7 @@ class Spec(Struct, frozen=True):
     #: What it must reach over the network.
     network: tuple[str, ...] = ()
     #: What may go wrong, and what happens then.
-    setbacks: tuple[Setback, ...] = ()
+    failure_modes: tuple[FailureMode, ...] = ()
     #: Text for its page that fits nowhere else; Markdown.
     notes: str = ""
     #: A guide beside the page, a file in ``deploy/docs``; empty: there is none.
