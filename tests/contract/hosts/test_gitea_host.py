@@ -11,7 +11,7 @@ from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
 from tests.support.hosting.bare import Bare
 from tests.support.hosting.gitea import GiteaForge
 from tests.support.hosting.serving import Request, Response
-from tests.support.hosting.sites import Ground, Site, gitea_site
+from tests.support.hosting.sites import Site, Workspace, gitea_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
@@ -20,7 +20,7 @@ Change = Callable[[GiteaForge], None]
 
 @pytest.fixture
 def site(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitea_site(Ground(tmp_path, template)) as site:
+    with gitea_site(Workspace(tmp_path, template)) as site:
         yield site
 
 

@@ -13,7 +13,7 @@ from tests.support.hosting.bare import Bare
 from tests.support.hosting.forge import Forge
 from tests.support.hosting.gitlab import GitLabForge
 from tests.support.hosting.serving import Response
-from tests.support.hosting.sites import Ground, Site, gitlab_site
+from tests.support.hosting.sites import Site, Workspace, gitlab_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
@@ -21,7 +21,7 @@ OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
 
 @pytest.fixture
 def site(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitlab_site(Ground(tmp_path, template)) as site:
+    with gitlab_site(Workspace(tmp_path, template)) as site:
         yield site
 
 
