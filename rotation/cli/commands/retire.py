@@ -8,7 +8,14 @@
 import click
 
 from rotation.cli.views import wording
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner, unless_blocked
+from rotation.cli.views.asking import (
+    Asked,
+    Verdict,
+    ask,
+    asking_options,
+    checked_options,
+    unless_blocked,
+)
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
 from rotation.cli.views.selecting import find_managed
@@ -43,10 +50,10 @@ def retire(
     if not now:
         raise click.UsageError("it is retired by itself in time; to not wait for that, add --now")
     context = ctx.ensure_object(Context)
-    how = manner(reason, requested_by, timeout, wait=wait)
+    options = checked_options(reason, requested_by, timeout, wait=wait)
     before = find_managed(context, secret)
     _refuse(before)
-    ctx.exit(ask(context, before, Ask.RETIRE, how, _judge))
+    ctx.exit(ask(context, before, Ask.RETIRE, options, _judge))
 
 
 def _refuse(snapshot: Snapshot) -> None:
