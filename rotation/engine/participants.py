@@ -67,7 +67,7 @@ class Said(Struct, Generic[_Answer], frozen=True):
     trouble: bool = False
 
 
-class Surroundings(Struct, frozen=True):
+class RolloutEnvironment(Struct, frozen=True):
     """What plugins of a rollout may ask for."""
 
     participants: ParticipantEnvironment | None = None
@@ -82,13 +82,13 @@ class Participants:
         policy: Policy,
         kinds: Mapping[str, Any],
         gates: Mapping[str, Any],
-        around: Surroundings,
+        environment: RolloutEnvironment,
         gather: Gather,
     ) -> None:
         self._policy = policy
         self._kinds = kinds
         self._gate_kinds = gates
-        self._around = around
+        self._environment = environment
         self._gather = gather
         self._chosen = [
             each
@@ -101,17 +101,17 @@ class Participants:
     @cached_property
     def outside(self) -> Sequence[Outside]:
         """Those that live elsewhere."""
-        make, around = self._kinds, self._around.participants
+        make, environment = self._kinds, self._environment.participants
         return [
-            Outside(stage, name, choice, make[choice.kind](choice.settings, around))
+            Outside(stage, name, choice, make[choice.kind](choice.settings, environment))
             for stage, name, choice in self._chosen
         ]
 
     @cached_property
     def _gates(self) -> Sequence[Gated]:
-        make, around = self._gate_kinds, self._around.gates
+        make, environment = self._gate_kinds, self._environment.gates
         return [
-            Gated(stage, name, make[choice.kind](choice.settings, around))
+            Gated(stage, name, make[choice.kind](choice.settings, environment))
             for stage, name, choice in _named(self._policy, lambda stage: stage.gates)
         ]
 

@@ -167,7 +167,7 @@ class Tick:
         text = self._secret.annotations[codec.POLICY]
         issuer = plugins.issuers.get(self._secret.name, text, policy.issuer)
         participants = Participants(
-            policy, plugins.participants, plugins.gates, plugins.around, tools.gather
+            policy, plugins.participants, plugins.gates, plugins.environment, tools.gather
         )
         self._run = Run(tools, self._secret, state, policy, issuer, participants)
         return self._run
