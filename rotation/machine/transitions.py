@@ -221,7 +221,9 @@ def _hold_back(state: State, event: Event, now: datetime, facts: Mapping[str, An
     # Votes are cast anew; what was handed out is not asked for again.
     again = {*_NOT_ESTABLISHED, "acked"} if event is Event.PREPARED else _NOT_ESTABLISHED
     known = {name: value for name, value in facts.items() if name not in again}
-    return rest(replace(state, record=replace(state.in_flight, **known)), now, pausing.told(state))
+    return rest(
+        replace(state, record=replace(state.in_flight, **known)), now, pausing.message(state)
+    )
 
 
 def _established(record: Record, event: Event, now: datetime, facts: Mapping[str, Any]) -> Record:

@@ -170,20 +170,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Pause:
-    """The last word of people on whether routine rotations go on.
+    """What people asked for last: whether routine rotations go on.
 
-    It stays when the pause is over, so that a word that comes late is known to be older.
+    It stays when the pause is over, so that a request that comes late is known to be older.
     """
 
     paused: bool
-    #: When the word was published.
+    #: When the request was published.
     at: datetime
     #: When the pause began; None: not paused, or nobody knows.
     since: datetime | None = None
     reason: str = ""
     requested_by: str = ""
-    #: Ids of the last few words.
-    heard: tuple[str, ...] = ()
+    #: Ids of the last few requests.
+    request_ids: tuple[str, ...] = ()
     #: The newest request for a routine rotation that is kept until the pause is over.
     again: Request | None = None
 

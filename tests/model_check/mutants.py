@@ -273,8 +273,10 @@ def what_is_asked_in_a_pause_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_word_that_comes_last_counts(patch: pytest.MonkeyPatch) -> None:
-    real = pausing.hear
-    patch.setattr(pausing, "hear", lambda state, word: real(replace(state, pause=None), word))
+    real = pausing.apply_pause_request
+    patch.setattr(
+        pausing, "apply_pause_request", lambda state, word: real(replace(state, pause=None), word)
+    )
 
 
 def a_pause_leaves_a_login_suspended(patch: pytest.MonkeyPatch) -> None:

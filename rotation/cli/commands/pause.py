@@ -35,9 +35,9 @@ def pause(
 
 
 def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    word = snapshot.pause
-    if word is None or asked.id not in word.heard:
+    pause = snapshot.pause
+    if pause is None or asked.id not in pause.request_ids:
         return None
-    if not word.paused:
+    if not pause.paused:
         return Verdict("resumed", "somebody has resumed it since")
     return Verdict("paused", f"paused; to go on: rotation resume {snapshot.short}")

@@ -34,9 +34,9 @@ def resume(
 
 
 def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    word = snapshot.pause
-    if word is None or asked.id not in word.heard:
+    pause = snapshot.pause
+    if pause is None or asked.id not in pause.request_ids:
         return None
-    if word.paused:
+    if pause.paused:
         return Verdict("paused", "somebody has paused it again since")
     return Verdict("resumed", f"resumed; {wording.stands(snapshot)}")

@@ -65,7 +65,7 @@ def _refuse(snapshot: Snapshot) -> None:
         raise PermanentError(f"{short} is {state.phase.value}: {why}", reason="not-now")
     if pausing.holds(state):
         raise PermanentError(
-            f"{short} is {pausing.told(state)}",
+            f"{short} is {pausing.message(state)}",
             remedy=f"first: rotation resume {short}",
             reason="paused",
         )

@@ -134,7 +134,7 @@ class PostgreSQLTarget:
     def accepts(self, slot: str, password: Password) -> bool:
         """Log in to the primary and out again."""
         try:
-            verify.knock(self._settings, self._settings.primary, slot, password)
+            verify.check_login(self._settings, self._settings.primary, slot, password)
         except CredentialRefusedError:
             return False
         return True
