@@ -69,7 +69,7 @@ def watch(run: Run) -> Outcome | Waiting:
         return _look_again(run, obstacle)
     evidence = _evidence(run, "watching", seen)
     since = run.state.in_flight.suspended_at or run.now
-    end = since if run.state.in_flight.hastened else since + run.policy.retire.observe
+    end = since if run.state.in_flight.skip_waits else since + run.policy.retire.observe
     if unmoved_now := unmoved(run):
         said = _kept(run, f"{_minute(run)} watching: {unmoved_now}")
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": said})

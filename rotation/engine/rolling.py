@@ -251,7 +251,7 @@ def _watch(run: Run, stages: Sequence[str], since: Any, length: timedelta) -> Ju
         return _watch_of(run, stage, since)
 
     judged = Judgement(Course.GO, "an emergency waits for no gate")
-    if not run.state.in_flight.hurried:
+    if not run.state.in_flight.urgent:
         verdicts = run.participants.check(stages, watch)
         judged = rollout.judge_gates(verdicts, run.now, since, length)
     if judged.course is not Course.BACK and (refused := _refused(run)):
@@ -302,7 +302,7 @@ def _proven(run: Run, facts: Mapping[str, Any]) -> Outcome:
         return Outcome(Event.STAGE_PROVEN, {**facts, "stage": stage.stage, "handed_at": None})
     if record.previous is None:
         return Outcome(Event.ROLLED_OUT_FIRST, facts)
-    if record.mode is Mode.EMERGENCY or record.hurried:
+    if record.mode is Mode.EMERGENCY or record.urgent:
         return Outcome(Event.ROLLED_OUT_IN_EMERGENCY, facts)
     return Outcome(Event.ROLLED_OUT, facts)
 
@@ -334,7 +334,7 @@ def _move(run: Run, each: Outside) -> Move:
         change=_change(run),
         reason=record.reason,
         requested_by=record.requested_by,
-        hurried=record.hurried,
+        urgent=record.urgent,
     )
 
 

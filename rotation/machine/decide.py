@@ -37,7 +37,7 @@ CHECK = "check"
 _TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWING, Phase.ABORTING})
 
 #: Phases that an emergency hurries through: what has begun is finished at once, then it starts.
-_HURRIED = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
+_URGENT = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
 
 #: Phases in which nothing but time keeps the previous credential from being retired.
 RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
@@ -209,9 +209,9 @@ def _overtake(s: Situation, request: Request) -> Decision:
         return Act(transitions.claim(replace(state, record=asked), s.claim))
     if transitions.can_follow(state.phase, Event.EMERGENCY):
         return Act(_move(s, Event.EMERGENCY, again=request))
-    if state.phase in _HURRIED:
-        hurried = replace(state, record=replace(record, again=request))
-        return Act(transitions.claim(hurried, s.claim))
+    if state.phase in _URGENT:
+        urgent = replace(state, record=replace(record, again=request))
+        return Act(transitions.claim(urgent, s.claim))
     return _remember(s, request)
 
 
@@ -257,13 +257,13 @@ def _retire(s: Situation, request: Request) -> Decision:
         return Done(f"{state.phase.value}: {why_not_retired(state.phase)}")
     if pausing.holds(state):
         return Done(f"{pausing.message(state)}: nothing is retired before it is resumed")
-    hastened = replace(
+    skipping = replace(
         record,
-        hastened=True,
+        skip_waits=True,
         watch_until=min(record.watch_until, s.now) if record.watch_until else None,
         serves=(*record.serves, request.id)[-KEPT_REQUESTS:],
     )
-    asked = replace(state, record=hastened, wake_at=None)
+    asked = replace(state, record=skipping, wake_at=None)
     decision = _proceed(replace(s, state=asked))
     if not isinstance(decision, Busy):
         return decision

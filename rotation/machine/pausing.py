@@ -83,7 +83,7 @@ def keep(state: State, request: Request) -> State | None:
 def holds(state: State) -> bool:
     """Whether a pause keeps the rotation in flight where it is, once it waits."""
     record = state.record
-    return state.paused and state.phase in _HELD and not (record and record.hurried)
+    return state.paused and state.phase in _HELD and not (record and record.urgent)
 
 
 def holds_back(state: State, event: Event) -> bool:

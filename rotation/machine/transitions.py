@@ -234,7 +234,7 @@ def _established(record: Record, event: Event, now: datetime, facts: Mapping[str
     if event in _ROLLED_OUT:
         record = replace(record, rolled_out_at=now, first_moved_at=record.first_moved_at or now)
     if event in {Event.STRAGGLER_SEEN, Event.PAUSED}:
-        record = replace(record, hastened=False)
+        record = replace(record, skip_waits=False)
     return record
 
 
@@ -255,7 +255,7 @@ def _wait_on_entry(phase: Phase, record: Record, policy: Policy, *, delayed: boo
     match phase:
         case Phase.SOAKING:
             return policy.soak
-        case Phase.OBSERVING if policy.retire.observe and not record.hastened:
+        case Phase.OBSERVING if policy.retire.observe and not record.skip_waits:
             return look_interval(policy)
         case Phase.DESTROYING if record.again is None and not delayed:
             return policy.retire.destroy_after

@@ -32,8 +32,8 @@ class Move(Struct, frozen=True):
     #: For people: why, and who asked.
     reason: str = ""
     requested_by: str = ""
-    #: An emergency: do not wait for what is only good manners (drafts, quiet hours).
-    hurried: bool = False
+    #: An emergency: do not wait for what is only a courtesy (drafts, quiet hours).
+    urgent: bool = False
 
 
 class Answer(Enum):

@@ -95,12 +95,12 @@ class Record(RotationFacts):
     #: Where people can look: pull requests and the like.
     links: tuple[str, ...] = ()
     #: Somebody asked to retire without waiting.  Ends with the first look that finds an obstacle.
-    hastened: bool = False
+    skip_waits: bool = False
     #: How often in a row it was left to another delivery.
     failures: int = 0
 
     @property
-    def hurried(self) -> bool:
+    def urgent(self) -> bool:
         """Whether nothing is waited for that is not needed: an emergency, here or next."""
         after = self.again is not None and self.again.mode is Ask.EMERGENCY
         return self.mode is Mode.EMERGENCY or after

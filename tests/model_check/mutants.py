@@ -261,7 +261,7 @@ def pins_are_not_taken_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_emergency_waits_for_the_canary(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Record, "hurried", False)
+    patch.setattr(Record, "urgent", False)
 
 
 def a_pause_does_not_hold_a_firing(patch: pytest.MonkeyPatch) -> None:

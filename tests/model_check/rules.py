@@ -396,8 +396,8 @@ def everybody_has_the_version_in_force(_: Ledger, world: World) -> str | None:
 
 def trouble_moves_everybody_back(ledger: Ledger, world: World) -> str | None:
     """A rollout that was in trouble before it was over has not happened, unless in an emergency."""
-    hurried = any(asked.mode is Ask.EMERGENCY for asked in ledger.asked)
-    if not ledger.goes_back or hurried or world.pointed == 1:
+    urgent = any(asked.mode is Ask.EMERGENCY for asked in ledger.asked)
+    if not ledger.goes_back or urgent or world.pointed == 1:
         return None
     return f"current is {world.pointed}"
 

@@ -87,7 +87,7 @@ def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
     if record.revoked_at:
         return _ended(True, record.next)
     heard = asked.id in record.serves
-    if heard and not record.hastened and state.lease_until is None:
+    if heard and not record.skip_waits and state.lease_until is None:
         return Verdict("held-up", f"not retired: {record.note or wording.stands(snapshot)}", NO)
     return None
 

@@ -187,7 +187,7 @@ class GitParticipant:
         )
 
     def _is_draft(self, move: Move) -> bool:
-        return self._settings.draft and not move.hurried
+        return self._settings.draft and not move.urgent
 
 
 def _refusal(errand: Errand, scene: Scene) -> str:

@@ -118,10 +118,10 @@ def test_it_stays_a_draft_until_its_turn_comes(world: GitHubWorld) -> None:
     assert only_pull(world).merged
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_no_draft_where_none_is_wanted_or_possible(world: GitHubWorld, hurried: bool) -> None:  # noqa: FBT001
-    world.forge.rules.allow_drafts = hurried
-    prepared(world, replace(MOVE, hurried=hurried))
+@pytest.mark.parametrize("urgent", [False, True])
+def test_no_draft_where_none_is_wanted_or_possible(world: GitHubWorld, urgent: bool) -> None:  # noqa: FBT001
+    world.forge.rules.allow_drafts = urgent
+    prepared(world, replace(MOVE, urgent=urgent))
     assert not only_pull(world).draft
 
 
