@@ -186,8 +186,8 @@ def kinds(
         _Settings(issuers),
         _Settings(participants),
         _Settings(gates),
-        sightless=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
-        sight_needed=_Those(gates, lambda spec: spec.needs_sight),
+        cannot_see_use=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
+        needs_use=_Those(gates, lambda spec: spec.needs_use),
     )
 
 

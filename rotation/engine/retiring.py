@@ -196,17 +196,17 @@ def _obstacle(run: Run, seen: Observation) -> str:
         clients = sorted({each.client for each in seen.sessions})
         shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
         return f"{len(seen.sessions)} sessions still use the previous credential: {shown}"
-    if run.can.sees_use and not seen.sighted:
-        return f"cannot see who uses the previous credential: {seen.blindness}"
+    if run.can.sees_use and not seen.is_conclusive:
+        return f"cannot see who uses the previous credential: {seen.unobservable_reason}"
     return ""
 
 
 def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
     if not run.can.sees_use:
-        why, known = f"{seen.blindness}; retired by age", run.state.in_flight.evidence
+        why, known = f"{seen.unobservable_reason}; retired by age", run.state.in_flight.evidence
         told = any(each.endswith(why) for each in known)
         return known if told else _kept(run, f"{_minute(run)} {when}: {why}")
-    sight = "control seen" if seen.sighted else "blind"
+    sight = "control seen" if seen.is_conclusive else "blind"
     said = (
         f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.previous_handle}, "
         f"{sight} on {len(seen.nodes)} nodes"

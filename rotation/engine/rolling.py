@@ -173,7 +173,7 @@ def unmoved(run: Run) -> str:
         sight = each.participant.observe(_move(run, each))
         where = f" in {sight.place}" if sight.place else ""
         if not sight.versions:
-            return f"cannot see what {each.name} hands out{where}: {sight.blindness}"
+            return f"cannot see what {each.name} hands out{where}: {sight.unobservable_reason}"
         other = sorted(sight.versions - {run.state.in_flight.next})
         return f"{each.name} hands out version {other[0]}{where}" if other else ""
 

@@ -157,9 +157,9 @@ class PrometheusGate:
         query, *control = [
             read_samples(outcome) for outcome in fetch_all(asked, settings.timeout.total_seconds())
         ]
-        blindness = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
-        if blindness:
-            return Verdict.wait(f"{settings.location}: control query: {blindness}")
+        unproved = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
+        if unproved:
+            return Verdict.wait(f"{settings.location}: control query: {unproved}")
         if isinstance(query, Blind):
             return Verdict.wait(f"{settings.location}: {query.reason}")
         return self._judge(query, watch)

@@ -38,7 +38,7 @@ def capabilities(spec: Spec) -> dict[str, Any]:
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
         case GateSpec():
-            return {"needs_sight": spec.needs_sight}
+            return {"needs_use": spec.needs_use}
         case _:
             return {}
 

@@ -117,7 +117,7 @@ class GateSpec(Spec, frozen=True):
     """A gate's description of itself."""
 
     #: It asks the issuer who uses which credential, and can say nothing without.
-    needs_sight: bool = False
+    needs_use: bool = False
 
 
 class Session(Struct, frozen=True):
@@ -136,10 +136,10 @@ class Observation(Struct, frozen=True):
     #: Sessions with it, on every node; our own are left out.
     sessions: tuple[Session, ...]
     #: True when a session planted on every node was seen: only then an empty list means zero.
-    sighted: bool
+    is_conclusive: bool
     nodes: tuple[str, ...]
-    #: Why it is not sighted; empty otherwise.
-    blindness: str = ""
+    #: Why it is not conclusive; empty otherwise.
+    unobservable_reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,9 @@ class Progress(Struct, frozen=True):
 class Sight(Struct, frozen=True):
     """Which versions consumers of a participant get now."""
 
-    #: Empty: it cannot be told, ``blindness`` says why.
+    #: Empty: it cannot be told, ``unobservable_reason`` says why.
     versions: frozenset[int]
-    blindness: str = ""
+    unobservable_reason: str = ""
     #: Where, for people.
     place: str = ""
 

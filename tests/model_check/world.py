@@ -357,13 +357,17 @@ def _verify(world: World, payload: bytes) -> tuple[World, Verification]:
 
 def _observe(world: World, slot: str, witness: bytes) -> tuple[World, Observation]:
     if not world.accepts(witness):
-        blindness = f"login as {credential(witness)[0]} was refused"
-        return world, Observation((), sighted=False, nodes=("memory",), blindness=blindness)
+        reason = f"login as {credential(witness)[0]} was refused"
+        return world, Observation(
+            (), is_conclusive=False, nodes=("memory",), unobservable_reason=reason
+        )
     if world.blind:
-        return world, Observation((), sighted=False, nodes=("memory",), blindness="no rights")
+        return world, Observation(
+            (), is_conclusive=False, nodes=("memory",), unobservable_reason="no rights"
+        )
     session = Session("memory", "10.0.0.7 billing")
     seen = (session,) if world.role(slot).session else ()
-    return world, Observation(seen, sighted=True, nodes=("memory",))
+    return world, Observation(seen, is_conclusive=True, nodes=("memory",))
 
 
 def fenced(world: World, slot: str, token: int) -> Role:

@@ -61,10 +61,10 @@ def observer(survey: Survey) -> Iterator[Finding]:
         return
     user, password = survey.login
     seen = survey.observer.observe(survey.settings.sibling(user), user, password)
-    if seen.sighted:
+    if seen.is_conclusive:
         yield fine("observer", f"a planted session was seen on {', '.join(seen.nodes)}")
     else:
-        yield bad("observer", seen.blindness, rights.see_sessions(survey.rotator))
+        yield bad("observer", seen.unobservable_reason, rights.see_sessions(survey.rotator))
 
 
 def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:

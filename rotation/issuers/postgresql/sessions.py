@@ -50,14 +50,14 @@ class Observer:
         sessions: list[Session] = []
         blind: list[str] = []
         for node in self._settings.nodes:
-            found, blindness = self._look(node, slot, witness, password)
+            found, reason = self._look(node, slot, witness, password)
             sessions += found
-            blind += [blindness] if blindness else []
+            blind += [reason] if reason else []
         return Observation(
             sessions=tuple(sessions),
-            sighted=not blind,
+            is_conclusive=not blind,
             nodes=tuple(map(str, self._settings.nodes)),
-            blindness="; ".join(blind),
+            unobservable_reason="; ".join(blind),
         )
 
     def on_replicas(self, slot: str) -> list[Session]:

@@ -224,9 +224,13 @@ def test_an_observer_proves_that_it_sees(subject: Subject) -> None:
     first, second, old, new = two(subject)
     with subject.session(old):
         seen = seeing(subject.issuer()).observe(first, new)
-        assert (len(seen.sessions), seen.sighted) == (1, True)
+        assert (len(seen.sessions), seen.is_conclusive) == (1, True)
         blind = seeing(subject.issuer()).observe(first, None)
-        assert (len(blind.sessions), blind.sighted, bool(blind.blindness)) == (1, False, True)
+        assert (len(blind.sessions), blind.is_conclusive, bool(blind.unobservable_reason)) == (
+            1,
+            False,
+            True,
+        )
     assert seeing(subject.issuer()).observe(second, old).sessions == ()
     assert {first, second} <= set(seeing(subject.issuer()).handles())
 

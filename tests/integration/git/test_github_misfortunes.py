@@ -415,7 +415,7 @@ def test_a_base_that_is_gone_is_named(world: GitHubWorld) -> None:
     prepared(world)
     world.forge.delete_branch("main")
     assert "main is gone" in committed(world).reason
-    assert "main is gone" in world.participant().observe(MOVE).blindness
+    assert "main is gone" in world.participant().observe(MOVE).unobservable_reason
 
 
 def test_a_rule_that_forbids_our_branch_names_the_remedy(world: GitHubWorld) -> None:
