@@ -33,7 +33,7 @@ from rotation.model.errors import (
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.plugin import Observation, Session, Verification
-from rotation.model.rotation import State as Standing
+from rotation.model.rotation import State as Stored
 from rotation.model.secret import Schedule, Secret, VersionState
 
 NAME = SecretName("123456789012", "app")
@@ -202,9 +202,9 @@ class World(NamedTuple):
         return START + timedelta(seconds=self.clock)
 
     @property
-    def standing(self) -> Standing:
+    def stored(self) -> Stored:
         """What the secret says about its rotation."""
-        return standing_of(self.secret)
+        return stored_of(self.secret)
 
     @property
     def pointed(self) -> int | None:
@@ -274,7 +274,7 @@ def secret_of(snapshot: Snapshot) -> Secret:
 
 
 @cache
-def standing_of(snapshot: Snapshot) -> Standing:
+def stored_of(snapshot: Snapshot) -> Stored:
     """Return what a snapshot says about the rotation."""
     secret = secret_of(snapshot)
     return codec.decode(secret, secret.aliases.get("current"))

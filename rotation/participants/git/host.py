@@ -84,7 +84,7 @@ class Readiness(Enum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class MergeState:
     """What stands between a request and its merge."""
 
     readiness: Readiness
@@ -151,10 +151,10 @@ class Host(Protocol):
     def make_ready(self, request: MergeRequest) -> None:
         """Take a request out of draft."""
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say what stands between a request and its merge."""
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Merge if the head is still ``head``; ready means merged.
 
         Where the host has a merge queue or auto-merge that must be used, the request is handed

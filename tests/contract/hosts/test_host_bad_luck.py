@@ -83,9 +83,9 @@ CALLS: Mapping[str, tuple[Prepared, Callable[[Host, object], object]]] = {
         lambda host: (written(host), _drafted(host))[1],
         lambda host, request: host.make_ready(request),
     ),
-    "standing": (
+    "merge_state": (
         lambda host: (written(host), _opened(host))[1],
-        lambda host, request: host.standing(request, "main"),
+        lambda host, request: host.merge_state(request, "main"),
     ),
     "merge": (
         lambda host: (written(host), _opened(host))[1],

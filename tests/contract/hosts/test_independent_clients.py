@@ -217,7 +217,7 @@ def _go_the_whole_way(site: Site, forge: GiteaForge) -> None:
     forge.enable_status_check = True
     forge.required_checks = ["ci"]
     forge.status(BRANCH, "ci", "success")
-    host.standing(request, "main")
+    host.merge_state(request, "main")
     host.make_ready(request)
     assert host.merge(request, "main", oid).readiness is Readiness.READY
 

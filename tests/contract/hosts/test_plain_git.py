@@ -108,7 +108,7 @@ def test_base_that_is_gone_is_told(site: Site) -> None:
     request, oid = opened(site.host())
     site.bare.git("update-ref", "-d", "refs/heads/main")
     for call in (
-        lambda: site.host().standing(request, "main"),
+        lambda: site.host().merge_state(request, "main"),
         lambda: site.host().merge(request, "main", oid),
     ):
         with pytest.raises(PermanentError) as caught:
@@ -123,7 +123,7 @@ def test_rewritten_base_is_no_fork_of_ours(site: Site) -> None:
     host = site.host()
     compared = host.compare(rewritten, oid)
     assert compared.fork is None
-    assert host.standing(request, "main").readiness is Readiness.OUTDATED
+    assert host.merge_state(request, "main").readiness is Readiness.OUTDATED
     assert host.merge(request, "main", oid).readiness is Readiness.OUTDATED
     assert site.bare.head("main") == rewritten
 
