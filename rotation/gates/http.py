@@ -4,10 +4,11 @@ Rules of this module:
   1. Seen means answered.  A status of ``expect`` is good, any other 2xx and every 5xx is an error.
   2. 3xx and 4xx tell that the question was wrong, by address or by rights: the gate cannot see,
      unless ``expect`` names the status.
-  3. Silence (no such name, refused, time-out, TLS) is not sight either; ``unreachable: fail``
-     makes it an error, for a URL that only consumers who suffer leave unanswered.
-  4. A body that says otherwise is an error; one that says nothing (no JSON, no such place) is no
-     sight.
+  3. Silence (no such name, refused, time-out, TLS) does not count as an observation either;
+     ``unreachable: fail`` makes it an error, for a URL that only consumers who suffer leave
+     unanswered.
+  4. A body that says otherwise is an error; one that says nothing (no JSON, no such place) does
+     not count as an observation.
   5. It fails when the errors alone exceed ``max_error_rate``; it passes when they do not even with
      everything unseen counted among them.
 """
@@ -53,7 +54,7 @@ class HttpSettings(Reach):
     probes: int = 1
     #: Largest share of errors that is well.
     max_error_rate: float = 0.0
-    #: Whether silence is an error, or only no sight.
+    #: Whether silence is an error, or just does not count.
     unreachable: Literal["wait", "fail"] = "wait"
 
     def __post_init__(self) -> None:
@@ -138,7 +139,7 @@ class HttpGate:
     def _read(self, body: bytes) -> tuple[Look, str]:
         value = read_json(body)
         if value is UNREADABLE:
-            return Look.WAIT, "a body that is no JSON"
+            return Look.WAIT, "a body that is not valid JSON"
         look, told = Look.PASS, "the body as wished"
         for pointer, wished in self._settings.body.items():
             found = resolve(value, pointer)

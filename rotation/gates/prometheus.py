@@ -5,7 +5,8 @@ what answers like them.
 
 Rules of this module:
   1. Every series must satisfy the threshold; one that does not is seen, and fails.
-  2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer is no sight.
+  2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer does not
+     count as an observation.
   3. ``control`` is a query that must have data: it proves that a zero means zero.  Where it selects
      a series by name, its samples must not be older than ``fresh_for``, too.
 """
@@ -198,7 +199,7 @@ class PrometheusGate:
         if outside:
             return Verdict.failed(f"{told}: {len(outside)} of {len(values)} outside")
         if len(within) < len(values):
-            return Verdict.wait(f"{told}: NaN is no number (no traffic?)")
+            return Verdict.wait(f"{told}: NaN is not a number (no traffic?)")
         return Verdict.passed(told)
 
     def _wanted(self) -> str:

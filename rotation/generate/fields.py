@@ -109,7 +109,7 @@ def spell(hint: Any) -> str:  # noqa: ANN401 - any type
         return "one of " + ", ".join(f"`{each.value}`" for each in hint)
     if isinstance(hint, type) and is_dataclass(hint):
         return "object"
-    raise TypeError(f"{hint} is no type of a setting")
+    raise TypeError(f"{hint} is not a type of a setting")
 
 
 def _nested(hint: Any) -> Iterator[tuple[type, bool]]:  # noqa: ANN401 - any type

@@ -34,7 +34,7 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
     """Return all uses of secrets in a file, in order.
 
     Raises:
-        PinError: It is no text.
+        PinError: It is not a text.
     """
     file = _readable(content, path)
     everything = known_uses(file)

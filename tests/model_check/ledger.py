@@ -37,7 +37,7 @@ class Asked(NamedTuple):
 class Ledger(NamedTuple):
     """What was seen so far on one path."""
 
-    #: Payloads a login has proved, and that are no version yet.
+    #: Payloads a login has proved, and that are not a version yet.
     verified: frozenset[bytes] = frozenset()
     asked: tuple[Asked, ...] = ()
     #: Who asked for a rotation that no rotation has been in flight for since.

@@ -311,7 +311,7 @@ def _confirm(chosen: Choices, selection: Selection) -> None:
     if chosen.yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("many secrets need --yes where nobody can type")
+        raise click.UsageError("no terminal; for many secrets pass --yes")
     wanted = str(len(selection.targets))
     said = f"Type {wanted}, the number of secrets, to go on"
     typed = click.prompt(said, err=True, default="", show_default=False)

@@ -89,7 +89,7 @@ def membership(survey: Survey) -> Iterator[Finding]:
         elif slot in members:
             yield bad("owner-membership", f"{slot} is in {name} without the SET option", remedy)
         else:
-            yield bad("owner-membership", f"{slot} is no member of {name}", remedy)
+            yield bad("owner-membership", f"{slot} is not a member of {name}", remedy)
 
 
 def fence_marker(survey: Survey) -> Iterator[Finding]:

@@ -113,7 +113,7 @@ class Host(Protocol):
         """Return one commit."""
 
     def read(self, oid: str, path: str) -> bytes | None:
-        """Return a file as of a commit; None when there is none (or it is no plain file)."""
+        """Return a file as of a commit; None when there is none (or it is not a plain file)."""
 
     def compare(self, base: str, head: str) -> Comparison:
         """Compare two commits: what ``head`` has that ``base`` has not.
