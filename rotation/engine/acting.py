@@ -175,7 +175,7 @@ class Acting:
         """The target knows a higher token than the secret's: go above it, if still ours."""
         hold = self._run.hold
         hold.reload()
-        claimed = replace(hold.state, token=stale.seen + 1)
+        claimed = replace(hold.state, token=stale.newest + 1)
         try:
             hold.write(claimed)
         except EtagMismatchError:

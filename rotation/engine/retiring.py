@@ -140,7 +140,9 @@ def abort(run: Run) -> Outcome | Waiting:
     _end_next(run)
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
-    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
+    return Outcome(
+        Event.ABORTED, {"highest": tidied.highest, "copies": copies, "evidence": evidence}
+    )
 
 
 def _disable_revoked(run: Run) -> None:

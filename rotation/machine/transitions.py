@@ -273,7 +273,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
         settled_at=now,
         current=current,
-        last=max(state.last, record.seen, record.next or 0),
+        last=max(state.last, record.highest, record.next or 0),
         copies=record.copies if kept else (*record.previous_copies, *record.copies),
         previous=record.previous if kept else record.next,
         why=record.reverted,

@@ -66,8 +66,8 @@ class Record(RotationFacts):
     previous_handle: str = ""
     #: The version this rotation added; None until it is published.
     next: int | None = None
-    #: Highest version number seen since the rotation started.
-    seen: int = 0
+    #: Highest version number since the rotation started.
+    highest: int = 0
     #: Enabled versions, beside the one in force, that carry its credential.
     copies: tuple[int, ...] = ()
     #: Why it waits, for people.
@@ -225,5 +225,5 @@ class State:
         """Highest version number known to have existed."""
         receipt = self.receipt.last if self.receipt else 0
         flight = self.record
-        record = max(flight.next or 0, flight.base, flight.seen) if flight else 0
+        record = max(flight.next or 0, flight.base, flight.highest) if flight else 0
         return max(receipt, record, self.current or 0)

@@ -167,7 +167,7 @@ def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
         record = run.state.in_flight
         run.issuer.suspend(run.next_handle, run.token)
         tidied = versions.tidy(run, record.base, record.id)
-        return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
+        return Outcome(Event.ABORTED, {"highest": tidied.highest, "copies": tidied.copies})
 
     patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
 

@@ -158,7 +158,7 @@ class Failed(NamedTuple):
     def of(cls, error: RotationError) -> Failed:
         """Keep what is needed to raise the same again."""
         if isinstance(error, StaleTokenError):
-            return cls(type(error), str(error.args[0]), (("seen", error.seen),))
+            return cls(type(error), str(error.args[0]), (("newest", error.newest),))
         more = (("remedy", error.remedy), ("reason", error.reason))
         return cls(type(error), str(error.args[0]), more)
 
@@ -378,7 +378,7 @@ def fenced(world: World, slot: str, token: int) -> Role:
     """
     newest = max(role.token for role in world.roles)
     if newest > token:
-        raise StaleTokenError(f"token {newest} has been here", seen=newest)
+        raise StaleTokenError(f"token {newest} has been here", newest=newest)
     return world.role(slot)._replace(token=token)
 
 

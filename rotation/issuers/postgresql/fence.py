@@ -78,7 +78,7 @@ def enter(
         raise StaleTokenError(
             f"token {token} is older than {view.newest_token}, which changed {slot} or"
             f" {settings.sibling(slot)}",
-            seen=view.newest_token,
+            newest=view.newest_token,
         )
     return view
 

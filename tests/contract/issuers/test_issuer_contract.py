@@ -153,7 +153,7 @@ def test_an_older_token_changes_nothing(
     first, second, old, new = two(subject, 3, 5)
     with pytest.raises(StaleTokenError) as caught:
         change(subject.issuer(), second if same_handle else first, 4)
-    assert caught.value.seen == 5
+    assert caught.value.newest == 5
     assert subject.works(old)
     assert subject.works(new)
 

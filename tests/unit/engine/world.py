@@ -151,7 +151,7 @@ class MemoryKeys:
     def _fenced(self, slot: str, token: int) -> Role:
         role = self.roles.setdefault(slot, Role())
         if role.token > token:
-            raise StaleTokenError(f"{slot} has seen token {role.token}", seen=role.token)
+            raise StaleTokenError(f"{slot} has seen token {role.token}", newest=role.token)
         role.token = token
         return role
 
