@@ -186,8 +186,8 @@ def riding_of(policy: Policy, kinds: Mapping[str, Any]) -> Sequence[Riding]:
 
 def pointed(riding: Iterable[Riding], aliases: Mapping[str, int]) -> int | None:
     """Return the version consumers of aliases get; None where no participant knows."""
-    seen = (each.participant.observe(aliases) for each in riding)
-    return next((number for number in seen if number is not None), None)
+    numbers = (each.participant.observe(aliases) for each in riding)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _bound(call: Callable[[_Plugin], Any], argument: _Plugin) -> Callable[[], Any]:
@@ -199,8 +199,8 @@ def _named(
 ) -> Iterator[tuple[str, str, Any]]:
     """Walk the choices of each stage with a name that is unique in the policy."""
     for stage in policy.rollout:
-        seen: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for choice in chosen(stage):
-            seen[choice.kind] += 1
-            number = f"-{seen[choice.kind]}" if seen[choice.kind] > 1 else ""
+            counts[choice.kind] += 1
+            number = f"-{counts[choice.kind]}" if counts[choice.kind] > 1 else ""
             yield stage.stage, f"{stage.stage}/{choice.kind}{number}", choice

@@ -129,38 +129,38 @@ class HttpGate:
         if isinstance(outcome, Silence):
             look = Look.FAIL if settings.unreachable == "fail" else Look.WAIT
             return look, outcome.reason
-        told = f"status {outcome.status}"
+        message = f"status {outcome.status}"
         if outcome.status in settings.expect:
-            return self._read(outcome.body) if settings.body else (Look.PASS, told)
+            return self._read(outcome.body) if settings.body else (Look.PASS, message)
         if outcome.status in _SUCCESSES or outcome.status in _SERVER_ERRORS:
-            return Look.FAIL, told
-        return Look.WAIT, told
+            return Look.FAIL, message
+        return Look.WAIT, message
 
     def _read(self, body: bytes) -> tuple[Look, str]:
         value = read_json(body)
         if value is UNREADABLE:
             return Look.WAIT, "a body that is not valid JSON"
-        look, told = Look.PASS, "the body as wished"
+        look, message = Look.PASS, "the body as wished"
         for pointer, wished in self._settings.body.items():
             found = resolve(value, pointer)
             if found is MISSING:
-                look, told = Look.WAIT, f"a body without {printable(pointer)}"
+                look, message = Look.WAIT, f"a body without {printable(pointer)}"
             elif not _equal(found, wished):
                 return Look.FAIL, f"another {printable(pointer) or 'body'} than wished"
-        return look, told
+        return look, message
 
     def _judge(self, probes: list[tuple[Look, str]]) -> Verdict:
         settings, looks = self._settings, Counter(look for look, _ in probes)
         errors, unseen = looks[Look.FAIL], looks[Look.WAIT]
         most = settings.max_error_rate * len(probes)
-        told = f"{settings.location}: {tallied(told for _, told in probes)}"
+        message = f"{settings.location}: {tallied(message for _, message in probes)}"
         if len(probes) > 1 and errors:
-            told += f"; {counted(errors, 'error')} in {len(probes)} probes, {most:.3g} allowed"
+            message += f"; {counted(errors, 'error')} in {len(probes)} probes, {most:.3g} allowed"
         if errors > most:
-            return Verdict.failed(told)
+            return Verdict.failed(message)
         if errors + unseen > most:
-            return Verdict.wait(told)
-        return Verdict.passed(told)
+            return Verdict.wait(message)
+        return Verdict.passed(message)
 
 
 def _equal(found: object, wished: Scalar) -> bool:

@@ -192,22 +192,22 @@ class PrometheusGate:
         outside = [value for value in values if value < lowest or value > highest]
         # NaN is neither outside nor within.
         within = [value for value in values if lowest <= value <= highest]
-        told = f"{self._settings.location}: {_told(values)}, wanted {self._wanted()}"
+        message = f"{self._settings.location}: {_listed(values)}, wanted {self._wanted()}"
         staleness = self._staleness(samples, watch)
         if staleness:
-            return Verdict.wait(f"{told}, but {staleness}")
+            return Verdict.wait(f"{message}, but {staleness}")
         if outside:
-            return Verdict.failed(f"{told}: {len(outside)} of {len(values)} outside")
+            return Verdict.failed(f"{message}: {len(outside)} of {len(values)} outside")
         if len(within) < len(values):
-            return Verdict.wait(f"{told}: NaN is not a number (no traffic?)")
-        return Verdict.passed(told)
+            return Verdict.wait(f"{message}: NaN is not a number (no traffic?)")
+        return Verdict.passed(message)
 
     def _wanted(self) -> str:
         bounds = (("min", self._settings.min), ("max", self._settings.max))
         return " and ".join(f"{name} {bound:g}" for name, bound in bounds if bound is not None)
 
 
-def _told(values: Sequence[float]) -> str:
+def _listed(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:g}"
     return f"{min(values):g} to {max(values):g} in {len(values)} series"

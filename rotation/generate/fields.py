@@ -154,8 +154,8 @@ def _comments(owner: type) -> Mapping[str, str]:
 
 
 def _above(lines: list[str], index: int) -> str:
-    said: list[str] = []
+    words: list[str] = []
     while index > 0 and (match := _COMMENT.fullmatch(lines[index - 1])):
-        said.insert(0, match[1])
+        words.insert(0, match[1])
         index -= 1
-    return " ".join(said).replace("``", "`")
+    return " ".join(words).replace("``", "`")

@@ -148,9 +148,9 @@ class Value:
         except RotationError as error:
             return (Finding("key", Severity.ERROR, str(error.args[0]), error.remedy),)
         if algorithm != self._algorithm:
-            told = f"the key in force is for {algorithm}, the policy says {self._algorithm}"
+            message = f"the key in force is for {algorithm}, the policy says {self._algorithm}"
             remedy = "rotate, once all readers can do both"
-            return (Finding("key", Severity.WARNING, told, remedy),)
+            return (Finding("key", Severity.WARNING, message, remedy),)
         return (Finding("key", Severity.OK, f"{key_id} signs and checks with {algorithm}"),)
 
 

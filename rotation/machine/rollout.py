@@ -134,8 +134,8 @@ def _judge(
     if given_up and not record.urgent:
         return Judgement(Course.BACK, _reasons(given_up, f"is past its deadline to {asked_for}"))
     soon = [_deadline(each, record, now) for each in waiting if each not in overdue]
-    said = "is overdue" if overdue else "waits"
-    return Judgement(Course.HOLD, _reasons(waiting, said), min([now + ASK_AGAIN, *soon]))
+    state = "is overdue" if overdue else "waits"
+    return Judgement(Course.HOLD, _reasons(waiting, state), min([now + ASK_AGAIN, *soon]))
 
 
 def judge_gates(
@@ -174,8 +174,8 @@ def _deadline(each: Answered, record: Record, now: datetime) -> datetime:
     return (record.asked_at or now) + each.choice.deadline
 
 
-def _reasons(answered: Iterable[Answered], said: str) -> str:
-    return _cut("; ".join(f"{each.name} {said}: {_reason(each.answer)}" for each in answered))
+def _reasons(answered: Iterable[Answered], state: str) -> str:
+    return _cut("; ".join(f"{each.name} {state}: {_reason(each.answer)}" for each in answered))
 
 
 def _reason(answer: Vote | Progress) -> str:

@@ -132,12 +132,12 @@ def encode_policy(policy: Policy) -> str:
 
 def _parse(text: str, faults: list[Fault]) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
+        members = dict(pairs)
+        if len(members) < len(pairs):
             counts = Counter(key for key, _ in pairs)
             twice = [key for key, count in counts.items() if count > 1]
             faults.extend(Fault("", f"the key {key[:60]!r} appears twice") for key in twice)
-        return seen
+        return members
 
     try:
         document: object = json.loads(

@@ -117,7 +117,7 @@ def translate(
         hidden: Texts that must not appear in the message.
     """
     state = error.sqlstate
-    text = f"cannot {doing}: {_told(error, hidden)}"
+    text = f"cannot {doing}: {_quoted(error, hidden)}"
     if state is None or state.startswith(TEMPORARY_CLASSES):
         return TemporaryError(text, reason="server-busy" if state else "connection-lost")
     if state in {LOCK_NOT_AVAILABLE, OBJECT_IN_USE}:
@@ -138,7 +138,7 @@ def translate_change(
 ) -> RotationError:
     """Like `translate`, for a statement that sets a password: a policy may refuse the candidate."""
     if error.sqlstate and error.sqlstate.startswith(REFUSED_BY_POLICY):
-        return CandidateRejectedError(f"the server refused the candidate: {_told(error, hidden)}")
+        return CandidateRejectedError(f"the server refused the candidate: {_quoted(error, hidden)}")
     return translate(error, doing, remedy=remedy, hidden=hidden)
 
 
@@ -151,7 +151,7 @@ def not_primary(doing: str) -> PermanentError:
     )
 
 
-def _told(error: psycopg.Error, hidden: Collection[Password]) -> str:
+def _quoted(error: psycopg.Error, hidden: Collection[Password]) -> str:
     state, message = error.sqlstate or "connection lost", error.diag.message_primary or ""
     if not message or any(secret.is_in(message) for secret in hidden):
         return state

@@ -178,5 +178,5 @@ class PostgreSQLTarget:
 
 def _iterations(connection: Connection) -> int:
     # Reported by PostgreSQL 16 and later.
-    told = connection.pgconn.parameter_status(b"scram_iterations")
-    return int(told) if told else ITERATIONS
+    iterations = connection.pgconn.parameter_status(b"scram_iterations")
+    return int(iterations) if iterations else ITERATIONS
