@@ -79,5 +79,5 @@ def _run(
 
 
 def _fault(about: str, what: str, error: Exception) -> Finding:
-    said = f"{what} failed with {type(error).__name__}: a fault of this program"
-    return Finding("not-seen", Severity.UNSEEN, about, said, "please report it")
+    message = f"{what} failed with {type(error).__name__}: a fault of this program"
+    return Finding("not-seen", Severity.UNSEEN, about, message, "please report it")

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rotation import registry
-from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
+from rotation.doctor.facts import Installation, Reply, Rights, SecretFacts, Sighting
 from rotation.doctor.findings import short
 from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
@@ -143,8 +143,8 @@ def read_secret(sources: Sources, shared: Shared, secret: Secret) -> SecretFacts
     """Read one secret and what its rotation needs."""
     snapshot = sources.snapshot(secret)
     current, state = snapshot.current, snapshot.state
-    told = state.receipt.current if state and state.receipt else None
-    numbers = {each for each in (current, told, *secret.aliases.values()) if each}
+    recorded = state.receipt.current if state and state.receipt else None
+    numbers = {each for each in (current, recorded, *secret.aliases.values()) if each}
     checked, blind = _preflight(sources, snapshot)
     return SecretFacts(
         snapshot=snapshot,
@@ -158,7 +158,7 @@ def read_secret(sources: Sources, shared: Shared, secret: Secret) -> SecretFacts
         rights=tuple(_rights(sources, shared, snapshot)),
         issuer=checked,
         issuer_unseen=blind,
-        said=_said(sources, snapshot),
+        replies=_replies(sources, snapshot),
         uses=sources.uses(secret.name),
         on_latest=tuple(_on_latest(shared.services, secret.name)),
     )
@@ -192,13 +192,13 @@ def _may(
     project: Bindings | Unseen,
 ) -> bool | Unseen:
     """Judge by the policies of a resource and of its project; what grants is believed."""
-    told = [
+    answers = [
         each if isinstance(each, Unseen) else deployment.grants(each, member, permission)
         for each in (own, project)
     ]
-    if True in told or (isinstance(own, Unseen) and own.is_missing):
+    if True in answers or (isinstance(own, Unseen) and own.is_missing):
         return True  # that it is missing is told where it belongs
-    return next((each for each in told if isinstance(each, Unseen)), False)
+    return next((each for each in answers if isinstance(each, Unseen)), False)
 
 
 def _rights(sources: Sources, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
@@ -246,7 +246,7 @@ def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...
     return checked, blind
 
 
-def _said(sources: Sources, snapshot: Snapshot) -> tuple[Said, ...] | Unseen:
+def _replies(sources: Sources, snapshot: Snapshot) -> tuple[Reply, ...] | Unseen:
     if snapshot.policy is None or snapshot.state is None:
         return ()
     try:
@@ -255,12 +255,12 @@ def _said(sources: Sources, snapshot: Snapshot) -> tuple[Said, ...] | Unseen:
         return _trouble("participants and gates", error)
     stages = planned.stages
     asked = [
-        Said("participant", name, each.obstacle)
+        Reply("participant", name, each.obstacle)
         for stage in stages
         for name, each in stage.participants
     ]
     looked = [
-        Said("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
+        Reply("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
         for stage in stages
         for name, verdict in stage.gates
         if verdict.look is not Look.PASS
@@ -282,7 +282,7 @@ def _dead_letters(
     project: Bindings | Unseen,
 ) -> dict[str, Any]:
     """Return the facts about dead letters, by their name in `Installation`."""
-    fed = [each for each in _seen(subscriptions) if each.dead_letter_topic]
+    fed = [each for each in _visible(subscriptions) if each.dead_letter_topic]
     topics = {each.dead_letter_topic for each in fed}
 
     def may(permission: str, own: Bindings | Unseen) -> bool | Unseen:
@@ -310,7 +310,7 @@ def _invokes(
 ) -> dict[str, bool | Unseen]:
     if not isinstance(service, Service):
         return {}
-    accounts = {each.push_account for each in _seen(subscriptions) if each.push_account}
+    accounts = {each.push_account for each in _visible(subscriptions) if each.push_account}
     own = sources.deployment.service_policy(service.name) if accounts else ()
     return {
         each: _may(sources.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
@@ -318,7 +318,7 @@ def _invokes(
     }
 
 
-def _seen(
+def _visible(
     subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
 ) -> tuple[Subscription, ...]:
     if isinstance(subscriptions, Unseen):
@@ -328,7 +328,7 @@ def _seen(
 
 def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str:
     """Cloud Run's own addresses tell the region: ``SERVICE-NUMBER.REGION.run.app``."""
-    for each in _seen(subscriptions):
+    for each in _visible(subscriptions):
         host = each.endpoint.partition("://")[2].partition("/")[0]
         if host.endswith(".run.app") and host.count(".") == 3:  # noqa: PLR2004
             return host.split(".")[1]
@@ -340,8 +340,8 @@ def _number_of(sources: Sources, secrets: Sequence[Secret]) -> str:
     for each in secrets:
         if each.name.project.isdecimal():
             return each.name.project
-    told = sources.deployment.project_number(sources.project)
-    return told if isinstance(told, str) else ""
+    number = sources.deployment.project_number(sources.project)
+    return number if isinstance(number, str) else ""
 
 
 def _no_region(what: str) -> Unseen:

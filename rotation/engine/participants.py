@@ -57,7 +57,7 @@ class Gated(Struct, frozen=True):
     gate: Gate
 
 
-class Said(Struct, Generic[_Answer], frozen=True):
+class Reply(Struct, Generic[_Answer], frozen=True):
     """What one participant answered: a value, or why it cannot be asked again unchanged."""
 
     by: Outside
@@ -140,7 +140,7 @@ class Participants:
         asked: Sequence[Outside],
         question: Callable[[Outside], _Answer],
         not_yet: Callable[[str], _Answer],
-    ) -> list[Said[_Answer]]:
+    ) -> list[Reply[_Answer]]:
         """Ask outside participants side by side; each answers, or is in the way for good.
 
         Args:
@@ -149,13 +149,13 @@ class Participants:
             not_yet: Makes an answer of trouble that may pass.
         """
 
-        def answer(each: Outside) -> Said[_Answer]:
+        def answer(each: Outside) -> Reply[_Answer]:
             try:
-                return Said(each, question(each))
+                return Reply(each, question(each))
             except PermanentError as error:
-                return Said(each, None, error)
+                return Reply(each, None, error)
             except RotationError as error:
-                return Said(each, not_yet(str(error)), trouble=True)
+                return Reply(each, not_yet(str(error)), trouble=True)
 
         return self._gather([_bound(answer, each) for each in asked]) if asked else []
 
