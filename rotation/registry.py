@@ -48,7 +48,7 @@ _SAYS: Final = {
     "does": "what it changes or looks at, one sentence",
     "permissions_not_needed": "what it does without, and why: NotNeeded(WHAT, WHY)",
     "network": "what it must reach, or that it reaches nothing",
-    "setbacks": "what may go wrong, and what happens then: Setback(SEEN, THEN)",
+    "failure_modes": "what may go wrong, and what happens then: FailureMode(WHEN, THEN)",
 }
 
 
@@ -186,8 +186,8 @@ def kinds(
         _Settings(issuers),
         _Settings(participants),
         _Settings(gates),
-        sightless=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
-        sight_needed=_Those(gates, lambda spec: spec.needs_sight),
+        cannot_see_use=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
+        needs_use=_Those(gates, lambda spec: spec.needs_use),
     )
 
 

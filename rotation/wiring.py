@@ -21,7 +21,7 @@ from rotation.model.names import VersionName
 if TYPE_CHECKING:
     from rotation.app import Application
     from rotation.engine.crashpoints import Reach
-    from rotation.engine.participants import Participants, Surroundings
+    from rotation.engine.participants import Participants, RolloutEnvironment
     from rotation.engine.parts import Plugins
     from rotation.google.deployment import Deployment
     from rotation.google.publisher import PubSubPublisher
@@ -175,7 +175,7 @@ def make_plugins(store: "SecretStore", project: str) -> "Plugins":
         participants=participants,
         kinds=registry.kinds(issuers, participants, gates),
         gates=gates,
-        around=surroundings(store, project),
+        environment=rollout_environment(store, project),
     )
 
 
@@ -183,13 +183,13 @@ def make_rollout(
     policy: "Policy",
     participants: "Mapping[str, type[RidingParticipant | OutsideParticipant]]",
     gates: "Mapping[str, type[Gate]]",
-    around: "Surroundings",
+    environment: "RolloutEnvironment",
 ) -> "Participants":
     """Return the participants and gates of one policy, asked one after the other."""
     from rotation.engine.gather import in_turn
     from rotation.engine.participants import Participants
 
-    return Participants(policy, participants, gates, around, in_turn)
+    return Participants(policy, participants, gates, environment, in_turn)
 
 
 def issuer_environment(store: "SecretStore") -> "IssuerEnvironment":
@@ -200,9 +200,9 @@ def issuer_environment(store: "SecretStore") -> "IssuerEnvironment":
     return IssuerEnvironment(_reader(store), access_token)
 
 
-def surroundings(store: "SecretStore", project: str) -> "Surroundings":
+def rollout_environment(store: "SecretStore", project: str) -> "RolloutEnvironment":
     """Return what participants and gates may ask for."""
-    from rotation.engine.participants import Surroundings
+    from rotation.engine.participants import RolloutEnvironment
     from rotation.google.identity import identity_token
     from rotation.google.token import api_token
     from rotation.ports.gate import GateEnvironment
@@ -213,7 +213,7 @@ def surroundings(store: "SecretStore", project: str) -> "Surroundings":
     def read_bytes(version_name: str) -> bytes:
         return read(version_name).reveal()
 
-    return Surroundings(
+    return RolloutEnvironment(
         participants=ParticipantEnvironment(read_bytes, api_token, number_of),
         gates=GateEnvironment(read_bytes, api_token, identity_token, number_of),
     )

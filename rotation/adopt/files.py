@@ -44,10 +44,10 @@ def write(folder: Path, files: Mapping[str, str]) -> list[Path]:
 
 
 def _comment(step: Step, mark: str) -> str:
-    said = [f"{step.title}.", step.why]
+    lines = [f"{step.title}.", step.why]
     if step.waits:
-        said.append(f"Not yet: {step.waits}.")
-    return "".join(f"{mark} {line}\n" for line in said)
+        lines.append(f"Not yet: {step.waits}.")
+    return "".join(f"{mark} {line}\n" for line in lines)
 
 
 def _shell(step: Step) -> str:

@@ -16,7 +16,7 @@ class Credentials:
     """What one version of a secret holds: a JSON object with ``username`` and ``password``.
 
     Raises:
-        PayloadError: The payload is no such object.
+        PayloadError: The payload is not such an object.
     """
 
     __slots__ = ("_fields", "_payload", "secret", "version")

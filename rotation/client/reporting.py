@@ -78,7 +78,7 @@ def serve_report(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
-            """Say nothing: a look every few seconds is no news."""
+            """Say nothing: a look every few seconds is not news."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True

@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from rotation.client.credentials import Credentials
+from rotation.client.failures import Failures
 from rotation.client.pool import ConnectionPool, PoolClosedError, PoolTimeoutError
-from rotation.client.setbacks import Setbacks
 from rotation.client.sources import Source
 from rotation.model.consumer import Held, Trouble, Usage
 from rotation.model.errors import RotationError
@@ -105,7 +105,7 @@ class Rotating(Generic[Connection]):
         #: Lines that lend no more, as long as somebody has borrowed from them.
         self._retired: list[_Line[Connection]] = []
         self._previous: Credentials | None = None
-        self._setbacks = Setbacks(monotonic)
+        self._failures = Failures(monotonic)
 
     @classmethod
     def over(
@@ -156,7 +156,7 @@ class Rotating(Generic[Connection]):
         with self._reading:
             self._replace(None)
             self._previous = None
-            self._setbacks.are_over()
+            self._failures.are_over()
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -184,7 +184,7 @@ class Rotating(Generic[Connection]):
         with self._lock:
             if self._line is None:
                 return None
-            return Usage(self._line.credentials.held, self._line.since, self._setbacks.failure)
+            return Usage(self._line.credentials.held, self._line.since, self._failures.failure)
 
     def draining(self) -> tuple[Held, ...]:
         """Name the credentials that borrowed connections still use although another took over."""
@@ -248,19 +248,19 @@ class Rotating(Generic[Connection]):
             if self._line is not line:
                 return self._line is not None
             trouble = self._trouble_of(error)
-            if trouble is None or not self._setbacks.may_try():
+            if trouble is None or not self._failures.may_try():
                 return False
             if self._read_and_move():
                 return True
             # A failure that is there by now was noted while moving, and weighs more.
-            if self._setbacks.failure is None:
+            if self._failures.failure is None:
                 self._failed(line.credentials, trouble)
             return trouble is Trouble.REFUSED and self._fall_back()
 
     # Following
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._setbacks.pause(self._read_every)):
+        while not self._stop.wait(self._failures.pause(self._read_every)):
             try:
                 self.refresh()
             except Exception as error:  # noqa: BLE001 - a driver's; the next read tries again
@@ -270,11 +270,11 @@ class Rotating(Generic[Connection]):
         try:
             read = self._source.read()
         except RotationError as error:
-            self._setbacks.wait_longer()
+            self._failures.wait_longer()
             _log.warning("the credential cannot be read: %s", error)
             return False
         if self._is_in_use(read):
-            self._setbacks.are_over()
+            self._failures.are_over()
             return False
         return self._move_to(read)
 
@@ -282,15 +282,15 @@ class Rotating(Generic[Connection]):
         """Whether there is nothing to move to, nor to try again."""
         if self._line is None or read != self._line.credentials:
             return False
-        return not self._setbacks.concern(read.held)
+        return not self._failures.concern(read.held)
 
     def _fall_back(self) -> bool:
         if self._previous is None:
             return False
-        failure = self._setbacks.failure
+        failure = self._failures.failure
         has_moved = self._move_to(self._previous)
         # What is to be known is why the credential in force is not the one in use.
-        self._setbacks.failure = failure
+        self._failures.failure = failure
         return has_moved
 
     def _move_to(self, credentials: Credentials) -> bool:
@@ -301,7 +301,7 @@ class Rotating(Generic[Connection]):
             self._failed(credentials, self._trouble_of(error) or Trouble.UNREACHABLE)
             return False
         self._replace(line)
-        self._setbacks.are_over()
+        self._failures.are_over()
         _log.info("connections are opened with %s", credentials)
         return True
 
@@ -326,5 +326,5 @@ class Rotating(Generic[Connection]):
             before.pool.close()
 
     def _failed(self, credentials: Credentials, trouble: Trouble) -> None:
-        self._setbacks.note(credentials.held, trouble)
+        self._failures.note(credentials.held, trouble)
         _log.warning("%s cannot be used: %s", credentials, trouble.value)

@@ -141,7 +141,9 @@ class FileSource:
             reason = type(error).__name__
             raise TemporaryError(f"{self._path} cannot be read: {reason}") from None
         if len(payload) > _LARGEST:
-            raise TemporaryError(f"{self._path} is no payload: it is longer than {_LARGEST} bytes")
+            raise TemporaryError(
+                f"{self._path} is not a payload: it is longer than {_LARGEST} bytes"
+            )
         return Credentials(payload, secret=self._secret, version=self._version)
 
 

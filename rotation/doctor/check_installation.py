@@ -71,23 +71,27 @@ def function_times(facts: Installation) -> Iterator[Finding]:
     if service.timeout <= budget:
         seconds = int(budget) + 60
         remedy = gcloud("run", "services", "update", *_place(service), f"--timeout={seconds}")
-        said = f"its timeout of {service.timeout:g} s is not longer than its budget of {budget:g} s"
-        yield _bad("function-timeout", said, remedy)
+        message = (
+            f"its timeout of {service.timeout:g} s is not longer than its budget of {budget:g} s"
+        )
+        yield _bad("function-timeout", message, remedy)
     for each in check_subscription.pushing(facts):
         if service.timeout > each.ack_deadline > budget:
             remedy = gcloud(
                 *("run", "services", "update", *_place(service)),
                 f"--timeout={max(int(budget) + 1, each.ack_deadline - 60)}",
             )
-            said = (
+            message = (
                 f"its timeout of {service.timeout:g} s outlives the ack deadline of"
                 f" {each.ack_deadline} s"
             )
-            yield _bad("function-timeout", said, remedy)
+            yield _bad("function-timeout", message, remedy)
         if each.ack_deadline > lease:
             remedy = _set(service, f"ROTATION_LEASE_SECONDS={each.ack_deadline}")
-            said = f"the lease of {lease:g} s ends before the ack deadline of {each.ack_deadline} s"
-            yield _bad("function-lease", said, remedy)
+            message = (
+                f"the lease of {lease:g} s ends before the ack deadline of {each.ack_deadline} s"
+            )
+            yield _bad("function-lease", message, remedy)
 
 
 def function_instances(facts: Installation) -> Iterator[Finding]:
@@ -97,8 +101,8 @@ def function_instances(facts: Installation) -> Iterator[Finding]:
         return
     if service.concurrency > _MOST_CONCURRENT:
         remedy = gcloud("run", "services", "update", *_place(service), "--concurrency=8")
-        said = f"one instance takes {service.concurrency} requests at once"
-        yield _warn("function-concurrency", said, remedy)
+        message = f"one instance takes {service.concurrency} requests at once"
+        yield _warn("function-concurrency", message, remedy)
     if not service.most_instances:
         remedy = gcloud("run", "services", "update", *_place(service), "--max-instances=10")
         yield _warn("function-instances", "the number of its instances has no limit", remedy)
@@ -122,11 +126,11 @@ def function_environment(facts: Installation) -> Iterator[Finding]:
         return
     wanted = {"ROTATION_PROJECT": facts.project, "ROTATION_TOPIC": facts.topic}
     for name, value in wanted.items():
-        told = service.environment.get(name, "")
-        if value and told != value:
-            said = f"{name} is {told}" if told else f"{name} is not set"
+        deployed = service.environment.get(name, "")
+        if value and deployed != value:
+            message = f"{name} is {deployed}" if deployed else f"{name} is not set"
             remedy = _set(service, f"{name}={value}")
-            yield _bad("function-environment", f"{said}, and it should be {value}", remedy)
+            yield _bad("function-environment", f"{message}, and it should be {value}", remedy)
 
 
 def function_version(facts: Installation) -> Iterator[Finding]:
@@ -134,14 +138,14 @@ def function_version(facts: Installation) -> Iterator[Finding]:
     service = _service(facts)
     if service is None or not facts.version:
         return
-    told = service.environment.get("ROTATION_VERSION", "")
-    if not told:
+    deployed = service.environment.get("ROTATION_VERSION", "")
+    if not deployed:
         remedy = _set(service, f"ROTATION_VERSION={facts.version}")
         yield _warn("function-version", "it does not say which release it runs", remedy)
-    elif told != facts.version:
-        remedy = f"deploy release {facts.version}, or: pip install 'rotation[cli]=={told}'"
-        said = f"the function runs release {told}, this command is {facts.version}"
-        yield _warn("function-version", said, remedy)
+    elif deployed != facts.version:
+        remedy = f"deploy release {facts.version}, or: pip install 'rotation[cli]=={deployed}'"
+        message = f"the function runs release {deployed}, this command is {facts.version}"
+        yield _warn("function-version", message, remedy)
 
 
 def invoker(facts: Installation) -> Iterator[Finding]:
@@ -208,8 +212,8 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
         yield Finding(
             "sweep-paused", Severity.ERROR, INSTALLATION, "the sweep is paused", remedy, fix
         )
-        said = "the sweep is paused"
-        yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, said, remedy, fix)
+        message = "the sweep is paused"
+        yield Finding("sweep-paused", Severity.ERROR, INSTALLATION, message, remedy, fix)
     if facts.topic and job.topic != facts.topic:
         remedy = gcloud(*update, f"--topic={facts.topic}")
         yield _bad("sweep-topic", f"the sweep goes to {job.topic or 'no topic'}", remedy)
@@ -222,8 +226,8 @@ def _sweep_job(facts: Installation, job: Job) -> Iterator[Finding]:
     late = timedelta(seconds=facts.sweep_seconds) * _MISSED
     if job.is_enabled and job.last_attempt and facts.now - job.last_attempt > late:
         remedy = gcloud("scheduler", "jobs", "run", *place)
-        said = f"its last run was at {job.last_attempt:%Y-%m-%d %H:%M:%SZ}"
-        yield _warn("sweep-late", said, remedy)
+        message = f"its last run was at {job.last_attempt:%Y-%m-%d %H:%M:%SZ}"
+        yield _warn("sweep-late", message, remedy)
 
 
 def services(facts: Installation) -> Iterator[Finding]:
@@ -236,8 +240,8 @@ def clock(facts: Installation) -> Iterator[Finding]:
     """Whether this machine's clock agrees with Google's."""
     if facts.ahead is not None and abs(facts.ahead) > _SKEW:
         way = "behind" if facts.ahead > 0 else "ahead of"
-        said = f"this machine's clock is {abs(facts.ahead):.0f} s {way} Google's"
-        yield _warn("clock", said, "sudo chronyc makestep")
+        message = f"this machine's clock is {abs(facts.ahead):.0f} s {way} Google's"
+        yield _warn("clock", message, "sudo chronyc makestep")
 
 
 def quota(facts: Installation) -> Iterator[Finding]:
@@ -247,12 +251,12 @@ def quota(facts: Installation) -> Iterator[Finding]:
         return
     minute, count = max(minutes.items(), key=lambda item: item[1])
     if count * _WRITES > facts.writes_per_minute:
-        said = (
+        message = (
             f"{count} secrets rotate in the minute of {minute:%Y-%m-%d %H:%M}, which takes"
             f" {count * _WRITES} writes of {facts.writes_per_minute:g}"
         )
         remedy = "gcloud secrets update SECRET --next-rotation-time=TIME   # spread them"
-        yield _warn("quota", said, remedy)
+        yield _warn("quota", message, remedy)
 
 
 #: In the order a person would mend things.

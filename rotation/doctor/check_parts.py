@@ -42,17 +42,19 @@ def rights(facts: SecretFacts) -> Iterator[Finding]:
         elif each.lacking:
             own = each.resource == about or short(each.resource) == facts.secret.name.secret_id
             role = "rotationFunction" if own else _READER
-            said = f"{facts.account} lacks {', '.join(each.lacking)} on {each.resource}"
-            yield Finding("rights", Severity.ERROR, about, said, _grant(facts, each.resource, role))
+            message = f"{facts.account} lacks {', '.join(each.lacking)} on {each.resource}"
+            yield Finding(
+                "rights", Severity.ERROR, about, message, _grant(facts, each.resource, role)
+            )
 
 
 def rollout(facts: SecretFacts) -> Iterator[Finding]:
     """Whether participants and gates answer."""
     about = str(facts.secret.name)
-    if isinstance(facts.said, Unseen):
-        yield unseen(about, facts.said)
+    if isinstance(facts.replies, Unseen):
+        yield unseen(about, facts.replies)
         return
-    for each in facts.said:
+    for each in facts.replies:
         if each.obstacle:
             remedy = f"rotation plan {facts.secret.name.secret_id}"
             severity = Severity.WARNING if each.is_blind else Severity.ERROR
@@ -72,8 +74,8 @@ def consumers(facts: SecretFacts) -> Iterator[Finding]:
             *("run", "services", "update", name, f"--project={project}", f"--region={region}"),
             f"--update-secrets={alias}",
         )
-        said = f"the Cloud Run service {name} takes the version latest"
-        yield Finding("consumer", Severity.WARNING, about, said, remedy)
+        message = f"the Cloud Run service {name} takes the version latest"
+        yield Finding("consumer", Severity.WARNING, about, message, remedy)
 
 
 CHECKS: Final[tuple[Check, ...]] = (issuer, rights, rollout, consumers)

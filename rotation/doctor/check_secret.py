@@ -57,8 +57,8 @@ def destroy_ttl(facts: SecretFacts) -> Iterator[Finding]:
 def expires(facts: SecretFacts) -> Iterator[Finding]:
     """Whether Secret Manager deletes the secret one day."""
     if facts.secret.expires_at is not None:
-        said = f"Secret Manager deletes it at {facts.secret.expires_at:%Y-%m-%d %H:%M:%SZ}"
-        yield _bad(facts, "expires", said, _update(facts, "--remove-expiration"))
+        message = f"Secret Manager deletes it at {facts.secret.expires_at:%Y-%m-%d %H:%M:%SZ}"
+        yield _bad(facts, "expires", message, _update(facts, "--remove-expiration"))
 
 
 def schedule(facts: SecretFacts) -> Iterator[Finding]:
@@ -80,8 +80,8 @@ def overdue(facts: SecretFacts) -> Iterator[Finding]:
     if since is not None and not facts.snapshot.block:
         late = format_duration(timedelta(minutes=(now - since) // timedelta(minutes=1)))
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
-        said = f"its schedule fired {late} ago and no rotation followed"
-        yield _bad(facts, "overdue", said, remedy)
+        message = f"its schedule fired {late} ago and no rotation followed"
+        yield _bad(facts, "overdue", message, remedy)
 
 
 def age(facts: SecretFacts) -> Iterator[Finding]:
@@ -94,8 +94,8 @@ def age(facts: SecretFacts) -> Iterator[Finding]:
         old = format_duration(timedelta(hours=(facts.snapshot.now - since) // timedelta(hours=1)))
         period = format_duration(plan.period)
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
-        said = f"the credential in force is {old} old, and the period is {period}"
-        yield _warn(facts, "age", said, remedy)
+        message = f"the credential in force is {old} old, and the period is {period}"
+        yield _warn(facts, "age", message, remedy)
 
 
 def never(facts: SecretFacts) -> Iterator[Finding]:
@@ -118,8 +118,8 @@ def topic(facts: SecretFacts) -> Iterator[Finding]:
         yield _bad(facts, "topic", f"{what}: {ours} is missing", remedy)
     for name in facts.secret.topics:
         if ours and _by_id(facts)(name) != ours:
-            said = f"it publishes to {name} too, and every step of a rotation goes there"
-            yield _warn(facts, "foreign-topic", said, _update(facts, f"--remove-topics={name}"))
+            message = f"it publishes to {name} too, and every step of a rotation goes there"
+            yield _warn(facts, "foreign-topic", message, _update(facts, f"--remove-topics={name}"))
 
 
 def topic_rights(facts: SecretFacts) -> Iterator[Finding]:
@@ -150,45 +150,46 @@ def aliases(facts: SecretFacts) -> Iterator[Finding]:
     rides = policy is not None and any(
         each.kind == "alias" for stage in policy.rollout for each in stage.participants
     )
-    told = receipt.current if receipt else None
+    recorded = receipt.current if receipt else None
     settled = state is not None and state.phase is Phase.SETTLED
-    if rides and settled and told and "current" not in facts.secret.aliases:
-        is_enabled = facts.versions.get(told) is VersionState.ENABLED
-        fix = Fix("add-alias", str(name), {"current": told}) if is_enabled else None
-        remedy = _update(facts, f"--update-version-aliases=current={told}")
+    if rides and settled and recorded and "current" not in facts.secret.aliases:
+        is_enabled = facts.versions.get(recorded) is VersionState.ENABLED
+        fix = Fix("add-alias", str(name), {"current": recorded}) if is_enabled else None
+        remedy = _update(facts, f"--update-version-aliases=current={recorded}")
         yield _bad(facts, "alias", "the alias current is missing", remedy, fix)
-    elif rides and settled and told and facts.secret.aliases["current"] != told:
+    elif rides and settled and recorded and facts.secret.aliases["current"] != recorded:
         moved = facts.secret.aliases["current"]
-        remedy = _update(facts, f"--update-version-aliases=current={told}")
-        said = (
-            f"the alias current was moved to version {moved}; the last rotation ended with {told}"
+        remedy = _update(facts, f"--update-version-aliases=current={recorded}")
+        message = (
+            f"the alias current was moved to version {moved}; "
+            f"the last rotation ended with {recorded}"
         )
-        yield _bad(facts, "alias", said, remedy)
+        yield _bad(facts, "alias", message, remedy)
     for alias in _ALIASES:
         number = facts.secret.aliases.get(alias)
         state_of = facts.versions.get(number) if number else None
         if isinstance(state_of, Unseen) and state_of.is_missing:
-            said = f"the alias {alias} points to version {number}, which does not exist"
+            message = f"the alias {alias} points to version {number}, which does not exist"
             remedy = _update(facts, f"--remove-version-aliases={alias}")
-            yield _bad(facts, "alias", said, remedy)
+            yield _bad(facts, "alias", message, remedy)
         elif isinstance(state_of, Unseen):
             yield unseen(str(name), state_of)
 
 
 def current_version(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the version in force can be read."""
-    seen = facts.versions.get(facts.snapshot.current) if facts.snapshot.current else None
-    if seen is VersionState.DISABLED:
+    version_state = facts.versions.get(facts.snapshot.current) if facts.snapshot.current else None
+    if version_state is VersionState.DISABLED:
         remedy = gcloud(
             "secrets", "versions", "enable", str(facts.snapshot.current),
             f"--secret={facts.secret.name.secret_id}", *on_secret(facts.secret.name)[1:],
         )  # fmt: skip
-        said = f"version {facts.snapshot.current} is in force and disabled"
-        yield _bad(facts, "current-version", said, remedy)
-    elif seen is VersionState.DESTROYED:
+        message = f"version {facts.snapshot.current} is in force and disabled"
+        yield _bad(facts, "current-version", message, remedy)
+    elif version_state is VersionState.DESTROYED:
         remedy = f"rotation emergency {facts.secret.name.secret_id} --reason 'version destroyed'"
-        said = f"version {facts.snapshot.current} is in force and destroyed"
-        yield _bad(facts, "current-version", said, remedy)
+        message = f"version {facts.snapshot.current} is in force and destroyed"
+        yield _bad(facts, "current-version", message, remedy)
 
 
 def blocked(facts: SecretFacts) -> Iterator[Finding]:
@@ -217,8 +218,8 @@ def stuck(facts: SecretFacts) -> Iterator[Finding]:
         attributes = f"eventType=ROTATION_WAKE,secretId={facts.secret.name}"
         topic = facts.our_topic or "rotation"
         remedy = gcloud("pubsub", "topics", "publish", topic, f"--attribute={attributes}")
-        said = f"its rotation is {state.phase.value} and should have gone on {late} ago"
-        yield _bad(facts, "stuck", said, remedy)
+        message = f"its rotation is {state.phase.value} and should have gone on {late} ago"
+        yield _bad(facts, "stuck", message, remedy)
 
 
 def room(facts: SecretFacts) -> Iterator[Finding]:
@@ -227,16 +228,16 @@ def room(facts: SecretFacts) -> Iterator[Finding]:
     if theirs + _OUR_LABELS > codec.MAX_LABELS:
         spare = next(iter(sorted(facts.secret.labels.keys() - set(codec.LABELS))))
         remedy = _update(facts, f"--remove-labels={spare}")
-        said = f"{theirs} labels leave no room for the {_OUR_LABELS} of a rotation"
-        yield _bad(facts, "room", said, remedy)
+        message = f"{theirs} labels leave no room for the {_OUR_LABELS} of a rotation"
+        yield _bad(facts, "room", message, remedy)
     ours = {codec.RECORD, codec.RECEIPT, codec.BLOCK}
     kept = {key: text for key, text in facts.secret.annotations.items() if key not in ours}
     used = sum(len(key.encode()) + len(text.encode()) for key, text in kept.items())
     if used > codec.MAX_ANNOTATION_BYTES - _ROOM:
         largest = max(kept, key=lambda key: len(kept[key]))
         remedy = _update(facts, f"--remove-annotations={largest}")
-        said = f"{used} bytes of annotations leave no room for what a rotation stores"
-        yield _bad(facts, "room", said, remedy)
+        message = f"{used} bytes of annotations leave no room for what a rotation stores"
+        yield _bad(facts, "room", message, remedy)
 
 
 def managed(facts: SecretFacts) -> Iterator[Finding]:
@@ -248,8 +249,8 @@ def managed(facts: SecretFacts) -> Iterator[Finding]:
         who = facts.secret.labels.get(label, "")
         if who not in _HARMLESS:
             remedy = _update(facts, f"--remove-labels={label}")
-            said = f"its label {label} says that {who} manages it"
-            yield _warn(facts, "other-manager", said, remedy)
+            message = f"its label {label} says that {who} manages it"
+            yield _warn(facts, "other-manager", message, remedy)
 
 
 #: In the order a person would mend things.

@@ -35,8 +35,8 @@ def pushing(facts: Installation) -> tuple[Subscription, ...]:
     """Return the subscriptions that push somewhere."""
     if isinstance(facts.subscriptions, Unseen):
         return ()
-    seen = [each for each in facts.subscriptions if isinstance(each, Subscription)]
-    return tuple(each for each in seen if each.endpoint)
+    visible = [each for each in facts.subscriptions if isinstance(each, Subscription)]
+    return tuple(each for each in visible if each.endpoint)
 
 
 def exists(facts: Installation) -> Iterator[Finding]:
@@ -50,8 +50,8 @@ def exists(facts: Installation) -> Iterator[Finding]:
             yield unseen(INSTALLATION, each)
     found = pushing(facts)
     if not found and facts.topic:
-        said = f"no subscription of {facts.topic} pushes to the function"
-        yield _bad("subscription", said, _create(facts, "rotation-function"))
+        message = f"no subscription of {facts.topic} pushes to the function"
+        yield _bad("subscription", message, _create(facts, "rotation-function"))
     for extra in found[1:]:
         remedy = gcloud("pubsub", "subscriptions", "delete", extra.name)
         first, second = short(found[0].name), short(extra.name)
@@ -64,8 +64,8 @@ def kind(facts: Installation) -> Iterator[Finding]:
     """Whether it is ours, and not one that Eventarc made."""
     for each in pushing(facts):
         if short(each.name).startswith("eventarc-"):
-            said = f"{short(each.name)} was made by an Eventarc trigger"
-            yield _warn("subscription-eventarc", said, _create(facts, "rotation-function"))
+            message = f"{short(each.name)} was made by an Eventarc trigger"
+            yield _warn("subscription-eventarc", message, _create(facts, "rotation-function"))
         if each.is_unwrapped:
             remedy = _modify(
                 each, f"--push-endpoint={each.endpoint}", "--clear-push-no-wrapper-config"
@@ -81,15 +81,17 @@ def target(facts: Installation) -> Iterator[Finding]:
     for each in pushing(facts):
         if isinstance(service, Service) and not _is_at(each.endpoint, service):
             remedy = _modify(each, f"--push-endpoint={service.url}")
-            said = f"{short(each.name)} pushes to {each.endpoint}, the function is at {service.url}"
-            yield _bad("subscription-endpoint", said, remedy)
+            message = (
+                f"{short(each.name)} pushes to {each.endpoint}, the function is at {service.url}"
+            )
+            yield _bad("subscription-endpoint", message, remedy)
         if not each.push_account:
             account = f"rotation-push@{facts.project}.iam.gserviceaccount.com"
             remedy = _modify(
                 each, f"--push-endpoint={each.endpoint}", f"--push-auth-service-account={account}"
             )
-            said = f"pushes of {short(each.name)} carry no token"
-            yield _bad("subscription-token", said, remedy)
+            message = f"pushes of {short(each.name)} carry no token"
+            yield _bad("subscription-token", message, remedy)
         elif each.audience and isinstance(service, Service) and not _is_at(each.audience, service):
             remedy = _modify(
                 each,
@@ -97,8 +99,8 @@ def target(facts: Installation) -> Iterator[Finding]:
                 f"--push-auth-service-account={each.push_account}",
                 f"--push-auth-token-audience={service.url}",
             )
-            said = f"its token is for {each.audience}, not for the function"
-            yield _bad("subscription-audience", said, remedy)
+            message = f"its token is for {each.audience}, not for the function"
+            yield _bad("subscription-audience", message, remedy)
 
 
 def passes(facts: Installation) -> Iterator[Finding]:
@@ -106,11 +108,13 @@ def passes(facts: Installation) -> Iterator[Finding]:
     for each in pushing(facts):
         again = _create(facts, f"{short(each.name)}-2")
         if not each.filter:
-            said = f"{short(each.name)} has no filter: each write of a rotation wakes the function"
-            yield _warn("subscription-filter", said, again)
+            message = (
+                f"{short(each.name)} has no filter: each write of a rotation wakes the function"
+            )
+            yield _warn("subscription-filter", message, again)
         elif "SECRET_ROTATE" not in each.filter or "ROTATION_" not in each.filter:
-            said = f"the filter of {short(each.name)} holds wake-ups back: {each.filter}"
-            yield _bad("subscription-filter", said, again)
+            message = f"the filter of {short(each.name)} holds wake-ups back: {each.filter}"
+            yield _bad("subscription-filter", message, again)
 
 
 def deadline(facts: Installation) -> Iterator[Finding]:
@@ -123,8 +127,10 @@ def deadline(facts: Installation) -> Iterator[Finding]:
             remedy = gcloud(
                 *("pubsub", "subscriptions", "update", each.name), f"--ack-deadline={seconds}"
             )
-            said = f"its ack deadline of {each.ack_deadline} s ends before the work of {needed:g} s"
-            yield _bad("subscription-ack-deadline", f"{short(each.name)}: {said}", remedy, fix)
+            message = (
+                f"its ack deadline of {each.ack_deadline} s ends before the work of {needed:g} s"
+            )
+            yield _bad("subscription-ack-deadline", f"{short(each.name)}: {message}", remedy, fix)
 
 
 def retries(facts: Installation) -> Iterator[Finding]:
@@ -136,15 +142,15 @@ def retries(facts: Installation) -> Iterator[Finding]:
                 *("pubsub", "subscriptions", "update", each.name),
                 *("--min-retry-delay=10s", "--max-retry-delay=600s"),
             )
-            said = f"{short(each.name)} has no retry policy: refused deliveries come at once"
-            yield _warn("subscription-retry", said, remedy, fix)
+            message = f"{short(each.name)} has no retry policy: refused deliveries come at once"
+            yield _warn("subscription-retry", message, remedy, fix)
         if each.expires_after is not None:
             fix = Fix("keep", each.name)
             remedy = gcloud(
                 *("pubsub", "subscriptions", "update", each.name, "--expiration-period=never")
             )
-            said = f"{short(each.name)} is removed after {each.expires_after:g} days without use"
-            yield _warn("subscription-expires", said, remedy, fix)
+            message = f"{short(each.name)} is removed after {each.expires_after:g} days without use"
+            yield _warn("subscription-expires", message, remedy, fix)
 
 
 def dead_letters(facts: Installation) -> Iterator[Finding]:
@@ -156,12 +162,12 @@ def dead_letters(facts: Installation) -> Iterator[Finding]:
         dead = topic or f"projects/{facts.project}/topics/rotation-dead"
         attempts = ("--max-delivery-attempts=20", f"--dead-letter-topic={dead}")
         if not topic or topic.startswith("_deleted"):
-            said = f"{short(each.name)} has no dead-letter topic"
-            yield _bad("dead-letter", said, gcloud(*update, *attempts))
+            message = f"{short(each.name)} has no dead-letter topic"
+            yield _bad("dead-letter", message, gcloud(*update, *attempts))
             continue
         if each.attempts < _FEWEST_ATTEMPTS:
-            said = f"{short(each.name)} gives up after {each.attempts} attempts"
-            yield _warn("dead-letter-attempts", said, gcloud(*update, *attempts))
+            message = f"{short(each.name)} gives up after {each.attempts} attempts"
+            yield _warn("dead-letter-attempts", message, gcloud(*update, *attempts))
         yield from _readers(facts, topic)
         member = f"--member=serviceAccount:{agent}"
         publish, consume = (

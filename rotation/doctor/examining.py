@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from rotation.doctor import check_installation, check_parts, check_secret
 from rotation.doctor.facts import Installation
 from rotation.doctor.findings import INSTALLATION, Finding, Severity
-from rotation.doctor.reading import Ground, read_installation, read_secret, read_shared
+from rotation.doctor.reading import Sources, read_installation, read_secret, read_shared
 from rotation.model.secret import Secret
 
 _Facts = TypeVar("_Facts")
@@ -23,7 +23,7 @@ THREADS: Final = 8
 
 
 def examine(
-    ground: Ground,
+    sources: Sources,
     secrets: Sequence[Secret],
     everything: Sequence[Secret],
     progress: Callable[[str], None],
@@ -32,18 +32,18 @@ def examine(
     """Look at the installation and at each secret.
 
     Args:
-        ground: What to read with.
+        sources: What to read with.
         secrets: Those to look at.
         everything: All managed secrets of the project, for what they share.
         progress: Told the name of each secret that is done.
         interval: Seconds from the begin of one secret to that of the next.
     """
-    installation = read_installation(ground, everything)
-    shared = read_shared(ground, installation, secrets)
+    installation = read_installation(sources, everything)
+    shared = read_shared(sources, installation, secrets)
 
     def one(secret: Secret) -> tuple[Finding, ...]:
         try:
-            facts = read_secret(ground, shared, secret)
+            facts = read_secret(sources, shared, secret)
             checks = (*check_secret.CHECKS, *check_parts.CHECKS)
             return tuple(_run(checks, facts, str(secret.name)))
         except Exception as error:  # noqa: BLE001 - rule 2
@@ -79,5 +79,5 @@ def _run(
 
 
 def _fault(about: str, what: str, error: Exception) -> Finding:
-    said = f"{what} failed with {type(error).__name__}: a fault of this program"
-    return Finding("not-seen", Severity.UNSEEN, about, said, "please report it")
+    message = f"{what} failed with {type(error).__name__}: a fault of this program"
+    return Finding("not-seen", Severity.UNSEEN, about, message, "please report it")

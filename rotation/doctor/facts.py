@@ -35,7 +35,7 @@ class Rights:
 
 
 @dataclass(frozen=True)
-class Said:
+class Reply:
     """What a participant or a gate says now."""
 
     kind: Literal["participant", "gate"]
@@ -69,7 +69,7 @@ class SecretFacts:
     issuer: tuple[Checked, ...] = ()
     #: Why the issuer could not be asked.
     issuer_unseen: Unseen | None = None
-    said: tuple[Said, ...] | Unseen = ()
+    replies: tuple[Reply, ...] | Unseen = ()
     uses: tuple[Sighting, ...] = ()
     #: Cloud Run services that take this secret's latest version, and where.
     on_latest: tuple[tuple[str, str], ...] = ()

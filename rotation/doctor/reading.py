@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rotation import registry
-from rotation.doctor.facts import Installation, Rights, Said, SecretFacts, Sighting
+from rotation.doctor.facts import Installation, Reply, Rights, SecretFacts, Sighting
 from rotation.doctor.findings import short
 from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
@@ -37,8 +37,8 @@ from rotation.ports.secrets import SecretStore
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What reading needs."""
+class Sources:
+    """What facts are read from, and how far."""
 
     store: SecretStore
     deployment: Deployment
@@ -73,23 +73,23 @@ class Shared:
     services: tuple[Service, ...]
 
 
-def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation:
+def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installation:
     """Read what all secrets share."""
-    deployment, topic = ground.deployment, ground.topic
+    deployment, topic = sources.deployment, sources.topic
     subscriptions = deployment.subscriptions(topic) if topic else ()
-    region = ground.region or _region_of(subscriptions)
-    service_name = f"projects/{ground.project}/locations/{region}/services/{ground.service}"
-    job_name = f"projects/{ground.project}/locations/{region}/jobs/{ground.job}"
+    region = sources.region or _region_of(subscriptions)
+    service_name = f"projects/{sources.project}/locations/{region}/services/{sources.service}"
+    job_name = f"projects/{sources.project}/locations/{region}/jobs/{sources.job}"
     known = bool(region)
     service = deployment.service(service_name) if known else _no_region("the function")
-    number = _number_of(ground, secrets)
+    number = _number_of(sources, secrets)
     agent = f"serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    project = deployment.project_policy(ground.project)
+    project = deployment.project_policy(sources.project)
     account = service.account if isinstance(service, Service) else ""
     schedules = [each.schedule for each in secrets if each.schedule]
     return Installation(
-        now=ground.now(),
-        project=ground.project,
+        now=sources.now(),
+        project=sources.project,
         topic=topic,
         region=region,
         number=number,
@@ -100,19 +100,19 @@ def read_installation(ground: Ground, secrets: Sequence[Secret]) -> Installation
         service_name=service_name,
         service=service,
         services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
-        invokes=_invokes(ground, service, subscriptions, project),
+        invokes=_invokes(sources, service, subscriptions, project),
         publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
         if account and topic
         else (),
-        lists=deployment.may_list(account, ground.project) if account else True,
+        lists=deployment.may_list(account, sources.project) if account else True,
         job_name=job_name,
         job=deployment.job(job_name) if known else _no_region("the sweep"),
         ahead=deployment.ahead,
-        version=ground.version,
+        version=sources.version,
         plugins=tuple(_plugin_faults()),
         firings=tuple(each.next_time for each in schedules),
-        writes_per_minute=ground.writes_per_minute,
-        sweep_seconds=ground.sweep_seconds,
+        writes_per_minute=sources.writes_per_minute,
+        sweep_seconds=sources.sweep_seconds,
     )
 
 
@@ -126,40 +126,40 @@ def _plugin_faults() -> Iterator[BadPluginError]:
             yield fault
 
 
-def read_shared(ground: Ground, facts: Installation, secrets: Sequence[Secret]) -> Shared:
+def read_shared(sources: Sources, facts: Installation, secrets: Sequence[Secret]) -> Shared:
     """Read once what is needed for several secrets."""
     topics = {name for each in secrets for name in each.topics}
     return Shared(
         agent=f"service-{facts.number}@gcp-sa-secretmanager.iam.gserviceaccount.com",
         account=facts.service.account if isinstance(facts.service, Service) else "",
-        topics={each: ground.deployment.topic_policy(each) for each in topics},
-        faults={each: ground.deployment.topic(each) for each in topics},
+        topics={each: sources.deployment.topic_policy(each) for each in topics},
+        faults={each: sources.deployment.topic(each) for each in topics},
         project_policy=facts.policy,
         services=facts.services if isinstance(facts.services, tuple) else (),
     )
 
 
-def read_secret(ground: Ground, shared: Shared, secret: Secret) -> SecretFacts:
+def read_secret(sources: Sources, shared: Shared, secret: Secret) -> SecretFacts:
     """Read one secret and what its rotation needs."""
-    snapshot = ground.snapshot(secret)
+    snapshot = sources.snapshot(secret)
     current, state = snapshot.current, snapshot.state
-    told = state.receipt.current if state and state.receipt else None
-    numbers = {each for each in (current, told, *secret.aliases.values()) if each}
-    checked, blind = _preflight(ground, snapshot)
+    recorded = state.receipt.current if state and state.receipt else None
+    numbers = {each for each in (current, recorded, *secret.aliases.values()) if each}
+    checked, blind = _preflight(sources, snapshot)
     return SecretFacts(
         snapshot=snapshot,
-        project=ground.project,
-        versions={each: _version(ground.store, secret.name, each) for each in sorted(numbers)},
-        our_topic=ground.topic,
+        project=sources.project,
+        versions={each: _version(sources.store, secret.name, each) for each in sorted(numbers)},
+        our_topic=sources.topic,
         topics={each: shared.faults.get(each) for each in secret.topics},
-        publishes={each: _publishes(ground, shared, each) for each in secret.topics},
+        publishes={each: _publishes(sources, shared, each) for each in secret.topics},
         agent=shared.agent,
         account=shared.account,
-        rights=tuple(_rights(ground, shared, snapshot)),
+        rights=tuple(_rights(sources, shared, snapshot)),
         issuer=checked,
         issuer_unseen=blind,
-        said=_said(ground, snapshot),
-        uses=ground.uses(secret.name),
+        replies=_replies(sources, snapshot),
+        uses=sources.uses(secret.name),
         on_latest=tuple(_on_latest(shared.services, secret.name)),
     )
 
@@ -172,11 +172,11 @@ def _version(store: SecretStore, name: SecretName, number: int) -> VersionState 
         return _trouble(what, error)
 
 
-def _publishes(ground: Ground, shared: Shared, topic: str) -> bool | Unseen:
+def _publishes(sources: Sources, shared: Shared, topic: str) -> bool | Unseen:
     if shared.faults.get(topic) is not None:
         return True  # told by the topic itself
     return _may(
-        ground.deployment,
+        sources.deployment,
         f"serviceAccount:{shared.agent}",
         "pubsub.topics.publish",
         shared.topics[topic],
@@ -192,46 +192,46 @@ def _may(
     project: Bindings | Unseen,
 ) -> bool | Unseen:
     """Judge by the policies of a resource and of its project; what grants is believed."""
-    told = [
+    answers = [
         each if isinstance(each, Unseen) else deployment.grants(each, member, permission)
         for each in (own, project)
     ]
-    if True in told or (isinstance(own, Unseen) and own.is_missing):
+    if True in answers or (isinstance(own, Unseen) and own.is_missing):
         return True  # that it is missing is told where it belongs
-    return next((each for each in told if isinstance(each, Unseen)), False)
+    return next((each for each in answers if isinstance(each, Unseen)), False)
 
 
-def _rights(ground: Ground, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
+def _rights(sources: Sources, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
     if not shared.account:
         return
     wanted = [
         each.name for each in needs.NEEDS[needs.Part.FUNCTION] if each.on is On.MANAGED_SECRET
     ]
     name, policy = str(snapshot.secret.name), snapshot.policy
-    yield Rights(name, ground.deployment.lacks(shared.account, name, wanted))
-    for version in _reads(ground, policy):
+    yield Rights(name, sources.deployment.lacks(shared.account, name, wanted))
+    for version in _reads(sources, policy):
         read = str(VersionName.parse(version).secret)
         permission = ["secretmanager.versions.access"]
-        yield Rights(read, ground.deployment.lacks(shared.account, read, permission))
+        yield Rights(read, sources.deployment.lacks(shared.account, read, permission))
 
 
-def _reads(ground: Ground, policy: Policy | None) -> tuple[str, ...]:
+def _reads(sources: Sources, policy: Policy | None) -> tuple[str, ...]:
     """Return the versions that the issuer of a policy reads."""
     if policy is None:
         return ()
-    issuer = ground.issuers[policy.issuer.kind](policy.issuer.settings, ground.access)
+    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, sources.access)
     return issuer.reads() if isinstance(issuer, ReadsSecrets) else ()
 
 
-def _preflight(ground: Ground, snapshot: Snapshot) -> tuple[tuple[Checked, ...], Unseen | None]:
+def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...], Unseen | None]:
     policy, state, current = snapshot.policy, snapshot.state, snapshot.current
     if policy is None:
         return (), None
-    issuer = ground.issuers[policy.issuer.kind](policy.issuer.settings, ground.access)
+    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, sources.access)
     payload, blind = None, None
     try:
         if current is not None:
-            payload = ground.store.access(snapshot.secret.name, current).payload
+            payload = sources.store.access(snapshot.secret.name, current).payload
     except (NotFoundError, VersionUnavailableError):
         payload = None  # told by the version itself
     except RotationError as error:
@@ -246,21 +246,21 @@ def _preflight(ground: Ground, snapshot: Snapshot) -> tuple[tuple[Checked, ...],
     return checked, blind
 
 
-def _said(ground: Ground, snapshot: Snapshot) -> tuple[Said, ...] | Unseen:
+def _replies(sources: Sources, snapshot: Snapshot) -> tuple[Reply, ...] | Unseen:
     if snapshot.policy is None or snapshot.state is None:
         return ()
     try:
-        planned = plan(snapshot, ground.rollout(snapshot.policy))
+        planned = plan(snapshot, sources.rollout(snapshot.policy))
     except RotationError as error:
         return _trouble("participants and gates", error)
     stages = planned.stages
     asked = [
-        Said("participant", name, each.obstacle)
+        Reply("participant", name, each.obstacle)
         for stage in stages
         for name, each in stage.participants
     ]
     looked = [
-        Said("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
+        Reply("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
         for stage in stages
         for name, verdict in stage.gates
         if verdict.look is not Look.PASS
@@ -282,7 +282,7 @@ def _dead_letters(
     project: Bindings | Unseen,
 ) -> dict[str, Any]:
     """Return the facts about dead letters, by their name in `Installation`."""
-    fed = [each for each in _seen(subscriptions) if each.dead_letter_topic]
+    fed = [each for each in _visible(subscriptions) if each.dead_letter_topic]
     topics = {each.dead_letter_topic for each in fed}
 
     def may(permission: str, own: Bindings | Unseen) -> bool | Unseen:
@@ -303,22 +303,22 @@ def _dead_letters(
 
 
 def _invokes(
-    ground: Ground,
+    sources: Sources,
     service: Service | Unseen,
     subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
     project: Bindings | Unseen,
 ) -> dict[str, bool | Unseen]:
     if not isinstance(service, Service):
         return {}
-    accounts = {each.push_account for each in _seen(subscriptions) if each.push_account}
-    own = ground.deployment.service_policy(service.name) if accounts else ()
+    accounts = {each.push_account for each in _visible(subscriptions) if each.push_account}
+    own = sources.deployment.service_policy(service.name) if accounts else ()
     return {
-        each: _may(ground.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
+        each: _may(sources.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
         for each in sorted(accounts)
     }
 
 
-def _seen(
+def _visible(
     subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
 ) -> tuple[Subscription, ...]:
     if isinstance(subscriptions, Unseen):
@@ -328,20 +328,20 @@ def _seen(
 
 def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str:
     """Cloud Run's own addresses tell the region: ``SERVICE-NUMBER.REGION.run.app``."""
-    for each in _seen(subscriptions):
+    for each in _visible(subscriptions):
         host = each.endpoint.partition("://")[2].partition("/")[0]
         if host.endswith(".run.app") and host.count(".") == 3:  # noqa: PLR2004
             return host.split(".")[1]
     return ""
 
 
-def _number_of(ground: Ground, secrets: Sequence[Secret]) -> str:
+def _number_of(sources: Sources, secrets: Sequence[Secret]) -> str:
     """Return the project's number: as a secret's name tells it, or as the project does."""
     for each in secrets:
         if each.name.project.isdecimal():
             return each.name.project
-    told = ground.deployment.project_number(ground.project)
-    return told if isinstance(told, str) else ""
+    number = sources.deployment.project_number(sources.project)
+    return number if isinstance(number, str) else ""
 
 
 def _no_region(what: str) -> Unseen:

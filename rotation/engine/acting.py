@@ -74,7 +74,7 @@ class Acting:
         run.fresh = before.phase is Phase.SETTLED
         self._gather(claimed, lambda: run.hold.take(claimed))
         record = claimed.in_flight
-        if record.hurried and not (before.record and before.record.hurried):
+        if record.urgent and not (before.record and before.record.urgent):
             self._report.event(events.emergency_started(record))
         self._report.note("NOTICE", f"{claimed.phase.value}: claimed", reason=record.reason)
         run.reach(CrashPoint.CLAIMED)
@@ -175,7 +175,7 @@ class Acting:
         """The target knows a higher token than the secret's: go above it, if still ours."""
         hold = self._run.hold
         hold.reload()
-        claimed = replace(hold.state, token=stale.seen + 1)
+        claimed = replace(hold.state, token=stale.newest + 1)
         try:
             hold.write(claimed)
         except EtagMismatchError:
@@ -197,4 +197,4 @@ class Acting:
 def _waiting(state: State, outcome: Waiting) -> State:
     rested = transitions.rest(state, outcome.until, outcome.note)
     record = replace(with_evidence(rested.in_flight, outcome.evidence), **outcome.facts)
-    return replace(rested, record=replace(record, hastened=False, failures=0))
+    return replace(rested, record=replace(record, skip_waits=False, failures=0))

@@ -124,7 +124,7 @@ def decode(secret: Secret, pointed: int | None = None) -> State:
 
 
 def _pause(secret: Secret) -> Pause | None:
-    """Read the last word about a pause; the label may have been set or removed by hand."""
+    """Read the last request about a pause; the label may have been set or removed by hand."""
     stored, labelled = _load(secret, PAUSE, Pause), PAUSED in secret.labels
     if stored is None:
         return Pause(paused=True, at=_LONG_AGO, requested_by=_BY_HAND) if labelled else None
@@ -219,7 +219,7 @@ def read_block(secret: Secret) -> Block | None:
 
 
 def read_pause(secret: Secret) -> Pause | None:
-    """Return the last word about a pause, even where the rest of its state cannot be read."""
+    """Return the last request about a pause, even where the rest of its state cannot be read."""
     try:
         return _pause(secret)
     except StateError:

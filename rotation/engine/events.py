@@ -88,7 +88,7 @@ def too_old(born: datetime, limit_s: int, now: datetime) -> Line:
     return _line("WARNING", message, Event.TOO_OLD, limit_s=limit_s, **_age(born, now))
 
 
-def word(pause: Pause, message: str, now: datetime) -> Line:
+def pause(pause: Pause, message: str, now: datetime) -> Line:
     """Somebody has paused or resumed, or the pause goes on."""
     severity, event = ("WARNING", Event.PAUSED) if pause.paused else ("NOTICE", Event.RESUMED)
     more = {"reason": pause.reason, "requested_by": pause.requested_by}

@@ -66,7 +66,7 @@ def _put_away(run: Run, payload: Payload | None, claim: Claim) -> tuple[str, str
     tidied = versions.tidy(run, before.last, _id(before))
     run.hold.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
     if not tidied.disabled:
-        return "NOTICE", f"versions up to {tidied.seen} were added by somebody else"
+        return "NOTICE", f"versions up to {tidied.highest} were added by somebody else"
     return "WARNING", f"stray versions disabled: {', '.join(map(str, tidied.disabled))}"
 
 
@@ -75,10 +75,10 @@ def _remember(state: State, tidied: Tidied) -> State:
     record, receipt = state.record, state.receipt
     if record is not None:
         copies = (*record.copies, *tidied.copies)
-        return replace(state, record=replace(record, seen=tidied.seen, copies=copies))
+        return replace(state, record=replace(record, highest=tidied.highest, copies=copies))
     if receipt is not None:
         copies = (*receipt.copies, *tidied.copies)
-        return replace(state, receipt=replace(receipt, last=tidied.seen, copies=copies))
+        return replace(state, receipt=replace(receipt, last=tidied.highest, copies=copies))
     return state
 
 

@@ -35,8 +35,8 @@ class Waiting(Struct, frozen=True):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def with_evidence(record: Record, said: str) -> Record:
+def with_evidence(record: Record, line: str) -> Record:
     """Return the record with one more sentence of evidence."""
-    if not said:
+    if not line:
         return record
-    return replace(record, evidence=(*record.evidence, said)[-KEPT_EVIDENCE:])
+    return replace(record, evidence=(*record.evidence, line)[-KEPT_EVIDENCE:])

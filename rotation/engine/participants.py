@@ -57,7 +57,7 @@ class Gated(Struct, frozen=True):
     gate: Gate
 
 
-class Said(Struct, Generic[_Answer], frozen=True):
+class Reply(Struct, Generic[_Answer], frozen=True):
     """What one participant answered: a value, or why it cannot be asked again unchanged."""
 
     by: Outside
@@ -67,7 +67,7 @@ class Said(Struct, Generic[_Answer], frozen=True):
     trouble: bool = False
 
 
-class Surroundings(Struct, frozen=True):
+class RolloutEnvironment(Struct, frozen=True):
     """What plugins of a rollout may ask for."""
 
     participants: ParticipantEnvironment | None = None
@@ -82,13 +82,13 @@ class Participants:
         policy: Policy,
         kinds: Mapping[str, Any],
         gates: Mapping[str, Any],
-        around: Surroundings,
+        environment: RolloutEnvironment,
         gather: Gather,
     ) -> None:
         self._policy = policy
         self._kinds = kinds
         self._gate_kinds = gates
-        self._around = around
+        self._environment = environment
         self._gather = gather
         self._chosen = [
             each
@@ -101,17 +101,17 @@ class Participants:
     @cached_property
     def outside(self) -> Sequence[Outside]:
         """Those that live elsewhere."""
-        make, around = self._kinds, self._around.participants
+        make, environment = self._kinds, self._environment.participants
         return [
-            Outside(stage, name, choice, make[choice.kind](choice.settings, around))
+            Outside(stage, name, choice, make[choice.kind](choice.settings, environment))
             for stage, name, choice in self._chosen
         ]
 
     @cached_property
     def _gates(self) -> Sequence[Gated]:
-        make, around = self._gate_kinds, self._around.gates
+        make, environment = self._gate_kinds, self._environment.gates
         return [
-            Gated(stage, name, make[choice.kind](choice.settings, around))
+            Gated(stage, name, make[choice.kind](choice.settings, environment))
             for stage, name, choice in _named(self._policy, lambda stage: stage.gates)
         ]
 
@@ -140,7 +140,7 @@ class Participants:
         asked: Sequence[Outside],
         question: Callable[[Outside], _Answer],
         not_yet: Callable[[str], _Answer],
-    ) -> list[Said[_Answer]]:
+    ) -> list[Reply[_Answer]]:
         """Ask outside participants side by side; each answers, or is in the way for good.
 
         Args:
@@ -149,13 +149,13 @@ class Participants:
             not_yet: Makes an answer of trouble that may pass.
         """
 
-        def answer(each: Outside) -> Said[_Answer]:
+        def answer(each: Outside) -> Reply[_Answer]:
             try:
-                return Said(each, question(each))
+                return Reply(each, question(each))
             except PermanentError as error:
-                return Said(each, None, error)
+                return Reply(each, None, error)
             except RotationError as error:
-                return Said(each, not_yet(str(error)), trouble=True)
+                return Reply(each, not_yet(str(error)), trouble=True)
 
         return self._gather([_bound(answer, each) for each in asked]) if asked else []
 
@@ -186,8 +186,8 @@ def riding_of(policy: Policy, kinds: Mapping[str, Any]) -> Sequence[Riding]:
 
 def pointed(riding: Iterable[Riding], aliases: Mapping[str, int]) -> int | None:
     """Return the version consumers of aliases get; None where no participant knows."""
-    seen = (each.participant.observe(aliases) for each in riding)
-    return next((number for number in seen if number is not None), None)
+    numbers = (each.participant.observe(aliases) for each in riding)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _bound(call: Callable[[_Plugin], Any], argument: _Plugin) -> Callable[[], Any]:
@@ -199,8 +199,8 @@ def _named(
 ) -> Iterator[tuple[str, str, Any]]:
     """Walk the choices of each stage with a name that is unique in the policy."""
     for stage in policy.rollout:
-        seen: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for choice in chosen(stage):
-            seen[choice.kind] += 1
-            number = f"-{seen[choice.kind]}" if seen[choice.kind] > 1 else ""
+            counts[choice.kind] += 1
+            number = f"-{counts[choice.kind]}" if counts[choice.kind] > 1 else ""
             yield stage.stage, f"{stage.stage}/{choice.kind}{number}", choice

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from rotation.engine.crashpoints import Reach
 from rotation.engine.gather import Gather, in_turn
-from rotation.engine.participants import Surroundings
+from rotation.engine.participants import RolloutEnvironment
 from rotation.engine.pool import IssuerPool
 from rotation.policies.policy import Kinds
 from rotation.ports.clock import Clock
@@ -48,7 +48,7 @@ class Plugins(Struct, frozen=True):
     #: Settings record of each plugin.
     kinds: Kinds
     gates: Mapping[str, type[Gate]] = field(default_factory=dict)
-    around: Surroundings = field(default_factory=Surroundings)
+    environment: RolloutEnvironment = field(default_factory=RolloutEnvironment)
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,12 @@ def _stage(
     change: Change,
 ) -> PlannedStage:
     asked = [each for each in participants.outside if each.stage == stage.stage]
-    said = participants.ask(
+    answers = participants.ask(
         asked,
         lambda each: each.participant.plan(move(each.stage)),
         lambda trouble: Plan(obstacle=trouble),
     )
-    outside = [(each.by.name, each.answer or Plan(obstacle=str(each.error))) for each in said]
+    outside = [(each.by.name, each.answer or Plan(obstacle=str(each.error))) for each in answers]
     riding = [
         (f"{stage.stage}/{each.participant.spec.name}", _riding(change))
         for each in participants.riding

@@ -166,7 +166,7 @@ def _adopted(
     again = [versions.judge(each.number, each.payload, record.id, payload) for each in found]
     tidied = versions.put_away(run, record.base, record.id, again, previous)
     return {
-        **_facts(run, number, tidied.seen, payload, verified),
+        **_facts(run, number, tidied.highest, payload, verified),
         "copies": tuple(each for each in tidied.copies if each != number),
         "previous_copies": (*record.previous_copies, *tidied.spared),
     }
@@ -189,11 +189,11 @@ def _works(run: Run, payload: Payload) -> Verification | None:
 
 
 def _facts(
-    run: Run, number: int, seen: int, payload: Payload, verified: Verification
+    run: Run, number: int, highest: int, payload: Payload, verified: Verification
 ) -> dict[str, Any]:
     return {
         "next": number,
-        "seen": seen,
+        "highest": highest,
         "digest": payload.digest(),
         "published_at": run.now,
         "verified": verified,

@@ -42,8 +42,8 @@ def suspend(run: Run) -> Outcome | Waiting:
         run.issuer.verify(run.working)
     except CredentialRefusedError as error:
         return Outcome(Event.REVERT_ASKED, {"reverted": str(error), "alarm": True})
-    seen = look_at_use(run.issuer, run.previous_handle, run.working)
-    obstacle = _obstacle(run, seen) or unmoved(run)
+    observed = look_at_use(run.issuer, run.previous_handle, run.working)
+    obstacle = _obstacle(run, observed) or unmoved(run)
     if obstacle:
         # A worker that was interrupted, or comes late, may have suspended it already.
         _give_back(run)
@@ -54,25 +54,25 @@ def suspend(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.SUSPENDED)
     _for_previous(run, run.versions.disable)
     run.reach(CrashPoint.DISABLED)
-    facts = {"suspended_at": run.now, "evidence": _evidence(run, "before suspending", seen)}
+    facts = {"suspended_at": run.now, "evidence": _evidence(run, "before suspending", observed)}
     return Outcome(Event.SUSPENDED, facts)
 
 
 def watch(run: Run) -> Outcome | Waiting:
     """Look for stragglers while the previous credential is suspended."""
     run.check_pointer()
-    seen = look_at_use(run.issuer, run.previous_handle, run.working)
+    observed = look_at_use(run.issuer, run.previous_handle, run.working)
     run.reach(CrashPoint.OBSERVED)
-    if seen.sessions:
-        return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", seen)})
-    if obstacle := _obstacle(run, seen):
+    if observed.sessions:
+        return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", observed)})
+    if obstacle := _obstacle(run, observed):
         return _look_again(run, obstacle)
-    evidence = _evidence(run, "watching", seen)
+    evidence = _evidence(run, "watching", observed)
     since = run.state.in_flight.suspended_at or run.now
-    end = since if run.state.in_flight.hastened else since + run.policy.retire.observe
+    end = since if run.state.in_flight.skip_waits else since + run.policy.retire.observe
     if unmoved_now := unmoved(run):
-        said = _kept(run, f"{_minute(run)} watching: {unmoved_now}")
-        return Outcome(Event.STRAGGLER_SEEN, {"evidence": said})
+        evidence = _kept(run, f"{_minute(run)} watching: {unmoved_now}")
+        return Outcome(Event.STRAGGLER_SEEN, {"evidence": evidence})
     if run.now >= end:
         return Outcome(Event.WATCHED, {"evidence": evidence})
     until = min(end, run.now + transitions.look_interval(run.policy))
@@ -92,8 +92,8 @@ def revoke(run: Run) -> Outcome:
     run.check_pointer()
     ended = run.issuer.revoke(run.previous_handle, run.token)
     run.reach(CrashPoint.REVOKED)
-    said = f"{_minute(run)} revoked; {ended} sessions ended"
-    facts = {"revoked_at": run.now, "evidence": _kept(run, said)}
+    line = f"{_minute(run)} revoked; {ended} sessions ended"
+    facts = {"revoked_at": run.now, "evidence": _kept(run, line)}
     return Outcome(Event.REVOKED, facts, lambda: _disable_revoked(run))
 
 
@@ -140,7 +140,9 @@ def abort(run: Run) -> Outcome | Waiting:
     _end_next(run)
     run.reach(CrashPoint.ABORTED)
     copies = tuple(number for number in tidied.copies if number != record.previous)
-    return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": copies, "evidence": evidence})
+    return Outcome(
+        Event.ABORTED, {"highest": tidied.highest, "copies": copies, "evidence": evidence}
+    )
 
 
 def _disable_revoked(run: Run) -> None:
@@ -190,32 +192,32 @@ def _look_again(run: Run, why: str) -> Waiting:
     return Waiting(run.now + interval, why)
 
 
-def _obstacle(run: Run, seen: Observation) -> str:
+def _obstacle(run: Run, observed: Observation) -> str:
     """Say why the credential cannot be taken out of use; empty when it can."""
-    if seen.sessions:
-        clients = sorted({each.client for each in seen.sessions})
+    if observed.sessions:
+        clients = sorted({each.client for each in observed.sessions})
         shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
-        return f"{len(seen.sessions)} sessions still use the previous credential: {shown}"
-    if run.can.sees_use and not seen.sighted:
-        return f"cannot see who uses the previous credential: {seen.blindness}"
+        return f"{len(observed.sessions)} sessions still use the previous credential: {shown}"
+    if run.can.sees_use and not observed.is_conclusive:
+        return f"cannot see who uses the previous credential: {observed.unobservable_reason}"
     return ""
 
 
-def _evidence(run: Run, when: str, seen: Observation) -> tuple[str, ...]:
+def _evidence(run: Run, when: str, observed: Observation) -> tuple[str, ...]:
     if not run.can.sees_use:
-        why, known = f"{seen.blindness}; retired by age", run.state.in_flight.evidence
-        told = any(each.endswith(why) for each in known)
-        return known if told else _kept(run, f"{_minute(run)} {when}: {why}")
-    sight = "control seen" if seen.sighted else "blind"
-    said = (
-        f"{_minute(run)} {when}: {len(seen.sessions)} sessions on {run.previous_handle}, "
-        f"{sight} on {len(seen.nodes)} nodes"
+        why, known = f"{observed.unobservable_reason}; retired by age", run.state.in_flight.evidence
+        is_known = any(each.endswith(why) for each in known)
+        return known if is_known else _kept(run, f"{_minute(run)} {when}: {why}")
+    sight = "control seen" if observed.is_conclusive else "blind"
+    line = (
+        f"{_minute(run)} {when}: {len(observed.sessions)} sessions on {run.previous_handle}, "
+        f"{sight} on {len(observed.nodes)} nodes"
     )
-    return _kept(run, said)
+    return _kept(run, line)
 
 
-def _kept(run: Run, said: str) -> tuple[str, ...]:
-    return with_evidence(run.state.in_flight, said).evidence
+def _kept(run: Run, line: str) -> tuple[str, ...]:
+    return with_evidence(run.state.in_flight, line).evidence
 
 
 def _minute(run: Run) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
-from rotation.engine.participants import Outside, Said
+from rotation.engine.participants import Outside, Reply
 from rotation.engine.run import Run
 from rotation.engine.use import look_at_use
 from rotation.machine import rollout
@@ -35,9 +35,9 @@ _KEPT_LINKS = 8
 def vote(run: Run) -> Outcome | Waiting:
     """Ask every participant of every stage whether it can take *next*."""
     run.check_pointer()
-    said = _ask(run, run.participants.outside, _prepare, Vote.wait)
+    replies = _ask(run, run.participants.outside, _prepare, Vote.wait)
     run.reach(CrashPoint.VOTED)
-    facts = _known(run, said)
+    facts = _known(run, replies)
     answered = [
         Answered(
             each.by.name,
@@ -45,7 +45,7 @@ def vote(run: Run) -> Outcome | Waiting:
             each.answer or Vote.no(str(each.error)),
             reached=not each.trouble,
         )
-        for each in said
+        for each in replies
     ]
     judged = rollout.judge_votes(answered, run.state.in_flight, run.now)
     match judged:
@@ -58,7 +58,7 @@ def vote(run: Run) -> Outcome | Waiting:
     stage = rollout.next_stage(run.policy, run.state.in_flight)
     if stage is None:
         raise PermanentError("the policy has no stage", reason="stage-gone")
-    unready = tuple(each.by.name for each in said if each.trouble)
+    unready = tuple(each.by.name for each in replies if each.trouble)
     return Outcome(Event.PREPARED, {**facts, "acked": (), "unready": unready, "stage": stage.stage})
 
 
@@ -98,17 +98,17 @@ def soak(run: Run) -> Outcome | Waiting:
             return _revert(run, judged.why, {})
         case Judgement(Course.HOLD):
             return _hold(run, judged, {})
-    said = _evidence(run, f"soak: {judged.why}")
-    return Outcome(Event.SOAKED, {"watch_until": None, "evidence": said})
+    evidence = _evidence(run, f"soak: {judged.why}")
+    return Outcome(Event.SOAKED, {"watch_until": None, "evidence": evidence})
 
 
 def withdraw(run: Run) -> Outcome | Waiting:
     """Hand *previous* out again, the last stage first."""
-    said = _ask(run, run.handed_outside()[::-1], _take_back, Progress.wait)
+    replies = _ask(run, run.handed_outside()[::-1], _take_back, Progress.wait)
     run.reach(CrashPoint.WITHDRAWN)
-    facts = _known(run, said)
-    _raise_errors(run, said, facts)
-    waiting = [each for each in said if each.answer and each.answer.answer is Answer.WAIT]
+    facts = _known(run, replies)
+    _raise_errors(run, replies, facts)
+    waiting = [each for each in replies if each.answer and each.answer.answer is Answer.WAIT]
     if not waiting:
         return Outcome(Event.WITHDRAWN, facts)
     why = "; ".join(f"{each.by.name}: {each.answer.reason}" for each in waiting if each.answer)
@@ -153,16 +153,16 @@ def forget(run: Run) -> Waiting | tuple[str, ...]:
         return ""
 
     rest = [each for each in run.participants.outside if each not in handed]
-    said = run.participants.ask(rest, remove, str)
-    trouble = [f"{each.by.name}: {each.answer}" for each in said if each.trouble]
+    replies = run.participants.ask(rest, remove, str)
+    trouble = [f"{each.by.name}: {each.answer}" for each in replies if each.trouble]
     if trouble:
         why = f"what was prepared is being removed; {'; '.join(trouble)}"
         return Waiting(run.now + rollout.ASK_AGAIN, why)
-    return _left_behind(run, said)
+    return _left_behind(run, replies)
 
 
-def _left_behind(run: Run, said: Sequence[Said[str]]) -> tuple[str, ...]:
-    left = [f"{each.by.name}: {each.answer or each.error}" for each in said if each.answer != ""]
+def _left_behind(run: Run, replies: Sequence[Reply[str]]) -> tuple[str, ...]:
+    left = [f"{each.by.name}: {each.answer or each.error}" for each in replies if each.answer != ""]
     return _evidence(run, f"left behind: {'; '.join(left)}" if left else "")
 
 
@@ -173,13 +173,13 @@ def unmoved(run: Run) -> str:
         sight = each.participant.observe(_move(run, each))
         where = f" in {sight.place}" if sight.place else ""
         if not sight.versions:
-            return f"cannot see what {each.name} hands out{where}: {sight.blindness}"
+            return f"cannot see what {each.name} hands out{where}: {sight.unobservable_reason}"
         other = sorted(sight.versions - {run.state.in_flight.next})
         return f"{each.name} hands out version {other[0]}{where}" if other else ""
 
-    said = run.participants.ask(run.participants.outside, look, str)
+    replies = run.participants.ask(run.participants.outside, look, str)
     found = [
-        each.answer or (f"{each.by.name}: {each.error}" if each.error else "") for each in said
+        each.answer or (f"{each.by.name}: {each.error}" if each.error else "") for each in replies
     ]
     return "; ".join(each for each in found if each)
 
@@ -205,7 +205,7 @@ def _ask(
     asked: Iterable[Outside],
     question: Callable[[Outside, Move], Any],
     not_yet: Callable[[str], Any],
-) -> list[Said[Any]]:
+) -> list[Reply[Any]]:
     """Ask those that have not acknowledged yet."""
     done = run.state.in_flight.acked
     rest = [each for each in asked if each.name not in done]
@@ -214,17 +214,19 @@ def _ask(
 
 def _hand_out(run: Run, asked: Sequence[Outside]) -> tuple[Judgement, dict[str, Any]]:
     unready = run.state.in_flight.unready
-    said = _ask(run, asked, lambda each, move: _commit(each, move, unready), Progress.wait)
-    facts = _known(run, said)
-    _raise_errors(run, said, facts)
-    answered = [Answered(each.by.name, each.by.choice, each.answer) for each in said if each.answer]
+    replies = _ask(run, asked, lambda each, move: _commit(each, move, unready), Progress.wait)
+    facts = _known(run, replies)
+    _raise_errors(run, replies, facts)
+    answered = [
+        Answered(each.by.name, each.by.choice, each.answer) for each in replies if each.answer
+    ]
     return rollout.judge_progress(answered, run.state.in_flight, run.now), facts
 
 
-def _known(run: Run, said: Sequence[Said[Any]]) -> dict[str, Any]:
+def _known(run: Run, replies: Sequence[Reply[Any]]) -> dict[str, Any]:
     """Return what the answers add to the record."""
     record = run.state.in_flight
-    answers = [(each.by.name, each.answer) for each in said if each.answer is not None]
+    answers = [(each.by.name, each.answer) for each in replies if each.answer is not None]
     done = [name for name, answer in answers if answer.answer is Answer.DONE]
     links = [answer.link for _, answer in answers if answer.link]
     fresh = [link for link in dict.fromkeys(links) if link not in record.links]
@@ -234,9 +236,9 @@ def _known(run: Run, said: Sequence[Said[Any]]) -> dict[str, Any]:
     }
 
 
-def _raise_errors(run: Run, said: Sequence[Said[Any]], facts: Mapping[str, Any]) -> None:
+def _raise_errors(run: Run, replies: Sequence[Reply[Any]], facts: Mapping[str, Any]) -> None:
     """Store what is known, then raise what a person has to mend."""
-    errors = [(each.by.name, each.error) for each in said if each.error]
+    errors = [(each.by.name, each.error) for each in replies if each.error]
     if not errors:
         return
     run.hold.rewrite(lambda state: replace(state, record=replace(state.in_flight, **facts)))
@@ -251,7 +253,7 @@ def _watch(run: Run, stages: Sequence[str], since: Any, length: timedelta) -> Ju
         return _watch_of(run, stage, since)
 
     judged = Judgement(Course.GO, "an emergency waits for no gate")
-    if not run.state.in_flight.hurried:
+    if not run.state.in_flight.urgent:
         verdicts = run.participants.check(stages, watch)
         judged = rollout.judge_gates(verdicts, run.now, since, length)
     if judged.course is not Course.BACK and (refused := _refused(run)):
@@ -302,7 +304,7 @@ def _proven(run: Run, facts: Mapping[str, Any]) -> Outcome:
         return Outcome(Event.STAGE_PROVEN, {**facts, "stage": stage.stage, "handed_at": None})
     if record.previous is None:
         return Outcome(Event.ROLLED_OUT_FIRST, facts)
-    if record.mode is Mode.EMERGENCY or record.hurried:
+    if record.mode is Mode.EMERGENCY or record.urgent:
         return Outcome(Event.ROLLED_OUT_IN_EMERGENCY, facts)
     return Outcome(Event.ROLLED_OUT, facts)
 
@@ -334,7 +336,7 @@ def _move(run: Run, each: Outside) -> Move:
         change=_change(run),
         reason=record.reason,
         requested_by=record.requested_by,
-        hurried=record.hurried,
+        urgent=record.urgent,
     )
 
 
@@ -345,6 +347,6 @@ def _change(run: Run) -> Change:
     return Change(record.previous, record.next)
 
 
-def _evidence(run: Run, said: str) -> tuple[str, ...]:
-    stamped = f"{run.now:%Y-%m-%dT%H:%M:%SZ} {said}" if said else ""
+def _evidence(run: Run, line: str) -> tuple[str, ...]:
+    stamped = f"{run.now:%Y-%m-%dT%H:%M:%SZ} {line}" if line else ""
     return with_evidence(run.state.in_flight, stamped).evidence

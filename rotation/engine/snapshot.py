@@ -58,7 +58,7 @@ class Snapshot:
 
     @property
     def pause(self) -> Pause | None:
-        """The last word about a pause, even where the rest of the state cannot be read."""
+        """The last request about a pause, even where the rest of the state cannot be read."""
         return codec.read_pause(self.secret)
 
     @property

@@ -67,7 +67,7 @@ class Tick:
         request = self._wake_up.request
         try:
             snapshot = self._read()
-            if request is not None and request.mode in pausing.WORDS:
+            if request is not None and request.mode in pausing.REQUESTS:
                 self._apply_pause_request(request, snapshot.readable_state())
                 snapshot = self._read()
             self._decide(snapshot)
@@ -104,15 +104,15 @@ class Tick:
 
     def _apply_pause_request(self, request: Request, state: State) -> None:
         """Store that somebody pauses or resumes, unless the request is an older one or a repeat."""
-        heard = pausing.hear(state, request)
-        if heard is None:
+        paused = pausing.apply_pause_request(state, request)
+        if paused is None:
             self.note("INFO", f"{request.mode.value} request {request.id} came late, or again")
             return
-        self._write(codec.encode(heard, self._secret))
-        if heard.pause and (heard.paused or state.paused):
-            message = pausing.told(heard) if heard.paused else "resumed"
+        self._write(codec.encode(paused, self._secret))
+        if paused.pause and (paused.paused or state.paused):
+            message = pausing.message(paused) if paused.paused else "resumed"
             now = self._parts.tools.clock.now()
-            self._report.event(events.word(heard.pause, message, now))
+            self._report.event(events.pause(paused.pause, message, now))
 
     def _write(self, maps: codec.Maps) -> None:
         self._secret = store_maps(self._store, self._secret, maps)
@@ -167,7 +167,7 @@ class Tick:
         text = self._secret.annotations[codec.POLICY]
         issuer = plugins.issuers.get(self._secret.name, text, policy.issuer)
         participants = Participants(
-            policy, plugins.participants, plugins.gates, plugins.around, tools.gather
+            policy, plugins.participants, plugins.gates, plugins.environment, tools.gather
         )
         self._run = Run(tools, self._secret, state, policy, issuer, participants)
         return self._run

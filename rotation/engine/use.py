@@ -10,4 +10,4 @@ def look_at_use(issuer: Issuer, handle: str, witness: Payload) -> Observation:
     if isinstance(issuer, SeesUse):
         return issuer.observe(handle, witness)
     why = f"the issuer {issuer.spec.name} cannot show who uses a credential"
-    return Observation((), sighted=False, nodes=(), blindness=why)
+    return Observation((), is_conclusive=False, nodes=(), unobservable_reason=why)

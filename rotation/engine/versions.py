@@ -50,7 +50,7 @@ class Tidied(Struct, frozen=True):
     """What is known after strays were put away."""
 
     #: Highest version number there is.
-    seen: int
+    highest: int
     #: Versions that carry the payload in force.
     copies: tuple[int, ...]
     #: Versions disabled now.

@@ -125,8 +125,8 @@ class Worker:
             reports.add(Event.TOO_OLD, secret, lambda: events.too_old(born, limit, now))
         pause = state.pause if state.paused else None
         if pause and sweep.turn_to_tell(secret, now, self._every):
-            message = pausing.told(state)
-            reports.add(Event.PAUSED, secret, lambda: events.word(pause, message, now))
+            message = pausing.message(state)
+            reports.add(Event.PAUSED, secret, lambda: events.pause(pause, message, now))
 
 
 class _Reports:

@@ -68,14 +68,16 @@ def resolve(value: object, pointer: str) -> Any:  # noqa: ANN401
 
 
 def check_pointer(pointer: str, setting: str) -> None:
-    """Refuse what is no JSON Pointer.
+    """Refuse what is not a valid JSON Pointer.
 
     Raises:
         PolicyError: It is none, or a very long one.
     """
     rest = pointer.replace("~0", "").replace("~1", "")
     if pointer[:1] not in {"", "/"} or "~" in rest or len(pointer) > _LONGEST_POINTER:
-        raise PolicyError(f"{setting} is no JSON Pointer; write it as /status or /checks/0/state")
+        raise PolicyError(
+            f"{setting} is not a valid JSON Pointer; write it as /status or /checks/0/state"
+        )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _read(result: list[object]) -> Sequence[Sample] | Blind:
     for series in result:
         sample = _sample(series)
         if sample is None:
-            return Blind("a sample that is no number")
+            return Blind("a sample that is not a number")
         samples.append(sample)
     return samples
 

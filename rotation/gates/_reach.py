@@ -98,11 +98,11 @@ class Reach:
         if not timedelta(seconds=1) <= self.timeout <= _LONGEST_TIMEOUT:
             raise PolicyError("timeout must be between 1s and 10s")
         if "\0" in self.tls_root_cert:
-            raise PolicyError("tls_root_cert is no file name")
+            raise PolicyError("tls_root_cert is not a file name")
         if self.identity:
             if not _AUDIENCE.fullmatch(self.identity):
                 raise PolicyError(
-                    "identity is no audience",
+                    "identity is not an audience",
                     remedy="write the URL of the service, or the client id of the proxy before it",
                 )
             if self.header and self.header.name.lower() == AUTHORIZATION.lower():

@@ -52,7 +52,7 @@ def read_report(
         return Unread(f"no report of the contract {CONTRACT}")
     reported_at = _moment(body.get("reported_at"))
     if reported_at is None:
-        return Unread("reported_at is no time with a zone")
+        return Unread("reported_at is not a time with a zone")
     secrets = object_at(body, "secrets")
     if len(secrets) > _MOST_SECRETS:
         return Unread(f"more than {_MOST_SECRETS} secrets")

@@ -7,7 +7,7 @@ Rules of this module:
      version, everywhere it uses the secret.
   2. A fresh report that the next version was tried and refused, or fails at work, fails the gate,
      whatever ``share`` is; that nobody answered does not: it says nothing about the credential.
-  3. A report that is old, or ahead of time, or of another shape is no sight.
+  3. A report that is old, or ahead of time, or of another shape does not count as an observation.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from rotation.kit.net.location import Location
 from rotation.model.consumer import Held, Usage
 from rotation.model.errors import BadNameError, PolicyError, RotationError
 from rotation.model.names import SecretName
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -68,11 +68,11 @@ class ConsumersSettings(Reach):
         return tuple(location_of(url, f"urls[{n}]") for n, url in enumerate(self.urls))
 
 
-class Standing(Enum):
-    """Where a consumer is on its way, in the order it is told."""
+class ConsumerState(Enum):
+    """Where a consumer is on its way, in the order of the message."""
 
-    HURT = "cannot use"
-    UNSEEN = "not seen"
+    FAILING = "cannot use"
+    UNKNOWN = "not seen"
     LATE = "not yet there"
     ARRIVED = "arrived"
 
@@ -102,9 +102,11 @@ class ConsumersGate:
             ),
         ),
         network=("every consumer's host, from where the function runs",),
-        setbacks=(
-            Setback("a consumer does not answer, or its report is old", "it waits, and names it"),
-            Setback(
+        failure_modes=(
+            FailureMode(
+                "a consumer does not answer, or its report is old", "it waits, and names it"
+            ),
+            FailureMode(
                 "a consumer reports that it could not use the next version",
                 "it fails: every participant goes back",
             ),
@@ -128,52 +130,54 @@ class ConsumersGate:
             [settings.request(at, headers) for at in settings.locations],
             settings.timeout.total_seconds(),
         )
-        told: dict[Standing, list[str]] = defaultdict(list)
+        by_state: dict[ConsumerState, list[str]] = defaultdict(list)
         for location, outcome in zip(settings.locations, outcomes, strict=True):
             report = read_report(outcome, secret, environment.project_number)
-            standing, what = self._place(report, watch)
-            told[standing].append(f"{location} ({what})")
-        return self._judge(told, watch)
+            state, what = self._place(report, watch)
+            by_state[state].append(f"{location} ({what})")
+        return self._judge(by_state, watch)
 
-    def _place(self, report: Report | Unread, watch: Watch) -> tuple[Standing, str]:
+    def _place(self, report: Report | Unread, watch: Watch) -> tuple[ConsumerState, str]:
         if isinstance(report, Unread):
-            return Standing.UNSEEN, report.reason
+            return ConsumerState.UNKNOWN, report.reason
         age = watch.now - report.reported_at
         if abs(age) > self._settings.fresh_for:
             when = "old" if age > timedelta(0) else "ahead of time"
-            return Standing.UNSEEN, f"its report is {abs(age).total_seconds():.0f} s {when}"
+            return ConsumerState.UNKNOWN, f"its report is {abs(age).total_seconds():.0f} s {when}"
         return min(
-            (_standing(usage, watch) for usage in report.usages),
-            key=lambda placed: list(Standing).index(placed[0]),
+            (_state_of(usage, watch) for usage in report.usages),
+            key=lambda placed: list(ConsumerState).index(placed[0]),
         )
 
-    def _judge(self, told: dict[Standing, list[str]], watch: Watch) -> Verdict:
-        total, arrived = len(self._settings.urls), len(told[Standing.ARRIVED])
-        hurt, version = told[Standing.HURT], f"version {watch.change.next}"
-        if hurt:
-            return Verdict.failed(f"{len(hurt)} of {total} cannot use {version}: {listed(hurt)}")
+    def _judge(self, by_state: dict[ConsumerState, list[str]], watch: Watch) -> Verdict:
+        total, arrived = len(self._settings.urls), len(by_state[ConsumerState.ARRIVED])
+        failing, version = by_state[ConsumerState.FAILING], f"version {watch.change.next}"
+        if failing:
+            return Verdict.failed(
+                f"{len(failing)} of {total} cannot use {version}: {listed(failing)}"
+            )
         counts = f"{arrived} of {total} consumers use {version}"
         missing = [
-            f"{standing.value}: {listed(told[standing])}"
-            for standing in (Standing.LATE, Standing.UNSEEN)
-            if told[standing]
+            f"{state.value}: {listed(by_state[state])}"
+            for state in (ConsumerState.LATE, ConsumerState.UNKNOWN)
+            if by_state[state]
         ]
-        told_all = "; ".join([counts, *missing])
+        summary = "; ".join([counts, *missing])
         if arrived < self._settings.share * total:
-            return Verdict.wait(told_all)
-        return Verdict.passed(told_all)
+            return Verdict.wait(summary)
+        return Verdict.passed(summary)
 
 
-def _standing(usage: Usage, watch: Watch) -> tuple[Standing, str]:
+def _state_of(usage: Usage, watch: Watch) -> tuple[ConsumerState, str]:
     failure = usage.failure
     if failure and failure.trouble.condemns and _is_next(failure.held, watch):
-        return Standing.HURT, failure.trouble.value
+        return ConsumerState.FAILING, failure.trouble.value
     if not _is_next(usage.held, watch):
-        return Standing.LATE, _named(usage.held)
+        return ConsumerState.LATE, _named(usage.held)
     # Its newest sessions use it, and others could not be opened: not well yet.
     if failure and _is_next(failure.held, watch):
-        return Standing.LATE, failure.trouble.value
-    return Standing.ARRIVED, _named(usage.held)
+        return ConsumerState.LATE, failure.trouble.value
+    return ConsumerState.ARRIVED, _named(usage.held)
 
 
 def _is_next(held: Held, watch: Watch) -> bool:

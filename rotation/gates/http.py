@@ -4,10 +4,11 @@ Rules of this module:
   1. Seen means answered.  A status of ``expect`` is good, any other 2xx and every 5xx is an error.
   2. 3xx and 4xx tell that the question was wrong, by address or by rights: the gate cannot see,
      unless ``expect`` names the status.
-  3. Silence (no such name, refused, time-out, TLS) is not sight either; ``unreachable: fail``
-     makes it an error, for a URL that only consumers who suffer leave unanswered.
-  4. A body that says otherwise is an error; one that says nothing (no JSON, no such place) is no
-     sight.
+  3. Silence (no such name, refused, time-out, TLS) does not count as an observation either;
+     ``unreachable: fail`` makes it an error, for a URL that only consumers who suffer leave
+     unanswered.
+  4. A body that says otherwise is an error; one that says nothing (no JSON, no such place) does
+     not count as an observation.
   5. It fails when the errors alone exceed ``max_error_rate``; it passes when they do not even with
      everything unseen counted among them.
 """
@@ -25,7 +26,7 @@ from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.kit.net.exchange import Reply
 from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Look, Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -53,7 +54,7 @@ class HttpSettings(Reach):
     probes: int = 1
     #: Largest share of errors that is well.
     max_error_rate: float = 0.0
-    #: Whether silence is an error, or only no sight.
+    #: Whether silence is an error, or just does not count.
     unreachable: Literal["wait", "fail"] = "wait"
 
     def __post_init__(self) -> None:
@@ -93,13 +94,15 @@ class HttpGate:
             ),
         ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "refused, redirected, or an answer that makes no sense",
                 "it waits: that says nothing about health",
             ),
-            Setback("no answer", "it waits, or fails with `unreachable: fail`"),
-            Setback("more errors than `max_error_rate`", "it fails: every participant goes back"),
+            FailureMode("no answer", "it waits, or fails with `unreachable: fail`"),
+            FailureMode(
+                "more errors than `max_error_rate`", "it fails: every participant goes back"
+            ),
         ),
         guide="gates.md#http",
     )
@@ -126,38 +129,38 @@ class HttpGate:
         if isinstance(outcome, Silence):
             look = Look.FAIL if settings.unreachable == "fail" else Look.WAIT
             return look, outcome.reason
-        told = f"status {outcome.status}"
+        message = f"status {outcome.status}"
         if outcome.status in settings.expect:
-            return self._read(outcome.body) if settings.body else (Look.PASS, told)
+            return self._read(outcome.body) if settings.body else (Look.PASS, message)
         if outcome.status in _SUCCESSES or outcome.status in _SERVER_ERRORS:
-            return Look.FAIL, told
-        return Look.WAIT, told
+            return Look.FAIL, message
+        return Look.WAIT, message
 
     def _read(self, body: bytes) -> tuple[Look, str]:
         value = read_json(body)
         if value is UNREADABLE:
-            return Look.WAIT, "a body that is no JSON"
-        look, told = Look.PASS, "the body as wished"
+            return Look.WAIT, "a body that is not valid JSON"
+        look, message = Look.PASS, "the body as wished"
         for pointer, wished in self._settings.body.items():
             found = resolve(value, pointer)
             if found is MISSING:
-                look, told = Look.WAIT, f"a body without {printable(pointer)}"
+                look, message = Look.WAIT, f"a body without {printable(pointer)}"
             elif not _equal(found, wished):
                 return Look.FAIL, f"another {printable(pointer) or 'body'} than wished"
-        return look, told
+        return look, message
 
     def _judge(self, probes: list[tuple[Look, str]]) -> Verdict:
         settings, looks = self._settings, Counter(look for look, _ in probes)
         errors, unseen = looks[Look.FAIL], looks[Look.WAIT]
         most = settings.max_error_rate * len(probes)
-        told = f"{settings.location}: {tallied(told for _, told in probes)}"
+        message = f"{settings.location}: {tallied(message for _, message in probes)}"
         if len(probes) > 1 and errors:
-            told += f"; {counted(errors, 'error')} in {len(probes)} probes, {most:.3g} allowed"
+            message += f"; {counted(errors, 'error')} in {len(probes)} probes, {most:.3g} allowed"
         if errors > most:
-            return Verdict.failed(told)
+            return Verdict.failed(message)
         if errors + unseen > most:
-            return Verdict.wait(told)
-        return Verdict.passed(told)
+            return Verdict.wait(message)
+        return Verdict.passed(message)
 
 
 def _equal(found: object, wished: Scalar) -> bool:

@@ -5,7 +5,8 @@ what answers like them.
 
 Rules of this module:
   1. Every series must satisfy the threshold; one that does not is seen, and fails.
-  2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer is no sight.
+  2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer does not
+     count as an observation.
   3. ``control`` is a query that must have data: it proves that a zero means zero.  Where it selects
      a series by name, its samples must not be older than ``fresh_for``, too.
 """
@@ -25,7 +26,7 @@ from rotation.gates._wording import reason_of
 from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
 from rotation.model.password import Password
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
@@ -134,9 +135,9 @@ class PrometheusGate:
             ),
         ),
         network=("the URL's host, from where the function runs; redirects are not followed",),
-        setbacks=(
-            Setback("no answer, a refusal, no series, old samples", "it waits, and says which"),
-            Setback("a series is outside its bounds", "it fails: every participant goes back"),
+        failure_modes=(
+            FailureMode("no answer, a refusal, no series, old samples", "it waits, and says which"),
+            FailureMode("a series is outside its bounds", "it fails: every participant goes back"),
         ),
         guide="gates.md#prometheus",
     )
@@ -157,9 +158,9 @@ class PrometheusGate:
         query, *control = [
             read_samples(outcome) for outcome in fetch_all(asked, settings.timeout.total_seconds())
         ]
-        blindness = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
-        if blindness:
-            return Verdict.wait(f"{settings.location}: control query: {blindness}")
+        unproved = next(filter(None, (self._unproved(ages, watch) for ages in control)), "")
+        if unproved:
+            return Verdict.wait(f"{settings.location}: control query: {unproved}")
         if isinstance(query, Blind):
             return Verdict.wait(f"{settings.location}: {query.reason}")
         return self._judge(query, watch)
@@ -191,22 +192,22 @@ class PrometheusGate:
         outside = [value for value in values if value < lowest or value > highest]
         # NaN is neither outside nor within.
         within = [value for value in values if lowest <= value <= highest]
-        told = f"{self._settings.location}: {_told(values)}, wanted {self._wanted()}"
+        message = f"{self._settings.location}: {_listed(values)}, wanted {self._wanted()}"
         staleness = self._staleness(samples, watch)
         if staleness:
-            return Verdict.wait(f"{told}, but {staleness}")
+            return Verdict.wait(f"{message}, but {staleness}")
         if outside:
-            return Verdict.failed(f"{told}: {len(outside)} of {len(values)} outside")
+            return Verdict.failed(f"{message}: {len(outside)} of {len(values)} outside")
         if len(within) < len(values):
-            return Verdict.wait(f"{told}: NaN is no number (no traffic?)")
-        return Verdict.passed(told)
+            return Verdict.wait(f"{message}: NaN is not a number (no traffic?)")
+        return Verdict.passed(message)
 
     def _wanted(self) -> str:
         bounds = (("min", self._settings.min), ("max", self._settings.max))
         return " and ".join(f"{name} {bound:g}" for name, bound in bounds if bound is not None)
 
 
-def _told(values: Sequence[float]) -> str:
+def _listed(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:g}"
     return f"{min(values):g} to {max(values):g} in {len(values)} series"

@@ -3,7 +3,7 @@
 The issuer looks, and proves with a planted session that it sees.
 
 Rules of this module:
-  1. A list counts only when it is sighted: an empty one from a blind observer proves nothing.
+  1. A list counts only when it is conclusive: an empty one from a blind observer proves nothing.
   2. It never fails: a consumer that has not moved is late, not hurt.
 """
 
@@ -12,13 +12,13 @@ from typing import ClassVar, Final
 
 from rotation.gates._wording import counted, printable, reason_of, tallied
 from rotation.model.errors import PolicyError, RotationError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import GateSpec, Observation, Session
 from rotation.model.rollout import Verdict, Watch
 from rotation.ports.gate import GateEnvironment
 
 _MOST_ARRIVED: Final = 10_000
-_LONGEST_BLINDNESS: Final = 300
+_LONGEST_REASON: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +46,17 @@ class SessionsGate:
         does="looks who has a session with the next credential, and who still has one with the "
         "previous, on every node the issuer knows",
         settings=SessionsSettings,
-        needs_sight=True,
+        needs_use=True,
         permissions_not_needed=(
             NotNeeded("any permission or right of its own", "the issuer looks, with what it has"),
         ),
         network=("nothing of its own: the issuer looks",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "a node does not answer, or the planted session is not seen",
                 "it waits: an empty list proves nothing then",
             ),
-            Setback("consumers are late", "it waits; it never fails"),
+            FailureMode("consumers are late", "it waits; it never fails"),
         ),
         guide="gates.md#sessions",
     )
@@ -77,7 +77,7 @@ class SessionsGate:
 
     def _judge(self, watch: Watch) -> Verdict:
         arrived = watch.next_use()
-        if not arrived.sighted:
+        if not arrived.is_conclusive:
             return _blind(arrived)
         on_next = f"{_count(arrived.sessions)} on version {watch.change.next}"
         if len(arrived.sessions) < self._settings.arrived:
@@ -85,7 +85,7 @@ class SessionsGate:
         if not self._settings.left or watch.previous_use is None:
             return Verdict.passed(on_next)
         staying = watch.previous_use()
-        if not staying.sighted:
+        if not staying.is_conclusive:
             return _blind(staying)
         before = f"version {watch.change.previous}"
         if staying.sessions:
@@ -94,7 +94,7 @@ class SessionsGate:
 
 
 def _blind(observation: Observation) -> Verdict:
-    why = printable(observation.blindness, _LONGEST_BLINDNESS) or "the observer saw no proof"
+    why = printable(observation.unobservable_reason, _LONGEST_REASON) or "the observer saw no proof"
     return Verdict.wait(f"sessions cannot be seen: {why}")
 
 

@@ -24,7 +24,7 @@ def described(kind: str, spec: Spec) -> Mapping[str, Any]:
         "permissions_not_needed": [asdict(each) for each in spec.permissions_not_needed],
         "rights": list(spec.rights),
         "network": list(spec.network),
-        "setbacks": [asdict(each) for each in spec.setbacks],
+        "failure_modes": [asdict(mode) for mode in spec.failure_modes],
         "guide": spec.guide,
     }
 
@@ -38,7 +38,7 @@ def capabilities(spec: Spec) -> dict[str, Any]:
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
         case GateSpec():
-            return {"needs_sight": spec.needs_sight}
+            return {"needs_use": spec.needs_use}
         case _:
             return {}
 

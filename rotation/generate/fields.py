@@ -109,7 +109,7 @@ def spell(hint: Any) -> str:  # noqa: ANN401 - any type
         return "one of " + ", ".join(f"`{each.value}`" for each in hint)
     if isinstance(hint, type) and is_dataclass(hint):
         return "object"
-    raise TypeError(f"{hint} is no type of a setting")
+    raise TypeError(f"{hint} is not a type of a setting")
 
 
 def _nested(hint: Any) -> Iterator[tuple[type, bool]]:  # noqa: ANN401 - any type
@@ -154,8 +154,8 @@ def _comments(owner: type) -> Mapping[str, str]:
 
 
 def _above(lines: list[str], index: int) -> str:
-    said: list[str] = []
+    words: list[str] = []
     while index > 0 and (match := _COMMENT.fullmatch(lines[index - 1])):
-        said.insert(0, match[1])
+        words.insert(0, match[1])
         index -= 1
-    return " ".join(said).replace("``", "`")
+    return " ".join(words).replace("``", "`")

@@ -81,7 +81,7 @@ def _page(kind: str, spec: Spec) -> str:
         _settings(spec),
         _permissions(spec),
         _rights(spec),
-        _setbacks(spec),
+        _failure_modes(spec),
     )
     parts = [f"<!-- {MARK} -->", f"# {kind.capitalize()} `{spec.name}`", f"{spec.title}."]
     if spec.guide:
@@ -158,8 +158,8 @@ def _rights(spec: Spec) -> Iterator[str]:
     yield "\n".join(f"* {each}" for each in spec.network)
 
 
-def _setbacks(spec: Spec) -> Iterator[str]:
-    yield table(("when", "then"), ((each.seen, each.then) for each in spec.setbacks))
+def _failure_modes(spec: Spec) -> Iterator[str]:
+    yield table(("when", "then"), ((mode.when, mode.then) for mode in spec.failure_modes))
 
 
 def _index(specs: Sequence[tuple[str, Spec]]) -> str:

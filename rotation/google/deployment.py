@@ -162,13 +162,13 @@ class Deployment:
 
     def grants(self, bindings: Bindings, member: str, permission: str) -> "bool | Unseen":
         """Tell whether a policy lets a member use a permission."""
-        told = [
+        answers = [
             self._role_has(each.role, permission)
             for each in bindings
             if not each.is_conditional and each.members & (_ANYBODY | {member})
         ]
-        blind = next((each for each in told if isinstance(each, Unseen)), None)
-        return True if True in told else blind or False
+        blind = next((each for each in answers if isinstance(each, Unseen)), None)
+        return True if True in answers else blind or False
 
     def enlarge_ack_deadline(self, name: str, seconds: int) -> None:
         """Give deliveries more time."""

@@ -160,16 +160,16 @@ def _is_passing(error: Exception) -> bool:
 def _translate(error: Exception, topic: str) -> RotationError:
     from google.api_core import exceptions  # noqa: PLC0415 - rule 1
 
-    said = f"publishing to {topic}: {type(error).__name__}: {str(error)[:_LONGEST_QUOTE]}"
+    message = f"publishing to {topic}: {type(error).__name__}: {str(error)[:_LONGEST_QUOTE]}"
     name = topic.rpartition("/")[2]
     match error:
         case exceptions.NotFound():
-            return NotFoundError(said, remedy=f"run: gcloud pubsub topics create {name}")
+            return NotFoundError(message, remedy=f"run: gcloud pubsub topics create {name}")
         case exceptions.Forbidden():
             grant = f"gcloud pubsub topics add-iam-policy-binding {name}"
             role = "--member=serviceAccount:CALLER --role=roles/pubsub.publisher"
-            return AccessDeniedError(said, remedy=f"run: {grant} {role}")
+            return AccessDeniedError(message, remedy=f"run: {grant} {role}")
         case exceptions.ClientError():
-            return PermanentError(said)
+            return PermanentError(message)
         case _:
-            return TemporaryError(said)
+            return TemporaryError(message)

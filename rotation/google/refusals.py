@@ -90,24 +90,24 @@ def translate(
     code = code_of(error)
     message = str(error.message)
     what = f"{call} {subject}: {code.name}"
-    said = f"{what}: {message[:_LONGEST_QUOTE]}" if quote else what
+    shown = f"{what}: {message[:_LONGEST_QUOTE]}" if quote else what
     match code:
         case grpc.StatusCode.PERMISSION_DENIED:
-            return _denied(message, what, said, subject)
+            return _denied(message, what, shown, subject)
         case grpc.StatusCode.NOT_FOUND:
-            return NotFoundError(said, remedy="check the name and the project")
+            return NotFoundError(shown, remedy="check the name and the project")
         case grpc.StatusCode.FAILED_PRECONDITION:
-            return _refused(message, said)
+            return _refused(message, shown)
         case grpc.StatusCode.INVALID_ARGUMENT if call == "ListSecrets":
             # Of what a list is asked with, only the filter is not ours.
-            return BadFilterError(said, remedy="write it like labels.db=orders")
+            return BadFilterError(shown, remedy="write it like labels.db=orders")
         case grpc.StatusCode.ABORTED:
             # Google's general guidance for a stale ETag; Secret Manager does not follow it today.
-            return EtagMismatchError(said)
+            return EtagMismatchError(shown)
         case _ if code in _TEMPORARY:
-            return TemporaryError(said)
+            return TemporaryError(shown)
         case _:
-            return PermanentError(said)
+            return PermanentError(shown)
 
 
 def already_gone(error: GoogleAPICallError) -> bool:
@@ -115,20 +115,20 @@ def already_gone(error: GoogleAPICallError) -> bool:
     return _GONE.search(str(error.message)) is not None
 
 
-def _refused(message: str, said: str) -> RotationError:
+def _refused(message: str, shown: str) -> RotationError:
     if "etag" in message:
-        return EtagMismatchError(said)
+        return EtagMismatchError(shown)
     if _NOT_ENABLED.search(message):
         return VersionUnavailableError(
-            said, remedy="enable the version, or point the alias current to one that works"
+            shown, remedy="enable the version, or point the alias current to one that works"
         )
-    return PermanentError(said)
+    return PermanentError(shown)
 
 
-def _denied(message: str, what: str, said: str, subject: SecretName | str) -> AccessDeniedError:
+def _denied(message: str, what: str, shown: str, subject: SecretName | str) -> AccessDeniedError:
     found = _PERMISSION.search(message)
     if found is None:
-        return AccessDeniedError(said, remedy="grant the caller the role, or enable the API")
+        return AccessDeniedError(shown, remedy="grant the caller the role, or enable the API")
     permission = found[1]
     return AccessDeniedError(
         f"{what}: the caller lacks {permission}", remedy=_grant(permission, subject)

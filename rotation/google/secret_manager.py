@@ -285,14 +285,14 @@ class SecretManager:
     def _resolve(self, secret: Secret, wanted: types.Secret, patience: Patience) -> Secret | None:
         """Look whether a write whose answer was lost took effect; None: nothing shows it did."""
         try:
-            seen = self._get(secret.name, patience)
+            found = self._get(secret.name, patience)
         except TemporaryError:
             return None
-        if seen.etag == secret.etag:
+        if found.etag == secret.etag:
             # Not done, or the read is stale.
             return None
-        if _holds(seen, wanted):
-            return seen
+        if _holds(found, wanted):
+            return found
         raise EtagMismatchError(f"{secret.name} was written by somebody else")
 
     def _change(
@@ -316,11 +316,11 @@ class SecretManager:
         if refused is None or (verb != "enable" and already_gone(refused)):
             return
         # Ours may be the change that moved the ETag: its answer was lost, and it was sent again.
-        seen = self._version(name, number, patience)
-        state = state_of(seen)
+        found = self._version(name, number, patience)
+        state = state_of(found)
         if state is VersionState.DESTROYED and verb == "enable":
             raise VersionUnavailableError(f"{name.version(number)} is destroyed")
-        scheduled = verb == "destroy" and "scheduled_destroy_time" in seen
+        scheduled = verb == "destroy" and "scheduled_destroy_time" in found
         if state not in done and not scheduled:
             raise translate(refused, call, name)
 
@@ -357,9 +357,9 @@ def _unsettled(failure: RotationError, secret: Secret) -> UnknownOutcomeError:
     )
 
 
-def _holds(seen: Secret, wanted: types.Secret) -> bool:
+def _holds(found: Secret, wanted: types.Secret) -> bool:
     return (
-        dict(seen.labels) == dict(wanted.labels)
-        and dict(seen.annotations) == dict(wanted.annotations)
-        and dict(seen.aliases) == dict(wanted.version_aliases)
+        dict(found.labels) == dict(wanted.labels)
+        and dict(found.annotations) == dict(wanted.annotations)
+        and dict(found.aliases) == dict(wanted.version_aliases)
     )

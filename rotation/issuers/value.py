@@ -21,7 +21,7 @@ from typing import ClassVar, Final, Literal
 
 from rotation.model.errors import RotationError
 from rotation.model.payload import ROTATION_ID, Payload, PayloadError
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import (
     Capabilities,
     Fence,
@@ -66,17 +66,17 @@ class Value:
             NotNeeded("any permission of its own", "the key exists in the secret and nowhere else"),
         ),
         network=("nothing",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "two workers run at once",
                 "each makes a key; the one whose write of the secret is refused disables its own",
             ),
-            Setback(
+            FailureMode(
                 "a reader knows only the version before",
                 "it refuses what is signed with the new key: hand readers the new version first,"
                 " in a stage of their own, and signers after them",
             ),
-            Setback(
+            FailureMode(
                 "something signed with the previous key is still under way when it is retired",
                 "it is refused; soak must be longer than the longest life of a signature",
             ),
@@ -148,9 +148,9 @@ class Value:
         except RotationError as error:
             return (Finding("key", Severity.ERROR, str(error.args[0]), error.remedy),)
         if algorithm != self._algorithm:
-            told = f"the key in force is for {algorithm}, the policy says {self._algorithm}"
+            message = f"the key in force is for {algorithm}, the policy says {self._algorithm}"
             remedy = "rotate, once all readers can do both"
-            return (Finding("key", Severity.WARNING, told, remedy),)
+            return (Finding("key", Severity.WARNING, message, remedy),)
         return (Finding("key", Severity.OK, f"{key_id} signs and checks with {algorithm}"),)
 
 

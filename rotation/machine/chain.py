@@ -102,8 +102,8 @@ def verify(secret: str, held: Sequence[Entry], lines: Sequence[Entry]) -> list[F
     for each in (*held, *ours):
         other = known.setdefault(each.sequence, each)
         if other.digest != each.digest:
-            said = f"receipt {each.sequence} is another one than at {other.place}"
-            faults.append(Fault(each.place, "changed", said))
+            message = f"receipt {each.sequence} is another one than at {other.place}"
+            faults.append(Fault(each.place, "changed", message))
         elif other.form is None and each.form is not None:
             known[each.sequence] = each
     if ours:
@@ -122,8 +122,8 @@ def _own_faults(entry: Entry, secret: str) -> Iterator[Fault]:
     if receipts.digest_of(form) != entry.digest:
         yield Fault(entry.place, "changed", f"receipt {entry.sequence} has not the digest it names")
     elif form.get("sequence", 0) != entry.sequence:
-        said = f"it is receipt {form.get('sequence', 0)}, and says {entry.sequence}"
-        yield Fault(entry.place, "changed", said)
+        message = f"it is receipt {form.get('sequence', 0)}, and says {entry.sequence}"
+        yield Fault(entry.place, "changed", message)
 
 
 def _repeats(lines: Sequence[Entry]) -> Iterator[Fault]:
@@ -131,8 +131,8 @@ def _repeats(lines: Sequence[Entry]) -> Iterator[Fault]:
     for each in lines:
         before = first.setdefault((each.sequence, each.digest), each)
         if before is not each and not each.logged:
-            said = f"receipt {each.sequence} stands at {before.place} already"
-            yield Fault(each.place, "repeated", said)
+            message = f"receipt {each.sequence} stands at {before.place} already"
+            yield Fault(each.place, "repeated", message)
 
 
 def _once(lines: Iterable[Entry]) -> list[Entry]:
@@ -147,18 +147,18 @@ def _order(entries: Sequence[Entry]) -> Iterator[Fault]:
     falling = sum(one.sequence > two.sequence for one, two in steps) * 2 > len(steps)
     for one, two in steps:
         if one.sequence != two.sequence and (one.sequence > two.sequence) is not falling:
-            said = f"receipt {two.sequence} stands behind receipt {one.sequence}"
-            yield Fault(two.place, "order", said)
+            message = f"receipt {two.sequence} stands behind receipt {one.sequence}"
+            yield Fault(two.place, "order", message)
 
 
 def _ahead(held: Sequence[Entry], lines: Sequence[Entry]) -> Iterator[Fault]:
     last = held[0].sequence if held else -1
     for each in lines:
         if each.sequence > last:
-            said = f"receipt {each.sequence} is not on the secret; its last one is {last}"
+            message = f"receipt {each.sequence} is not on the secret; its last one is {last}"
             if last < 0:
-                said = f"receipt {each.sequence} is not on the secret, which has none"
-            yield Fault(each.place, "ahead", said)
+                message = f"receipt {each.sequence} is not on the secret, which has none"
+            yield Fault(each.place, "ahead", message)
 
 
 def _links(chain: Sequence[Entry]) -> Iterator[Fault]:
@@ -169,8 +169,8 @@ def _links(chain: Sequence[Entry]) -> Iterator[Fault]:
                 missing += f" to {two.sequence - 1}"
             yield Fault(two.place, "gap", f"receipt {missing} is missing before it")
         elif two.form is not None and two.form.get("before", "") != one.digest:
-            said = f"receipt {one.sequence} is not the one that {two.place} names before it"
-            yield Fault(one.place, "changed", said)
+            message = f"receipt {one.sequence} is not the one that {two.place} names before it"
+            yield Fault(one.place, "changed", message)
 
 
 def _short(secret: str, number: int, brief: Brief) -> Entry:

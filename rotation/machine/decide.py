@@ -37,7 +37,7 @@ CHECK = "check"
 _TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWING, Phase.ABORTING})
 
 #: Phases that an emergency hurries through: what has begun is finished at once, then it starts.
-_HURRIED = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
+_URGENT = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
 
 #: Phases in which nothing but time keeps the previous credential from being retired.
 RETIRES = frozenset({Phase.SOAKING, Phase.SUSPENDING, Phase.OBSERVING})
@@ -136,7 +136,9 @@ def _rest_or_start(s: Situation) -> Decision:
     found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up))
     if s.state.paused:
         fired = found and s.wake_up.kind is WakeUpKind.ROTATE  # else the schedule remembers
-        return _keep(s, _due_request(s, found)) if found and fired else Done(pausing.told(s.state))
+        return (
+            _keep(s, _due_request(s, found)) if found and fired else Done(pausing.message(s.state))
+        )
     if s.state.pause and s.state.pause.again:
         return _start(s, s.state.pause.again)
     if found is None:
@@ -152,13 +154,13 @@ def _held(s: Situation) -> Decision:
     """Stay at the present wait; a login that was stopped for good measure is given back."""
     if s.state.phase is Phase.OBSERVING:
         return Act(_move(s, Event.PAUSED))
-    return Done(f"{s.state.phase.value}, {pausing.told(s.state)}", s.state.wake_at)
+    return Done(f"{s.state.phase.value}, {pausing.message(s.state)}", s.state.wake_at)
 
 
 def _keep(s: Situation, request: Request) -> Decision:
     """Keep a request until the pause is over."""
     kept = pausing.keep(s.state, request)
-    why = f"{pausing.told(s.state)}; request {request.id} is kept until it is resumed"
+    why = f"{pausing.message(s.state)}; request {request.id} is kept until it is resumed"
     return Store(kept, why) if kept else Done(why)
 
 
@@ -207,9 +209,9 @@ def _overtake(s: Situation, request: Request) -> Decision:
         return Act(transitions.claim(replace(state, record=asked), s.claim))
     if transitions.can_follow(state.phase, Event.EMERGENCY):
         return Act(_move(s, Event.EMERGENCY, again=request))
-    if state.phase in _HURRIED:
-        hurried = replace(state, record=replace(record, again=request))
-        return Act(transitions.claim(hurried, s.claim))
+    if state.phase in _URGENT:
+        urgent = replace(state, record=replace(record, again=request))
+        return Act(transitions.claim(urgent, s.claim))
     return _remember(s, request)
 
 
@@ -254,14 +256,14 @@ def _retire(s: Situation, request: Request) -> Decision:
     if state.phase not in RETIRES:
         return Done(f"{state.phase.value}: {why_not_retired(state.phase)}")
     if pausing.holds(state):
-        return Done(f"{pausing.told(state)}: nothing is retired before it is resumed")
-    hastened = replace(
+        return Done(f"{pausing.message(state)}: nothing is retired before it is resumed")
+    skipping = replace(
         record,
-        hastened=True,
+        skip_waits=True,
         watch_until=min(record.watch_until, s.now) if record.watch_until else None,
         serves=(*record.serves, request.id)[-KEPT_REQUESTS:],
     )
-    asked = replace(state, record=hastened, wake_at=None)
+    asked = replace(state, record=skipping, wake_at=None)
     decision = _proceed(replace(s, state=asked))
     if not isinstance(decision, Busy):
         return decision

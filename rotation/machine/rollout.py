@@ -94,7 +94,7 @@ def next_stage(policy: Policy, record: Record) -> Stage | None:
     reached = len(handed(policy, record.stage))
     if reached >= len(policy.rollout):
         return None
-    return policy.rollout[-1 if record.hurried else reached]
+    return policy.rollout[-1 if record.urgent else reached]
 
 
 def judge_votes(answered: Sequence[Answered], record: Record, now: datetime) -> Judgement:
@@ -107,7 +107,7 @@ def judge_votes(answered: Sequence[Answered], record: Record, now: datetime) -> 
         for each in answered
         if each.answer.answer is Answer.WAIT
     )
-    return _judge(answered, record, now, asked_for="vote", go_on=record.hurried and ready)
+    return _judge(answered, record, now, asked_for="vote", go_on=record.urgent and ready)
 
 
 def judge_progress(answered: Sequence[Answered], record: Record, now: datetime) -> Judgement:
@@ -115,7 +115,7 @@ def judge_progress(answered: Sequence[Answered], record: Record, now: datetime) 
     late = all(
         _overdue(each, record, now) for each in answered if each.answer.answer is Answer.WAIT
     )
-    return _judge(answered, record, now, asked_for="commit", go_on=record.hurried and late)
+    return _judge(answered, record, now, asked_for="commit", go_on=record.urgent and late)
 
 
 def _judge(
@@ -131,11 +131,11 @@ def _judge(
         return Judgement(Course.GO, _reasons(waiting, "was not waited for"))
     overdue = [each for each in waiting if _overdue(each, record, now)]
     given_up = [each for each in overdue if each.choice.on_deadline is OnDeadline.REVERT]
-    if given_up and not record.hurried:
+    if given_up and not record.urgent:
         return Judgement(Course.BACK, _reasons(given_up, f"is past its deadline to {asked_for}"))
     soon = [_deadline(each, record, now) for each in waiting if each not in overdue]
-    said = "is overdue" if overdue else "waits"
-    return Judgement(Course.HOLD, _reasons(waiting, said), min([now + ASK_AGAIN, *soon]))
+    state = "is overdue" if overdue else "waits"
+    return Judgement(Course.HOLD, _reasons(waiting, state), min([now + ASK_AGAIN, *soon]))
 
 
 def judge_gates(
@@ -174,8 +174,8 @@ def _deadline(each: Answered, record: Record, now: datetime) -> datetime:
     return (record.asked_at or now) + each.choice.deadline
 
 
-def _reasons(answered: Iterable[Answered], said: str) -> str:
-    return _cut("; ".join(f"{each.name} {said}: {_reason(each.answer)}" for each in answered))
+def _reasons(answered: Iterable[Answered], state: str) -> str:
+    return _cut("; ".join(f"{each.name} {state}: {_reason(each.answer)}" for each in answered))
 
 
 def _reason(answer: Vote | Progress) -> str:

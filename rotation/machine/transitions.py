@@ -221,7 +221,9 @@ def _hold_back(state: State, event: Event, now: datetime, facts: Mapping[str, An
     # Votes are cast anew; what was handed out is not asked for again.
     again = {*_NOT_ESTABLISHED, "acked"} if event is Event.PREPARED else _NOT_ESTABLISHED
     known = {name: value for name, value in facts.items() if name not in again}
-    return rest(replace(state, record=replace(state.in_flight, **known)), now, pausing.told(state))
+    return rest(
+        replace(state, record=replace(state.in_flight, **known)), now, pausing.message(state)
+    )
 
 
 def _established(record: Record, event: Event, now: datetime, facts: Mapping[str, Any]) -> Record:
@@ -232,7 +234,7 @@ def _established(record: Record, event: Event, now: datetime, facts: Mapping[str
     if event in _ROLLED_OUT:
         record = replace(record, rolled_out_at=now, first_moved_at=record.first_moved_at or now)
     if event in {Event.STRAGGLER_SEEN, Event.PAUSED}:
-        record = replace(record, hastened=False)
+        record = replace(record, skip_waits=False)
     return record
 
 
@@ -253,7 +255,7 @@ def _wait_on_entry(phase: Phase, record: Record, policy: Policy, *, delayed: boo
     match phase:
         case Phase.SOAKING:
             return policy.soak
-        case Phase.OBSERVING if policy.retire.observe and not record.hastened:
+        case Phase.OBSERVING if policy.retire.observe and not record.skip_waits:
             return look_interval(policy)
         case Phase.DESTROYING if record.again is None and not delayed:
             return policy.retire.destroy_after
@@ -271,7 +273,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
         settled_at=now,
         current=current,
-        last=max(state.last, record.seen, record.next or 0),
+        last=max(state.last, record.highest, record.next or 0),
         copies=record.copies if kept else (*record.previous_copies, *record.copies),
         previous=record.previous if kept else record.next,
         why=record.reverted,

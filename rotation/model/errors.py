@@ -120,13 +120,13 @@ class EtagMismatchError(RotationError):
 
 
 class StaleTokenError(RotationError):
-    """A newer lease has already acted on the target.  ``seen`` is the newer token."""
+    """A newer lease has already acted on the target.  ``newest`` is the newer token."""
 
     reason = "stale-token"
 
-    def __init__(self, message: str, *, seen: int) -> None:
+    def __init__(self, message: str, *, newest: int) -> None:
         super().__init__(message)
-        self.seen = seen
+        self.newest = newest
 
 
 class CandidateRejectedError(RotationError):

@@ -16,7 +16,7 @@ from rotation.model.errors import PermanentError
 
 #: Key inside a JSON payload by which a rotation recognises the version it added.
 ROTATION_ID = "rotation_id"
-#: Where a payload is no JSON object, its password ends with this and the rotation id.
+#: Where a payload is not a JSON object, its password ends with this and the rotation id.
 ID_MARK = "-rotation-"
 _MARKED = re.compile(
     rb"[A-Za-z0-9_-]{43}" + ID_MARK.encode() + rb"([a-z0-9-]{1,63})(?![A-Za-z0-9_-])"

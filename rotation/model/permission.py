@@ -49,8 +49,8 @@ class NotNeeded(Struct, frozen=True):
     why: str
 
 
-class Setback(Struct, frozen=True):
+class FailureMode(Struct, frozen=True):
     """Something that goes wrong, and what happens then."""
 
-    seen: str
+    when: str
     then: str

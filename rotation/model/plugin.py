@@ -13,7 +13,7 @@ from enum import Enum
 from msgspec import Struct
 
 from rotation.model.payload import Payload
-from rotation.model.permission import NotNeeded, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, Permission
 
 
 class Severity(Enum):
@@ -56,7 +56,7 @@ class Spec(Struct, frozen=True):
     #: What it must reach over the network.
     network: tuple[str, ...] = ()
     #: What may go wrong, and what happens then.
-    setbacks: tuple[Setback, ...] = ()
+    failure_modes: tuple[FailureMode, ...] = ()
     #: Text for its page that fits nowhere else; Markdown.
     notes: str = ""
     #: A guide beside the page, a file in ``deploy/docs``; empty: there is none.
@@ -117,7 +117,7 @@ class GateSpec(Spec, frozen=True):
     """A gate's description of itself."""
 
     #: It asks the issuer who uses which credential, and can say nothing without.
-    needs_sight: bool = False
+    needs_use: bool = False
 
 
 class Session(Struct, frozen=True):
@@ -136,10 +136,10 @@ class Observation(Struct, frozen=True):
     #: Sessions with it, on every node; our own are left out.
     sessions: tuple[Session, ...]
     #: True when a session planted on every node was seen: only then an empty list means zero.
-    sighted: bool
+    is_conclusive: bool
     nodes: tuple[str, ...]
-    #: Why it is not sighted; empty otherwise.
-    blindness: str = ""
+    #: Why it is not conclusive; empty otherwise.
+    unobservable_reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class Move(Struct, frozen=True):
     #: For people: why, and who asked.
     reason: str = ""
     requested_by: str = ""
-    #: An emergency: do not wait for what is only good manners (drafts, quiet hours).
-    hurried: bool = False
+    #: An emergency: do not wait for what is only a courtesy (drafts, quiet hours).
+    urgent: bool = False
 
 
 class Answer(Enum):
@@ -92,9 +92,9 @@ class Progress(Struct, frozen=True):
 class Sight(Struct, frozen=True):
     """Which versions consumers of a participant get now."""
 
-    #: Empty: it cannot be told, ``blindness`` says why.
+    #: Empty: it cannot be told, ``unobservable_reason`` says why.
     versions: frozenset[int]
-    blindness: str = ""
+    unobservable_reason: str = ""
     #: Where, for people.
     place: str = ""
 

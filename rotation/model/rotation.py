@@ -66,8 +66,8 @@ class Record(RotationFacts):
     previous_handle: str = ""
     #: The version this rotation added; None until it is published.
     next: int | None = None
-    #: Highest version number seen since the rotation started.
-    seen: int = 0
+    #: Highest version number since the rotation started.
+    highest: int = 0
     #: Enabled versions, beside the one in force, that carry its credential.
     copies: tuple[int, ...] = ()
     #: Why it waits, for people.
@@ -95,12 +95,12 @@ class Record(RotationFacts):
     #: Where people can look: pull requests and the like.
     links: tuple[str, ...] = ()
     #: Somebody asked to retire without waiting.  Ends with the first look that finds an obstacle.
-    hastened: bool = False
+    skip_waits: bool = False
     #: How often in a row it was left to another delivery.
     failures: int = 0
 
     @property
-    def hurried(self) -> bool:
+    def urgent(self) -> bool:
         """Whether nothing is waited for that is not needed: an emergency, here or next."""
         after = self.again is not None and self.again.mode is Ask.EMERGENCY
         return self.mode is Mode.EMERGENCY or after
@@ -170,20 +170,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Pause:
-    """The last word of people on whether routine rotations go on.
+    """What people asked for last: whether routine rotations go on.
 
-    It stays when the pause is over, so that a word that comes late is known to be older.
+    It stays when the pause is over, so that a request that comes late is known to be older.
     """
 
     paused: bool
-    #: When the word was published.
+    #: When the request was published.
     at: datetime
     #: When the pause began; None: not paused, or nobody knows.
     since: datetime | None = None
     reason: str = ""
     requested_by: str = ""
-    #: Ids of the last few words.
-    heard: tuple[str, ...] = ()
+    #: Ids of the last few requests.
+    request_ids: tuple[str, ...] = ()
     #: The newest request for a routine rotation that is kept until the pause is over.
     again: Request | None = None
 
@@ -225,5 +225,5 @@ class State:
         """Highest version number known to have existed."""
         receipt = self.receipt.last if self.receipt else 0
         flight = self.record
-        record = max(flight.next or 0, flight.base, flight.seen) if flight else 0
+        record = max(flight.next or 0, flight.base, flight.highest) if flight else 0
         return max(receipt, record, self.current or 0)

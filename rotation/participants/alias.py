@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Change, ParticipantSpec
 
 #: The version in force.
@@ -47,13 +47,13 @@ class AliasParticipant:
             ),
         ),
         network=("nothing of its own: it rides in the write to Secret Manager",),
-        setbacks=(
-            Setback(
+        failure_modes=(
+            FailureMode(
                 "somebody else changed the secret",
                 "the ETag refuses the write; it is read and decided again",
             ),
-            Setback("the worker is killed", "aliases and phase are one write: both or neither"),
-            Setback("a gate fails", "`current` points back, in one write"),
+            FailureMode("the worker is killed", "aliases and phase are one write: both or neither"),
+            FailureMode("a gate fails", "`current` points back, in one write"),
         ),
     )
 

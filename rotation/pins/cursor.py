@@ -59,9 +59,10 @@ class Cursor:
 
     def fault(self, what: str) -> PinError:
         """Return the error for a text that is not what the file's name says."""
-        kind = self.source.format.value
+        kind = self.source.format.value.upper()
         place = self.source.place(min(self.at, len(self.text)))
-        return PinError(f"{place} is no {kind}: {what}", remedy="mend the file", reason=UNREADABLE)
+        message = f"{place} is not valid {kind}: {what}"
+        return PinError(message, remedy="mend the file", reason=UNREADABLE)
 
     def spend(self) -> None:
         """Count a step that may be taken again.

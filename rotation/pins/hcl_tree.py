@@ -32,7 +32,7 @@ def parse(source: Source) -> tuple[Node, ...]:
     """Parse one file.
 
     Raises:
-        PinError: It is no HCL.
+        PinError: It is not valid HCL.
     """
     cursor = Cursor(source)
     body = _body(cursor)

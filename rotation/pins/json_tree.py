@@ -17,7 +17,7 @@ def parse(source: Source) -> tuple[Node, ...]:
     """Parse one document.
 
     Raises:
-        PinError: It is no JSON.
+        PinError: It is not valid JSON.
     """
     cursor = Cursor(source)
     node = _value(cursor)

@@ -10,7 +10,7 @@ Rules of this module:
   1. A marker is (part of) a comment.  It speaks of its own line, or, alone on a line, of the next
      line that is more than a marker.
   2. What names the secret itself goes first; only without that a value is taken by position.  It
-     must stand alone and be the only one: a number inside something else is no version.
+     must stand alone and be the only one: a number inside something else is not a version.
   3. What cannot be told is said with the line, never guessed.
 """
 

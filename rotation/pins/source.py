@@ -58,7 +58,7 @@ class Source:
         """Decode a file.
 
         Raises:
-            PinError: It is no text that anybody would pin a version in.
+            PinError: It is not a text that anybody would pin a version in.
         """
         if len(content) > MAX_BYTES:
             raise _unreadable(path, f"has {len(content)} bytes", f"at most {MAX_BYTES} are read")

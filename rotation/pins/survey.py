@@ -34,7 +34,7 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
     """Return all uses of secrets in a file, in order.
 
     Raises:
-        PinError: It is no text.
+        PinError: It is not a text.
     """
     file = _readable(content, path)
     everything = known_uses(file)
@@ -43,7 +43,7 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
     known = {(each.start, each.end) for each in everything}
     more = [each for each in by_marker if (each.start, each.end) not in known]
     ordered = sorted([*everything, *more], key=lambda each: (each.start, each.end))
-    return tuple(_sighted(file.source, each, spoken_of) for each in ordered)
+    return tuple(_sighting(file.source, each, spoken_of) for each in ordered)
 
 
 def _readable(content: bytes, path: str) -> File:
@@ -64,7 +64,7 @@ def _marked_uses(file: Marked) -> Iterator[Use]:
             yield Use("marker", marker.named, None, start, start + 1, fault=str(error))
 
 
-def _sighted(source: Source, use: Use, spoken_of: set[tuple[int, int]]) -> Sighting:
+def _sighting(source: Source, use: Use, spoken_of: set[tuple[int, int]]) -> Sighting:
     line = source.line_number(use.start)
     begin, _ = source.line_span(line)
     return Sighting(use, line, use.start - begin + 1, (use.start, use.end) in spoken_of)

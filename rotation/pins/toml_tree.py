@@ -26,7 +26,7 @@ def parse(source: Source) -> tuple[Node, ...]:
     """Parse one document.
 
     Raises:
-        PinError: It is no TOML.
+        PinError: It is not valid TOML.
     """
     cursor = Cursor(source)
     pairs = list(_lines(cursor))

@@ -1,4 +1,4 @@
-"""Blanks out of a text what is no value: comments, and in parsed files keys and punctuation.
+"""Blanks out of a text what is not a value: comments, and in parsed files keys and punctuation.
 
 The result is as long as the text and has its line ends, so offsets and lines stay the same.
 """

@@ -52,7 +52,7 @@ def parse(source: Source) -> tuple[Node, ...]:
     """Parse all documents.
 
     Raises:
-        PinError: It is no YAML.
+        PinError: It is not valid YAML.
     """
     import yaml  # noqa: PLC0415 - the function starts without it
 
@@ -66,7 +66,7 @@ def parse(source: Source) -> tuple[Node, ...]:
         where = f"{source.path}:{mark.line + 1}" if mark else source.path
         problem = getattr(error, "problem", "") or "characters that no text file has"
         raise PinError(
-            f"{where} is no yaml: {problem}", remedy="mend the file", reason=UNREADABLE
+            f"{where} is not valid YAML: {problem}", remedy="mend the file", reason=UNREADABLE
         ) from None
 
 

@@ -67,8 +67,8 @@ class Kinds:
     participants: Mapping[str, type]
     gates: Mapping[str, type] = field(default_factory=dict)
     #: Issuers that cannot show who uses a credential, and gates that ask them to.
-    sightless: Container[str] = frozenset()
-    sight_needed: Container[str] = frozenset()
+    cannot_see_use: Container[str] = frozenset()
+    needs_use: Container[str] = frozenset()
 
 
 class FaultyPolicyError(PolicyError):
@@ -132,12 +132,12 @@ def encode_policy(policy: Policy) -> str:
 
 def _parse(text: str, faults: list[Fault]) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
+        members = dict(pairs)
+        if len(members) < len(pairs):
             counts = Counter(key for key, _ in pairs)
             twice = [key for key, count in counts.items() if count > 1]
             faults.extend(Fault("", f"the key {key[:60]!r} appears twice") for key in twice)
-        return seen
+        return members
 
     try:
         document: object = json.loads(
@@ -166,7 +166,7 @@ def _policy(document: object, kinds: Kinds, faults: list[Fault]) -> Policy | Lit
     _note_keys(document, _POLICY_KEYS, "", faults)
     issuer = _issuer(document, kinds.issuers, faults)
     rollout = _rollout(document, kinds, faults)
-    if issuer is not Invalid.VALUE and issuer.kind in kinds.sightless:
+    if issuer is not Invalid.VALUE and issuer.kind in kinds.cannot_see_use:
         _note_blind_gates(issuer.kind, rollout, kinds, faults)
     optional = {
         key: read_value(kind, document[key], key, faults)
@@ -222,7 +222,7 @@ def _note_blind_gates(
 ) -> None:
     for stage in rollout:
         for gate in stage.gates:
-            if gate.kind in kinds.sight_needed:
+            if gate.kind in kinds.needs_use:
                 message = (
                     f"{issuer} cannot show who uses a credential, so the gate {gate.kind} would"
                     " wait for ever; let consumers report instead"

@@ -5,7 +5,7 @@ Decides whether a document has the shape of a record type; knows nothing of poli
 1. Every fault is collected; reading goes on behind it.
 2. A fault names the path, what is wrong and what was expected.  It never quotes a value: somebody
    may have written a password where none belongs.
-3. Nothing is guessed: a text is no number, a number is no text.
+3. Nothing is guessed: a text is not a number, a number is not a text.
 """
 
 import difflib

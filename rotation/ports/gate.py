@@ -19,7 +19,7 @@ from rotation.model.rollout import Verdict, Watch
 
 
 class GateEnvironment(Struct, frozen=True):
-    """What a gate may ask its surroundings for.  Each may raise a `RotationError`."""
+    """What a gate may ask its environment for.  Each may raise a `RotationError`."""
 
     #: Bytes of a version by its full name (``projects/P/secrets/S/versions/V``), for tokens.
     read_secret: Callable[[str], bytes]

@@ -31,7 +31,7 @@ from rotation.model.plugin import (
 
 
 class IssuerEnvironment(Struct, frozen=True):
-    """What an issuer may ask its surroundings for."""
+    """What an issuer may ask its environment for."""
 
     #: Payload of a version by its full name (``projects/P/secrets/S/versions/V``).
     read_payload: Callable[[str], Payload]

@@ -25,7 +25,7 @@ from rotation.model.rollout import Move, Plan, Progress, Sight, Vote
 
 
 class ParticipantEnvironment(Struct, frozen=True):
-    """What a participant may ask its surroundings for."""
+    """What a participant may ask its environment for."""
 
     #: Bytes of a version by its full name (``projects/P/secrets/S/versions/V``), for tokens and
     #: keys; V may be ``latest`` or an alias.

@@ -242,7 +242,7 @@ def test_without_a_terminal_nothing_is_asked_unless_it_is_told_yes(bench: Bench)
     matching = bench.label(ids(39, 1), "yes")
     code, _, err = bench.run("emergency", "--filter", matching, "--reason", "x", "--no-sessions")
     assert code == 2
-    assert "many secrets need --yes" in err
+    assert "no terminal; for many secrets pass --yes" in err
     assert bench.versions(ids(39, 1)) == {"many-39": None}
 
 

@@ -65,7 +65,7 @@ class Alone:
             endpoint=scene.stack.services.secret_manager_grpc,
             identity=self.caller,
         )
-        self.around = wiring.surroundings(self.store, PROJECT)
+        self.environment = wiring.rollout_environment(self.store, PROJECT)
         for number, need in enumerate(self.needs):
             self.granting.create(f"{self.role}_{number}", [need.name])
 
@@ -104,7 +104,7 @@ def drive_postgresql(alone: Alone) -> Callable[[], bool]:
     settings = plugin.spec.settings(**{k: v for k, v in kinds.items() if k != "kind"})
 
     def run() -> bool:
-        reader = alone.around.participants
+        reader = alone.environment.participants
         assert reader is not None
         made = plugin(
             settings, IssuerEnvironment(lambda name: Payload(reader.read_secret(name)), lambda: "")
@@ -132,7 +132,7 @@ def drive_git(alone: Alone) -> Callable[[], bool]:
 
     def run() -> bool:
         environment = replace(
-            wiring.surroundings(alone.store, PROJECT).participants, access_token=lambda: ""
+            wiring.rollout_environment(alone.store, PROJECT).participants, access_token=lambda: ""
         )
         vote = GitParticipant(settings, environment).prepare(replace(MOVE, secret=BY_NUMBER))
         return vote.answer is Answer.DONE
@@ -154,7 +154,7 @@ def drive_speaker(name: str) -> Callable[[Alone], Callable[[], bool]]:
         def run() -> bool:
             gate = SPEAKERS[name].gate(
                 web.url,
-                wiring.surroundings(alone.store, PROJECT).gates,
+                wiring.rollout_environment(alone.store, PROJECT).gates,
                 header=SecretHeader("X-Api-Key", TOKEN_SECRET),
             )
             return gate.check(watch(secret=BY_NUMBER)).look is Look.PASS
@@ -168,11 +168,11 @@ def drive_speaker(name: str) -> Callable[[Alone], Callable[[], bool]]:
 def drive_sessions(alone: Alone) -> Callable[[], bool]:
     alone.read_from(TOKEN_SECRET)
     plugin = registry.gates()["sessions"]
-    around = alone.around.gates
-    assert around is not None
+    environment = alone.environment.gates
+    assert environment is not None
 
     def run() -> bool:
-        return plugin(plugin.spec.settings(), around).check(watch()).look is Look.WAIT
+        return plugin(plugin.spec.settings(), environment).check(watch()).look is Look.WAIT
 
     return run
 

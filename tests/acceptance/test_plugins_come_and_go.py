@@ -143,7 +143,7 @@ def test_an_unknown_kind_is_refused(checkout: Checkout) -> None:
 def test_where_there_is_no_checkout_one_is_asked_for(checkout: Checkout, tmp_path: Path) -> None:
     done = checkout.run("rotation", "generate", "--root", str(tmp_path))
     assert done.returncode == 1
-    assert "is no checkout of this program: pyproject.toml is missing" in done.stderr
+    assert "is not a checkout of this program: pyproject.toml is missing" in done.stderr
     assert "--root" in done.stderr
 
 

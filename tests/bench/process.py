@@ -40,12 +40,12 @@ def first_answer(
 ) -> float:
     """Return the milliseconds from the start of the process to the first answer of 2xx."""
     port = free_port()
-    surroundings = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "THREADS": "4", **environment}
+    variables = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "THREADS": "4", **environment}
     with log.open("ab") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
             command(source, target, port),
-            env=surroundings,
+            env=variables,
             cwd=log.parent,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -38,7 +38,7 @@ class Stored:
     #: Why the rotation in flight, or else the last one, went back; empty if it did not.
     reverted: str
     #: The rotation in flight, or else the last one, is an emergency or will be followed by one.
-    hurried: bool
+    urgent: bool
     blocked: str
     #: Id of the last rotation that ended, what it came to, and whether it was an emergency.
     receipt: str
@@ -128,5 +128,5 @@ def _told(annotations: dict[str, str]) -> dict[str, Any]:
         "receipt": receipt.get("id", ""),
         "outcome": receipt.get("outcome", ""),
         "was_emergency": receipt.get("mode") == "emergency",
-        "hurried": "emergency" in (last.get("mode"), again.get("mode")),
+        "urgent": "emergency" in (last.get("mode"), again.get("mode")),
     }

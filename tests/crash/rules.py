@@ -114,7 +114,7 @@ def _too_early(incident: Incident, left: Stored, stored: list[Stored], *, purpos
     if incident.clock >= left.clock + SOAK:
         return ""
     after = [each for each in stored if left.at <= each.at <= incident.ended]
-    if purpose and any(each.hurried or each.reverted for each in after):
+    if purpose and any(each.urgent or each.reverted for each in after):
         return ""
     return "it had left force, but its soak was not over"
 

@@ -24,7 +24,7 @@ FIRST = Stored(
     request_id="",
     started_at=None,
     reverted="",
-    hurried=False,
+    urgent=False,
     blocked="",
     receipt="",
     outcome="",
@@ -70,8 +70,8 @@ def test_latest_may_be_a_stray_that_is_gone_before_the_next_write() -> None:
 
 
 def test_refusal_of_the_credential_in_force_is_a_violation_in_an_emergency_too() -> None:
-    hurried = replace(MOVED, at=12, hurried=True)
-    assert _judged(_incident(2, 20), FIRST, MOVED, hurried, asked=("emergency",)).violations
+    urgent = replace(MOVED, at=12, urgent=True)
+    assert _judged(_incident(2, 20), FIRST, MOVED, urgent, asked=("emergency",)).violations
 
 
 def test_previous_credential_works_until_its_soak_is_over() -> None:
@@ -81,7 +81,7 @@ def test_previous_credential_works_until_its_soak_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ask", "mark"), [("emergency", {"hurried": True}), ("revert", {"reverted": "asked by sre"})]
+    ("ask", "mark"), [("emergency", {"urgent": True}), ("revert", {"reverted": "asked by sre"})]
 )
 def test_previous_credential_may_end_at_once_where_that_was_asked_for(
     ask: str, mark: dict[str, Any]

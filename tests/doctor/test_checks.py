@@ -11,7 +11,7 @@ import pytest
 from rotation import doctor
 from rotation.doctor import check_installation, check_parts, check_secret
 from rotation.doctor.examining import judge_installation
-from rotation.doctor.facts import Installation, Said, SecretFacts
+from rotation.doctor.facts import Installation, Reply, SecretFacts
 from rotation.doctor.findings import Severity
 from rotation.doctor.why import WHY
 from rotation.engine.snapshot import Snapshot
@@ -104,10 +104,10 @@ def test_a_sound_secret_has_no_finding() -> None:
         (replace(SOUND, versions={2: Unseen("version 2", "denied")}), {"not-seen"}),
         (replace(SOUND, issuer_unseen=Unseen("the database", "refused")), {"not-seen"}),
         (
-            replace(SOUND, said=(Said("participant", "all/git", "the request is closed"),)),
+            replace(SOUND, replies=(Reply("participant", "all/git", "the request is closed"),)),
             {"participant"},
         ),
-        (replace(SOUND, said=Unseen("participants", "denied")), {"not-seen"}),
+        (replace(SOUND, replies=Unseen("participants", "denied")), {"not-seen"}),
         (replace(SOUND, publishes={SECRET.topics[0]: Unseen("rights", "denied")}), {"not-seen"}),
         (replace(SOUND, topics={TOPIC: Unseen("the topic", "denied")}), {"not-seen"}),
     ],

@@ -37,7 +37,7 @@ class Asked(NamedTuple):
 class Ledger(NamedTuple):
     """What was seen so far on one path."""
 
-    #: Payloads a login has proved, and that are no version yet.
+    #: Payloads a login has proved, and that are not a version yet.
     verified: frozenset[bytes] = frozenset()
     asked: tuple[Asked, ...] = ()
     #: Who asked for a rotation that no rotation has been in flight for since.
@@ -81,14 +81,14 @@ def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: 
             free = ledger.seen_free or (sees and not busy)
             return ledger._replace(seen_busy=busy, seen_free=free)
         case "update":
-            if after.standing.token > before.standing.token:
+            if after.stored.token > before.stored.token:
                 ledger = ledger._replace(holder=serial)
             return _written(ledger, before, after)
     return ledger
 
 
 def _written(ledger: Ledger, before: World, after: World) -> Ledger:
-    record, last = after.standing.record, before.standing.record
+    record, last = after.stored.record, before.stored.record
     if record is not None and (last is None or last.id != record.id):
         ledger = ledger._replace(seen_free=False)
     if record is not None:
@@ -100,11 +100,11 @@ def _written(ledger: Ledger, before: World, after: World) -> Ledger:
 
 def _is_wanted(world: World, payload: bytes) -> bool:
     """Whether it may be added now: what the rotation in flight mints, or a copy in force."""
-    standing = world.standing
+    stored = world.stored
     if not world.accepts(payload):
         return False
-    if standing.record and standing.phase is Phase.PREPARING:
-        return Payload(payload).rotation_id() == standing.record.id
+    if stored.record and stored.phase is Phase.PREPARING:
+        return Payload(payload).rotation_id() == stored.record.id
     pointed = world.pointed or 0
     if not 0 < pointed <= len(world.versions):
         return False
@@ -113,6 +113,6 @@ def _is_wanted(world: World, payload: bytes) -> bool:
 
 def asked_now(world: World) -> tuple[bytes, ...]:
     """Return the credentials in force."""
-    standing = world.standing
-    numbers = {world.pointed, standing.record.previous if standing.record else None}
+    stored = world.stored
+    numbers = {world.pointed, stored.record.previous if stored.record else None}
     return tuple(world.versions[number - 1].payload for number in sorted(n for n in numbers if n))

@@ -93,7 +93,7 @@ class Model:
         strays = frozenset({newest} if newest and not world.opens(newest) else ())
         ledger = Ledger(
             strays=strays,
-            inherited=world.standing.record is not None,
+            inherited=world.stored.record is not None,
             may_block=self.scenario.may_block,
         )
         state = State(
@@ -333,7 +333,7 @@ class Model:
 
     def _last_looks(self, state: State) -> Iterator[Move]:
         world = state.world
-        if state.checks and world.standing.block is None and world.standing.phase is Phase.SETTLED:
+        if state.checks and world.stored.block is None and world.stored.phase is Phase.SETTLED:
             rested = pass_time(state, world.clock + int(LEASE.total_seconds()))
             rested = rested._replace(checks=state.checks - 1)
             yield Move(("all is quiet; a check is due",), self._wake(rested, "check"))
@@ -361,28 +361,28 @@ def _who(actor: Actor) -> str:
 
 def _next_due(state: State) -> int | None:
     """Return the next moment at which something is due."""
-    world, standing = state.world, state.world.standing
+    world, stored = state.world, state.world.stored
     moments = [queued.after for queued in state.queue]
-    if standing.block is None and standing.phase is not Phase.SETTLED:
-        waits = (standing.lease_until, standing.wake_at)
+    if stored.block is None and stored.phase is not Phase.SETTLED:
+        waits = (stored.lease_until, stored.wake_at)
         moments += [int((each - START).total_seconds()) for each in waits if each is not None]
     return min((each for each in moments if each > world.clock), default=None)
 
 
 def _sweep_reason(world: World) -> str | None:
-    secret, state, now = secret_of(world.secret), world.standing, world.now
+    secret, state, now = secret_of(world.secret), world.stored, world.now
     overdue = sweep.overdue_since(secret, state, now)
     return sweep.wake_reason(secret, state, overdue, now, timedelta(minutes=5), timedelta())
 
 
 def _in_trouble(state: State, what: str) -> State:
     """Return the state after the canary began to suffer, or a participant to refuse."""
-    world, phase = state.world, state.world.standing.phase
+    world, phase = state.world, state.world.stored.phase
     soon = {Phase.SETTLED, Phase.PREPARING} | (
         {Phase.ROLLING_OUT, Phase.SOAKING} if what == FAILS else set()
     )
     # Somebody who acts just now may have looked a moment before.
-    in_time = phase in soon and world.standing.receipt is None and not state.actors
+    in_time = phase in soon and world.stored.receipt is None and not state.actors
     world = world._replace(**{"failing" if what == FAILS else "refusing": True})
     return state._replace(world=world, ledger=state.ledger._replace(goes_back=in_time))
 
@@ -410,7 +410,7 @@ def _with_version_of_a_person(state: State) -> State | None:
 
 def _slot_of_previous(world: World) -> str | None:
     """Return the slot a consumer that still holds the previous credential could log in to."""
-    record = world.standing.record
+    record = world.stored.record
     if record is None or record.next is None or record.previous is None:
         return None
     payload = world.versions[record.previous - 1].payload

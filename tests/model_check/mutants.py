@@ -167,7 +167,7 @@ def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
         record = run.state.in_flight
         run.issuer.suspend(run.next_handle, run.token)
         tidied = versions.tidy(run, record.base, record.id)
-        return Outcome(Event.ABORTED, {"seen": tidied.seen, "copies": tidied.copies})
+        return Outcome(Event.ABORTED, {"highest": tidied.highest, "copies": tidied.copies})
 
     patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
 
@@ -261,7 +261,7 @@ def pins_are_not_taken_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_emergency_waits_for_the_canary(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Record, "hurried", False)
+    patch.setattr(Record, "urgent", False)
 
 
 def a_pause_does_not_hold_a_firing(patch: pytest.MonkeyPatch) -> None:
@@ -273,8 +273,10 @@ def what_is_asked_in_a_pause_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_word_that_comes_last_counts(patch: pytest.MonkeyPatch) -> None:
-    real = pausing.hear
-    patch.setattr(pausing, "hear", lambda state, word: real(replace(state, pause=None), word))
+    real = pausing.apply_pause_request
+    patch.setattr(
+        pausing, "apply_pause_request", lambda state, word: real(replace(state, pause=None), word)
+    )
 
 
 def a_pause_leaves_a_login_suspended(patch: pytest.MonkeyPatch) -> None:

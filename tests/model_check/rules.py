@@ -85,7 +85,7 @@ def nobody_is_locked_out_who_was_seen(
 
 def waits_are_kept(ledger: Ledger, before: World, effect: Effect, __: World) -> str | None:
     """A routine rotation suspends after the soak, and revokes after it has watched."""
-    record = before.standing.record
+    record = before.stored.record
     if record is None or not _is_routine(before) or _goes_back(before):
         return None
     waits = {"suspend": (record.published_at, SOAK), "revoke": (record.suspended_at, WATCH)}
@@ -108,9 +108,9 @@ def nothing_is_retired_unseen(
 
 def a_pause_starts_nothing(_: Ledger, before: World, effect: Effect, after: World) -> str | None:
     """No routine rotation begins while the secret says that it is paused."""
-    record, last = after.standing.record, before.standing.record
+    record, last = after.stored.record, before.stored.record
     begins = record is not None and (last is None or last.id != record.id)
-    if effect.name != "update" or not begins or not before.standing.paused or record is None:
+    if effect.name != "update" or not begins or not before.stored.paused or record is None:
         return None
     return f"rotation {record.id} begins" if _is_routine(after) else None
 
@@ -119,7 +119,7 @@ def a_pause_takes_nothing_away(
     _: Ledger, before: World, effect: Effect, after: World
 ) -> str | None:
     """While it lasts no routine rotation turns to taking the previous credential away."""
-    old, new = before.standing, after.standing
+    old, new = before.stored, after.stored
     if effect.name != "update" or not old.paused or not _is_routine(after):
         return None
     turns = new.phase is not old.phase and new.phase in {Phase.SUSPENDING, Phase.REVOKING}
@@ -180,7 +180,7 @@ def no_pin_names_what_is_revoked(
 
 def _handed(before: World, after: World) -> int | None:
     """Return the version that an effect has moved consumers of a staged rollout forward to."""
-    record = before.standing.record
+    record = before.stored.record
     if not before.pins or record is None or record.next is None or _goes_back(before):
         return None
     old = (before.pointed, *(pin.version for pin in before.pins))
@@ -191,7 +191,7 @@ def _handed(before: World, after: World) -> int | None:
 
 def the_token_never_decreases(_: Ledger, before: World, __: Effect, after: World) -> str | None:
     """A fence that goes back lets everybody in."""
-    old, new = before.standing.token, after.standing.token
+    old, new = before.stored.token, after.stored.token
     if new < old:
         return f"from {old} to {new} on the secret"
     for slot, was, now in zip(SLOTS, before.roles, after.roles, strict=True):
@@ -201,11 +201,11 @@ def the_token_never_decreases(_: Ledger, before: World, __: Effect, after: World
 
 
 def _goes_back(world: World) -> bool:
-    return world.standing.phase in {Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING}
+    return world.stored.phase in {Phase.ABORTING, Phase.REVERTING, Phase.WITHDRAWING}
 
 
 def _is_routine(world: World) -> bool:
-    record = world.standing.record
+    record = world.stored.record
     return record is not None and record.mode is Mode.ROUTINE and record.again is None
 
 
@@ -236,20 +236,20 @@ def consumers_of_pins_get_in(_: Ledger, world: World) -> str | None:
 
 def pinned_consumers_have_the_whole_soak(_: Ledger, world: World) -> str | None:
     """Who is pinned to the previous version has until its suspension to move."""
-    standing, record = world.standing, world.standing.record
-    if record is None or record.previous is None or standing.block:
+    stored, record = world.stored, world.stored.record
+    if record is None or record.previous is None or stored.block:
         return None
-    waits = standing.lease_until is None and standing.wake_at is not None
-    if standing.phase is Phase.SOAKING or (standing.phase is Phase.SUSPENDING and waits):
+    waits = stored.lease_until is None and stored.wake_at is not None
+    if stored.phase is Phase.SOAKING or (stored.phase is Phase.SUSPENDING and waits):
         for number in (record.previous, *record.previous_copies):
             if not world.opens(number):
-                return f"version {number} does not work while {standing.phase.value}"
+                return f"version {number} does not work while {stored.phase.value}"
     return None
 
 
 def a_rotation_changes_the_credential(_: Ledger, world: World) -> str | None:
     """What consumers are moved to is another login than what they come from."""
-    record = world.standing.record
+    record = world.stored.record
     if record is None or record.next is None or record.previous is None:
         return None
     numbers = (record.previous, record.next)
@@ -259,15 +259,15 @@ def a_rotation_changes_the_credential(_: Ledger, world: World) -> str | None:
 
 def an_emergency_waits_for_nothing(ledger: Ledger, world: World) -> str | None:
     """Once it is acknowledged, no wait begins while what has leaked still works."""
-    standing = world.standing
-    waits = standing.lease_until is None and standing.wake_at is not None
-    if waits and world.pins and standing.wake_at <= world.now + ASK_AGAIN:
+    stored = world.stored
+    waits = stored.lease_until is None and stored.wake_at is not None
+    if waits and world.pins and stored.wake_at <= world.now + ASK_AGAIN:
         return None  # a participant is asked again soon
     if not waits or any(asked.mode is Ask.REVERT for asked in ledger.asked):
         return None
     for asked in ledger.acknowledged:
         if any(world.accepts(payload) for payload in asked.in_force):
-            return f"{standing.phase.value} until {standing.wake_at:%H:%M:%S}"
+            return f"{stored.phase.value} until {stored.wake_at:%H:%M:%S}"
     return None
 
 
@@ -303,20 +303,20 @@ def a_worker_ends_or_asks_for_a_repeat(ledger: Ledger, _: World) -> str | None:
 
 def a_rotation_ends_or_says_why_not(ledger: Ledger, world: World) -> str | None:
     """It is settled, or blocked where somebody has to look."""
-    standing = world.standing
+    stored = world.stored
     if _gone_back(world):
-        return None if world.failing or world.refusing else f"went back: {standing.receipt}"
-    if standing.block is not None:
-        return None if ledger.may_block else f"blocked: {standing.block.message}"
+        return None if world.failing or world.refusing else f"went back: {stored.receipt}"
+    if stored.block is not None:
+        return None if ledger.may_block else f"blocked: {stored.block.message}"
     if _held(world):
         return None
-    return None if standing.phase is Phase.SETTLED else f"rests while {standing.phase.value}"
+    return None if stored.phase is Phase.SETTLED else f"rests while {stored.phase.value}"
 
 
 def labels_are_clean(_: Ledger, world: World) -> str | None:
     """Nothing of a finished rotation is left but its token."""
     kept = {"team", "touched", "rotation_token"}
-    kept |= {"rotation_paused"} if world.standing.paused else set()
+    kept |= {"rotation_paused"} if world.stored.paused else set()
     left = set(dict(world.secret.labels)) - kept
     return f"left: {sorted(left)}" if left else None
 
@@ -336,7 +336,7 @@ def no_orphan_is_enabled(ledger: Ledger, world: World) -> str | None:
     dead = {number for number in enabled if not world.opens(number)}
     if dead:
         return f"enabled and dead: {sorted(dead)}"
-    receipt = world.standing.receipt
+    receipt = world.stored.receipt
     known = {world.pointed, *(receipt.copies if receipt else ())}
     return f"nobody knows of: {sorted(enabled - known)}" if enabled - known else None
 
@@ -354,7 +354,7 @@ def no_request_is_lost(ledger: Ledger, world: World) -> str | None:
 
     While it is paused, one request is kept that stands for all.
     """
-    pause = world.standing.pause
+    pause = world.stored.pause
     if pause is not None and pause.paused and pause.again is not None:
         return None
     return f"never served: {sorted(ledger.unserved)}" if ledger.unserved else None
@@ -365,12 +365,12 @@ def the_last_word_about_a_pause_counts(ledger: Ledger, world: World) -> str | No
     words = [a.wake_up for a in ledger.asked if a.mode in {Ask.PAUSE, Ask.RESUME}]
     last = max(words, key=lambda word: word.at, default=None)
     wanted = bool(last and last.request and last.request.mode is Ask.PAUSE)
-    return None if world.standing.paused is wanted else f"paused: {world.standing.paused}"
+    return None if world.stored.paused is wanted else f"paused: {world.stored.paused}"
 
 
 def both_credentials_work_in_a_pause(_: Ledger, world: World) -> str | None:
     """Where a rotation rests, unless the previous one was revoked before."""
-    record, phase = world.standing.record, world.standing.phase
+    record, phase = world.stored.record, world.stored.phase
     if record is None or phase is Phase.DESTROYING:
         return None
     dead = [n for n in (record.previous, record.next) if n and not world.opens(n)]
@@ -396,24 +396,24 @@ def everybody_has_the_version_in_force(_: Ledger, world: World) -> str | None:
 
 def trouble_moves_everybody_back(ledger: Ledger, world: World) -> str | None:
     """A rollout that was in trouble before it was over has not happened, unless in an emergency."""
-    hurried = any(asked.mode is Ask.EMERGENCY for asked in ledger.asked)
-    if not ledger.goes_back or hurried or world.pointed == 1:
+    urgent = any(asked.mode is Ask.EMERGENCY for asked in ledger.asked)
+    if not ledger.goes_back or urgent or world.pointed == 1:
         return None
     return f"current is {world.pointed}"
 
 
 def _held(world: World) -> bool:
     """Whether a rotation rests because somebody has paused it."""
-    standing = world.standing
-    waits = standing.lease_until is None and standing.wake_at is not None
-    return standing.paused and standing.phase is not Phase.SETTLED and waits
+    stored = world.stored
+    waits = stored.lease_until is None and stored.wake_at is not None
+    return stored.paused and stored.phase is not Phase.SETTLED and waits
 
 
 def _gone_back(world: World) -> bool:
     """Whether the secret is at rest after a rotation that went back by itself."""
-    block = world.standing.block
+    block = world.stored.block
     went_back = block is not None and block.reason == "reverted"
-    return went_back and world.standing.phase is Phase.SETTLED
+    return went_back and world.stored.phase is Phase.SETTLED
 
 
 DURING: tuple[During, ...] = (
@@ -486,14 +486,14 @@ def broken_at_rest(ledger: Ledger, world: World) -> Broken:
     """
     blocked = GONE_BACK if _gone_back(world) else ()
     ended = HELD if _held(world) else AT_REST
-    rules = (a_rotation_ends_or_says_why_not, *(blocked if world.standing.block else ended))
+    rules = (a_rotation_ends_or_says_why_not, *(blocked if world.stored.block else ended))
     found = ((rule, rule(ledger, world)) for rule in rules)
     return tuple(_named(rule, what) for rule, what in found if what)
 
 
 def endless(world: World) -> Broken:
     """Return the rule that a run breaks which never comes to rest."""
-    return (f"a rotation that can progress ends: it is still {world.standing.phase.value}",)
+    return (f"a rotation that can progress ends: it is still {world.stored.phase.value}",)
 
 
 def _named(rule: Callable[..., Any], what: str) -> str:

@@ -48,7 +48,7 @@ def _walked(until: Callable[[World, bool], bool], start: Callable[[], World] = n
 @cache
 def soaking() -> World:
     """A version is published; old and new both work."""
-    return _walked(lambda world, rests: rests and world.standing.phase is Phase.SOAKING)
+    return _walked(lambda world, rests: rests and world.stored.phase is Phase.SOAKING)
 
 
 @cache
@@ -61,19 +61,19 @@ def soaked() -> World:
 @cache
 def observing() -> World:
     """The previous credential is suspended."""
-    return _walked(lambda world, rests: rests and world.standing.phase is Phase.OBSERVING)
+    return _walked(lambda world, rests: rests and world.stored.phase is Phase.OBSERVING)
 
 
 @cache
 def destroying() -> World:
     """The previous credential is revoked, its version not destroyed yet."""
-    return _walked(lambda world, rests: rests and world.standing.phase is Phase.DESTROYING)
+    return _walked(lambda world, rests: rests and world.stored.phase is Phase.DESTROYING)
 
 
 @cache
 def rotated() -> World:
     """One rotation is over."""
-    return _walked(lambda world, rests: rests and world.standing.receipt is not None)
+    return _walked(lambda world, rests: rests and world.stored.receipt is not None)
 
 
 @cache
@@ -113,7 +113,7 @@ def rolling_out() -> World:
 @cache
 def rolled_out() -> World:
     """Everybody has the next version, and all are watched."""
-    return _walked(lambda world, rests: rests and world.standing.phase is Phase.SOAKING, staged)
+    return _walked(lambda world, rests: rests and world.stored.phase is Phase.SOAKING, staged)
 
 
 NOISE = (TOUCH, WAKE, CHECK, AGAIN)

@@ -21,7 +21,7 @@ def test_calm_day_is_one_path_with_a_rotation_on_it() -> None:
     _, end = _calm_end(ALONE)
     assert end.world.pointed == 2
     assert [version.state.value for version in end.world.versions] == ["destroyed", "enabled"]
-    assert end.world.standing.receipt is not None
+    assert end.world.stored.receipt is not None
 
 
 def test_every_single_fault_of_a_firing_is_survived() -> None:

@@ -33,7 +33,7 @@ from rotation.model.errors import (
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.plugin import Observation, Session, Verification
-from rotation.model.rotation import State as Standing
+from rotation.model.rotation import State as Stored
 from rotation.model.secret import Schedule, Secret, VersionState
 
 NAME = SecretName("123456789012", "app")
@@ -158,7 +158,7 @@ class Failed(NamedTuple):
     def of(cls, error: RotationError) -> Failed:
         """Keep what is needed to raise the same again."""
         if isinstance(error, StaleTokenError):
-            return cls(type(error), str(error.args[0]), (("seen", error.seen),))
+            return cls(type(error), str(error.args[0]), (("newest", error.newest),))
         more = (("remedy", error.remedy), ("reason", error.reason))
         return cls(type(error), str(error.args[0]), more)
 
@@ -202,9 +202,9 @@ class World(NamedTuple):
         return START + timedelta(seconds=self.clock)
 
     @property
-    def standing(self) -> Standing:
+    def stored(self) -> Stored:
         """What the secret says about its rotation."""
-        return standing_of(self.secret)
+        return stored_of(self.secret)
 
     @property
     def pointed(self) -> int | None:
@@ -274,7 +274,7 @@ def secret_of(snapshot: Snapshot) -> Secret:
 
 
 @cache
-def standing_of(snapshot: Snapshot) -> Standing:
+def stored_of(snapshot: Snapshot) -> Stored:
     """Return what a snapshot says about the rotation."""
     secret = secret_of(snapshot)
     return codec.decode(secret, secret.aliases.get("current"))
@@ -357,13 +357,17 @@ def _verify(world: World, payload: bytes) -> tuple[World, Verification]:
 
 def _observe(world: World, slot: str, witness: bytes) -> tuple[World, Observation]:
     if not world.accepts(witness):
-        blindness = f"login as {credential(witness)[0]} was refused"
-        return world, Observation((), sighted=False, nodes=("memory",), blindness=blindness)
+        reason = f"login as {credential(witness)[0]} was refused"
+        return world, Observation(
+            (), is_conclusive=False, nodes=("memory",), unobservable_reason=reason
+        )
     if world.blind:
-        return world, Observation((), sighted=False, nodes=("memory",), blindness="no rights")
+        return world, Observation(
+            (), is_conclusive=False, nodes=("memory",), unobservable_reason="no rights"
+        )
     session = Session("memory", "10.0.0.7 billing")
     seen = (session,) if world.role(slot).session else ()
-    return world, Observation(seen, sighted=True, nodes=("memory",))
+    return world, Observation(seen, is_conclusive=True, nodes=("memory",))
 
 
 def fenced(world: World, slot: str, token: int) -> Role:
@@ -374,7 +378,7 @@ def fenced(world: World, slot: str, token: int) -> Role:
     """
     newest = max(role.token for role in world.roles)
     if newest > token:
-        raise StaleTokenError(f"token {newest} has been here", seen=newest)
+        raise StaleTokenError(f"token {newest} has been here", newest=newest)
     return world.role(slot)._replace(token=token)
 
 

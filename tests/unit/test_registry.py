@@ -17,7 +17,7 @@ from rotation.registry import Plugins
 
 PLUGIN = """
 from dataclasses import dataclass
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import NotNeeded, On, Permission, FailureMode
 from rotation.model.plugin import ParticipantSpec
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ PARTICIPANT = Plugin
 """
 GOOD = (
     'name="{name}", title="A title", does="something", network=("nowhere",), '
-    'permissions_not_needed=(NotNeeded("all", "why"),), setbacks=(Setback("seen", "then"),)'
+    'permissions_not_needed=(NotNeeded("all", "why"),), failure_modes=(FailureMode("it", "so"),)'
 )
 
 PARTICIPANT = ("PARTICIPANT", ParticipantSpec)
@@ -272,7 +272,7 @@ def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> Non
 
 KEYS = """
 from dataclasses import dataclass
-from rotation.model.permission import NotNeeded, Setback
+from rotation.model.permission import FailureMode, NotNeeded
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from rotation.cli.campaign.runner import Parts, Runner
 from rotation.cli.campaign.selection import NOT_MANAGED, Selection, select
 from rotation.cli.campaign.sessions import look
 from rotation.cli.campaign.telling import make_teller
-from rotation.cli.views.asking import Manner
+from rotation.cli.views.asking import RequestOptions
 from rotation.cli.views.context import Context
 from rotation.cli.views.failures import INTERRUPTED, NO, OK, UNREACHABLE
 from rotation.cli.views.selecting import find
@@ -149,14 +149,16 @@ def is_campaign(names: Sequence[str], chosen: Choices) -> bool:
     return len(names) != 1 or chosen.preview
 
 
-def run(context: Context, kind: Kind, names: Sequence[str], chosen: Choices, manner: Manner) -> int:
+def run(
+    context: Context, kind: Kind, names: Sequence[str], chosen: Choices, options: RequestOptions
+) -> int:
     """Run a campaign, new or left behind, and return the exit code."""
     if chosen.receipt is not None:
         receipts.check_place(chosen.receipt)
-    limits = chosen.limits(context, kind, manner.timeout)
+    limits = chosen.limits(context, kind, options.timeout)
     if chosen.resume is not None:
-        return _resume(context, kind, chosen, limits, manner)
-    return _begin(context, kind, names, chosen, limits, manner)
+        return _resume(context, kind, chosen, limits, options)
+    return _begin(context, kind, names, chosen, limits, options)
 
 
 def _begin(
@@ -165,7 +167,7 @@ def _begin(
     names: Sequence[str],
     chosen: Choices,
     limits: Limits,
-    manner: Manner,
+    options: RequestOptions,
 ) -> int:
     selection = select(context, find(context, names, chosen.matching), kind)
     if not selection.targets and not selection.left_out:
@@ -175,7 +177,7 @@ def _begin(
             reason="no-match",
         )
     sight = look(context, selection.snapshots, chosen.sessions) if chosen.sessions else None
-    shown = previews.Preview(kind, manner.reason, chosen.matching, selection, limits, sight)
+    shown = previews.Preview(kind, options.reason, chosen.matching, selection, limits, sight)
     if chosen.preview:
         text = "\n".join(previews.lines(context, shown))
         context.answer(previews.body(context, shown), text)
@@ -188,18 +190,20 @@ def _begin(
     head = books.new_head(
         kind.ask,
         context.clock.now(),
-        reason=manner.reason,
-        requested_by=manner.requested_by,
+        reason=options.reason,
+        requested_by=options.requested_by,
         matching=chosen.matching,
         project=context.project,
     )
     folder = context.settings.state_dir
     with Logbook.create(folder, head, selection.targets) as book:
         books.remove_older(folder)
-        return _carry_out(context, kind, book, limits, manner, chosen, selection.left_out)
+        return _carry_out(context, kind, book, limits, options, chosen, selection.left_out)
 
 
-def _resume(context: Context, kind: Kind, chosen: Choices, limits: Limits, manner: Manner) -> int:
+def _resume(
+    context: Context, kind: Kind, chosen: Choices, limits: Limits, options: RequestOptions
+) -> int:
     latest = chosen.resume == _LATEST
     path = (
         books.latest(context.settings.state_dir, kind.ask) if latest else Path(chosen.resume or "")
@@ -212,7 +216,7 @@ def _resume(context: Context, kind: Kind, chosen: Choices, limits: Limits, manne
                 remedy=f"run: {receipts.resume_command(book)}",
                 reason="other-mode",
             )
-        same = Manner(head.reason, head.requested_by, wait=True, timeout=manner.timeout)
+        same = RequestOptions(head.reason, head.requested_by, wait=True, timeout=options.timeout)
         return _carry_out(context, kind, book, limits, same, chosen, {})
 
 
@@ -221,13 +225,13 @@ def _carry_out(
     kind: Kind,
     book: Logbook,
     limits: Limits,
-    manner: Manner,
+    options: RequestOptions,
     chosen: Choices,
     left_out: Mapping[str, str],
 ) -> int:
     teller = make_teller(context, limits, len(book.stories))
     teller.line(f"interrupted, it goes on with: {receipts.resume_command(book)}")
-    runner = Runner(Parts(context, book, limits, manner, kind, teller))
+    runner = Runner(Parts(context, book, limits, options, kind, teller))
     broken: RotationError | KeyboardInterrupt | None = None
     try:
         with _signals_interrupt(), teller.shown():
@@ -307,7 +311,7 @@ def _confirm(chosen: Choices, selection: Selection) -> None:
     if chosen.yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("many secrets need --yes where nobody can type")
+        raise click.UsageError("no terminal; for many secrets pass --yes")
     wanted = str(len(selection.targets))
     said = f"Type {wanted}, the number of secrets, to go on"
     typed = click.prompt(said, err=True, default="", show_default=False)

@@ -17,7 +17,7 @@ from rotation.cli.campaign.command import (
     sessions_option,
 )
 from rotation.cli.campaign.kind import Kind
-from rotation.cli.views.asking import ask, asking_options, manner
+from rotation.cli.views.asking import ask, asking_options, checked_options
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.selecting import filter_option, find_managed
 
@@ -47,19 +47,19 @@ def request(
     timeout: float | None,
     *,
     wait: bool,
-    **options: Any,  # noqa: ANN401
+    **campaign_options: Any,  # noqa: ANN401
 ) -> None:
     """Ask one secret and follow it, or run a campaign; exit with what became of it."""
     context = ctx.ensure_object(Context)
-    chosen = choices(options)
+    chosen = choices(campaign_options)
     many = is_campaign(secrets, chosen)
     if kind.needs_reason and not reason.strip() and chosen.resume is None:
         raise click.UsageError(f"an {kind.ask.value} needs a --reason TEXT, for the record", ctx)
-    how = manner(reason, requested_by, timeout, wait=wait)
+    options = checked_options(reason, requested_by, timeout, wait=wait)
     if many:
-        ctx.exit(run(context, kind, secrets, chosen, how))
+        ctx.exit(run(context, kind, secrets, chosen, options))
     before = find_managed(context, secrets[0])
     kind.refuse(before)
     if not chosen.yes and sys.stdin.isatty():
         kind.confirm(before)
-    ctx.exit(ask(context, before, kind.ask, how, kind.judge))
+    ctx.exit(ask(context, before, kind.ask, options, kind.judge))

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.logbook import Logbook, Story
 from rotation.cli.campaign.looking import Looker
-from rotation.cli.views.asking import Asked, Manner, Verdict, message
+from rotation.cli.views.asking import Asked, RequestOptions, Verdict, message
 from rotation.cli.views.context import Context
 from rotation.cli.views.failures import OK, UNREACHABLE
 from rotation.engine.snapshot import Snapshot
@@ -52,7 +52,7 @@ class Parts:
     context: Context
     logbook: Logbook
     limits: Limits
-    manner: Manner
+    options: RequestOptions
     kind: Kind
     teller: Teller
 
@@ -140,7 +140,7 @@ class Runner:
         for name in names:
             asked, topic = self._asked[name], self._logbook.stories[name].target.topic
             secret = asked.before.secret.name
-            attributes = message(secret, asked.ask, asked.id, self._parts.manner)
+            attributes = message(secret, asked.ask, asked.id, self._parts.options)
             topics.setdefault(topic, []).append(attributes)
         for topic, messages in topics.items():
             self._context.publisher(topic).publish(messages)

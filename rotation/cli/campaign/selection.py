@@ -76,5 +76,5 @@ def _refuse(*_: str) -> Never:
     raise PermanentError("an issuer asked for a payload only to say where it is")
 
 
-#: Surroundings of an issuer that is not going to be connected.
+#: Environment of an issuer that is not going to be connected.
 _NOWHERE: Final = IssuerEnvironment(_refuse, _refuse)

@@ -282,7 +282,7 @@ def _check(options: dict[str, Any]) -> None:
 def _apply(context: Context, adoption: _Adoption, steps: tuple[Step, ...], *, ask: bool) -> None:
     if ask:
         if not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here: give --yes")
+            raise click.UsageError("no terminal; pass --yes")
         click.echo(_text(adoption, steps, "planned"), err=True)
         click.echo("The application keeps running; nothing is taken from it.", err=True)
         short = adoption.name.secret_id

@@ -28,7 +28,7 @@ from rotation.model.secret import Secret
 
 if TYPE_CHECKING:
     from rotation.doctor.facts import Sighting
-    from rotation.doctor.reading import Ground
+    from rotation.doctor.reading import Sources
 
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.UNSEEN)
 _WIDTH: Final = 80
@@ -122,24 +122,24 @@ def _look(
         effort = Effort(len(secrets), len(chosen), context.settings.quota_per_minute)
         if said := cost(effort):
             click.echo(said, err=True)
-        ground = _ground(context, secrets, region, tree)
+        sources = _sources(context, secrets, region, tree)
         with _progress(context, len(secrets)) as told:
-            return effort, examine(ground, secrets, everything, told, effort.interval)
+            return effort, examine(sources, secrets, everything, told, effort.interval)
 
     return look
 
 
-def _ground(
+def _sources(
     context: Context, secrets: Sequence[Secret], region: str, tree: Path | None
-) -> "Ground":
-    from rotation.doctor.reading import Ground  # noqa: PLC0415 - Google's libraries
+) -> "Sources":
+    from rotation.doctor.reading import Sources  # noqa: PLC0415 - Google's libraries
 
     settings = context.settings
     first = next((each for each in secrets if len(each.topics) == 1), None)
     topic = settings.topic or (first.topics[0] if first else "")
     if topic and not topic.startswith("projects/"):
         topic = f"projects/{context.project}/topics/{topic}"
-    return Ground(
+    return Sources(
         store=context.store,
         deployment=wiring.make_deployment(settings, context.identity),
         snapshot=context.snapshot,

@@ -88,7 +88,7 @@ def checkout(root: Path | None) -> Path:
     missing = [sign for sign in _SIGNS if not (at / sign).exists()]
     if missing:
         raise NoCheckoutError(
-            f"{at} is no checkout of this program: {missing[0]} is missing",
+            f"{at} is not a checkout of this program: {missing[0]} is missing",
             remedy="clone the repository, and give its folder with --root",
         )
     return at

@@ -108,7 +108,7 @@ def _told(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _Told:
 
 def _strangers(lines: Sequence[Entry], known: set[str]) -> list[Fault]:
     return [
-        Fault(each.place, "foreign", f"{each.secret} is no managed secret of this project")
+        Fault(each.place, "foreign", f"{each.secret} is not a managed secret of this project")
         for each in lines
         if each.secret not in known
     ]

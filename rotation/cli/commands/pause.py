@@ -6,7 +6,7 @@
 
 import click
 
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner
+from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, checked_options
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.selecting import find_any
 from rotation.engine.snapshot import Snapshot
@@ -30,14 +30,14 @@ def pause(
     if not reason:
         raise click.UsageError("say why with --reason: others will meet the pause")
     context = ctx.ensure_object(Context)
-    how = manner(reason, requested_by, timeout, wait=wait)
-    ctx.exit(ask(context, find_any(context, secret), Ask.PAUSE, how, _judge))
+    options = checked_options(reason, requested_by, timeout, wait=wait)
+    ctx.exit(ask(context, find_any(context, secret), Ask.PAUSE, options, _judge))
 
 
 def _judge(asked: Asked, snapshot: Snapshot) -> Verdict | None:
-    word = snapshot.pause
-    if word is None or asked.id not in word.heard:
+    pause = snapshot.pause
+    if pause is None or asked.id not in pause.request_ids:
         return None
-    if not word.paused:
+    if not pause.paused:
         return Verdict("resumed", "somebody has resumed it since")
     return Verdict("paused", f"paused; to go on: rotation resume {snapshot.short}")

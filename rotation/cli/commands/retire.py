@@ -8,7 +8,14 @@
 import click
 
 from rotation.cli.views import wording
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner, unless_blocked
+from rotation.cli.views.asking import (
+    Asked,
+    Verdict,
+    ask,
+    asking_options,
+    checked_options,
+    unless_blocked,
+)
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO
 from rotation.cli.views.selecting import find_managed
@@ -43,10 +50,10 @@ def retire(
     if not now:
         raise click.UsageError("it is retired by itself in time; to not wait for that, add --now")
     context = ctx.ensure_object(Context)
-    how = manner(reason, requested_by, timeout, wait=wait)
+    options = checked_options(reason, requested_by, timeout, wait=wait)
     before = find_managed(context, secret)
     _refuse(before)
-    ctx.exit(ask(context, before, Ask.RETIRE, how, _judge))
+    ctx.exit(ask(context, before, Ask.RETIRE, options, _judge))
 
 
 def _refuse(snapshot: Snapshot) -> None:
@@ -58,7 +65,7 @@ def _refuse(snapshot: Snapshot) -> None:
         raise PermanentError(f"{short} is {state.phase.value}: {why}", reason="not-now")
     if pausing.holds(state):
         raise PermanentError(
-            f"{short} is {pausing.told(state)}",
+            f"{short} is {pausing.message(state)}",
             remedy=f"first: rotation resume {short}",
             reason="paused",
         )
@@ -80,7 +87,7 @@ def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
     if record.revoked_at:
         return _ended(True, record.next)
     heard = asked.id in record.serves
-    if heard and not record.hastened and state.lease_until is None:
+    if heard and not record.skip_waits and state.lease_until is None:
         return Verdict("held-up", f"not retired: {record.note or wording.stands(snapshot)}", NO)
     return None
 

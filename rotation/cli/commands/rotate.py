@@ -46,7 +46,9 @@ def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
         return _judge_flight(asked, state.phase, record)
     kept = state.pause.again if state.paused and state.pause else None
     if kept is not None and (kept.id == asked.id or kept.at >= asked.before.now):
-        told = f"{pausing.told(state)}; the request is kept until: rotation resume {snapshot.short}"
+        told = (
+            f"{pausing.message(state)}; the request is kept until: rotation resume {snapshot.short}"
+        )
         return Verdict("kept", told)
     return None
 

@@ -7,7 +7,14 @@
 import click
 
 from rotation.cli.views import wording
-from rotation.cli.views.asking import Asked, Verdict, ask, asking_options, manner, unless_blocked
+from rotation.cli.views.asking import (
+    Asked,
+    Verdict,
+    ask,
+    asking_options,
+    checked_options,
+    unless_blocked,
+)
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.selecting import find_managed
 from rotation.engine.snapshot import Snapshot
@@ -31,13 +38,13 @@ def unblock(
 ) -> None:
     """Let SECRET go on, after the cause of the block was mended."""
     context = ctx.ensure_object(Context)
-    how = manner(reason, requested_by, timeout, wait=wait)
+    options = checked_options(reason, requested_by, timeout, wait=wait)
     before = find_managed(context, secret)
     if not before.needs_a_person:
         body = {"secret": str(before.secret.name), "mode": "unblock", "outcome": "not-blocked"}
         context.answer(body, f"{before.short}: not blocked; {wording.stands(before)}")
         return
-    ctx.exit(ask(context, before, Ask.UNBLOCK, how, _judge))
+    ctx.exit(ask(context, before, Ask.UNBLOCK, options, _judge))
 
 
 @unless_blocked

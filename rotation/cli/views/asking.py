@@ -60,7 +60,7 @@ Judge = Callable[[Asked, Snapshot], Verdict | None]
 
 
 @dataclass(frozen=True)
-class Manner:
+class RequestOptions:
     """How a person wants to ask: the options that every asking command has."""
 
     reason: str
@@ -70,14 +70,16 @@ class Manner:
     timeout: float | None
 
 
-def ask(context: Context, before: Snapshot, what: Ask, manner: Manner, judge: Judge) -> int:
+def ask(
+    context: Context, before: Snapshot, what: Ask, options: RequestOptions, judge: Judge
+) -> int:
     """Publish one request, follow it unless told not to, answer, and return the exit code."""
-    asked = _publish(context, before, what, manner)
+    asked = _publish(context, before, what, options)
     context.say(f"{before.short}: {what.value} request {asked.id} published")
-    if not manner.wait:
+    if not options.wait:
         verdict = Verdict("requested", f"follow it with: rotation status {before.short}")
     else:
-        timeout = _TIMEOUT if manner.timeout is None else manner.timeout
+        timeout = _TIMEOUT if options.timeout is None else options.timeout
         verdict = _follow(context, asked, judge, timeout)
     context.answer(_body(asked, verdict), f"{before.short}: {printable(verdict.sentence)}")
     return verdict.code
@@ -97,7 +99,7 @@ def unless_blocked(judge: Callable[[Asked, Snapshot, State], Verdict | None]) ->
 
 
 def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that `Manner` is made of."""
+    """Give a command the options that `RequestOptions` is made of."""
     options = (
         click.option("--reason", default="", help="Why, for the record."),
         click.option("--by", "requested_by", default="", help="Who asks; else your login name."),
@@ -114,7 +116,9 @@ def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def manner(reason: str, requested_by: str, timeout: float | None, *, wait: bool) -> Manner:
+def checked_options(
+    reason: str, requested_by: str, timeout: float | None, *, wait: bool
+) -> RequestOptions:
     """Check the options.
 
     Raises:
@@ -123,26 +127,28 @@ def manner(reason: str, requested_by: str, timeout: float | None, *, wait: bool)
     for name, text in (("--reason", reason), ("--by", requested_by)):
         if len(text) > MAX_TEXT:
             raise click.BadParameter(f"{len(text)} characters; at most {MAX_TEXT} are kept: {name}")
-    return Manner(reason, requested_by or _login_name(), wait, timeout)
+    return RequestOptions(reason, requested_by or _login_name(), wait, timeout)
 
 
-def message(secret: SecretName, what: Ask, request_id: str, manner: Manner) -> Mapping[str, str]:
+def message(
+    secret: SecretName, what: Ask, request_id: str, options: RequestOptions
+) -> Mapping[str, str]:
     """Return the attributes of one request."""
     attributes = {
         "eventType": WakeUpKind.REQUEST.value,
         "secretId": str(secret),
         "mode": what.value,
-        "reason": manner.reason,
-        "requested_by": manner.requested_by,
+        "reason": options.reason,
+        "requested_by": options.requested_by,
         "request_id": request_id,
     }
     return {key: value for key, value in attributes.items() if value}
 
 
-def _publish(context: Context, before: Snapshot, what: Ask, manner: Manner) -> Asked:
+def _publish(context: Context, before: Snapshot, what: Ask, options: RequestOptions) -> Asked:
     asked = Asked(str(uuid.uuid4()), what, before)
     publisher = context.publisher(context.topic(before.secret))
-    publisher.publish([message(before.secret.name, what, asked.id, manner)])
+    publisher.publish([message(before.secret.name, what, asked.id, options)])
     return asked
 
 

@@ -141,8 +141,8 @@ class Context:
 
     def rollout(self, policy: "Policy") -> "Participants":
         """Return the participants and gates of a policy, to be asked from here."""
-        around = wiring.surroundings(self.store, self.settings.project)
-        return wiring.make_rollout(policy, self.participants, self.gates, around)
+        environment = wiring.rollout_environment(self.store, self.settings.project)
+        return wiring.make_rollout(policy, self.participants, self.gates, environment)
 
     def issuer(self, policy: "Policy") -> "Issuer":
         """Return the issuer of a policy, to be asked from here."""

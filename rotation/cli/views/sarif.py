@@ -1,6 +1,6 @@
 """Spells a scan as SARIF 2.1.0, which code hosts show beside the lines.
 
-1. One rule for each way of not being pinned; what is pinned is no result.
+1. One rule for each way of not being pinned; what is pinned is not a result.
 2. Places are relative to the folder that was scanned, under the base ``%SRCROOT%``.
 3. A result keeps its identity (``partialFingerprints``) when lines move.
 """

@@ -84,13 +84,13 @@ def next_step(block: Block, snapshot: Snapshot) -> str:
 
 def pause(snapshot: Snapshot) -> str:
     """Say who has paused, since when and why; empty when nobody has."""
-    word = snapshot.pause
-    if word is None or not word.paused:
+    pause = snapshot.pause
+    if pause is None or not pause.paused:
         return ""
-    since = f" since {moment(word.since, snapshot.now)}" if word.since else ""
-    why = f": {printable(word.reason)}" if word.reason else ""
-    kept = "; a request is kept" if word.again else ""
-    return f"paused by {_who(word.requested_by)}{since}{why}{kept}"
+    since = f" since {moment(pause.since, snapshot.now)}" if pause.since else ""
+    why = f": {printable(pause.reason)}" if pause.reason else ""
+    kept = "; a request is kept" if pause.again else ""
+    return f"paused by {_who(pause.requested_by)}{since}{why}{kept}"
 
 
 def details(snapshot: Snapshot) -> Iterator[str]:

@@ -45,7 +45,7 @@ _SHORT_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def compile_filter(text: str) -> Predicate:
-    """Return the filter's predicate; INVALID_ARGUMENT when the text is no filter."""
+    """Return the filter's predicate; INVALID_ARGUMENT when the text is not a filter."""
     if not text.strip():
         return lambda _attributes: True
     if len(text.encode()) > LONGEST_FILTER:

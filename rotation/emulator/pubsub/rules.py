@@ -90,7 +90,7 @@ def rules_of(subscription: types.Subscription) -> Rules:
 
 
 def check_push_config(config: types.PushConfig) -> None:
-    """Refuse an endpoint that is no URL, and push without the wrapper."""
+    """Refuse an endpoint that is not a URL, and push without the wrapper."""
     if "no_wrapper" in config:
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, "no_wrapper is not embedded.")
     if not config.push_endpoint:

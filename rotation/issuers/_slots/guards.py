@@ -1,4 +1,4 @@
-"""Refuse roles that somebody else looks after, or that are no application's.
+"""Refuse roles that somebody else looks after, or that are not an application's.
 
 Two managers of one password fight: each undoes the other's change, and consumers lose.
 """

@@ -60,11 +60,11 @@ def observer(survey: Survey) -> Iterator[Finding]:
         yield untested("observer")
         return
     user, password = survey.login
-    seen = survey.observer.observe(survey.settings.sibling(user), user, password)
-    if seen.sighted:
-        yield fine("observer", f"a planted session was seen on {', '.join(seen.nodes)}")
+    observed = survey.observer.observe(survey.settings.sibling(user), user, password)
+    if observed.is_conclusive:
+        yield fine("observer", f"a planted session was seen on {', '.join(observed.nodes)}")
     else:
-        yield bad("observer", seen.blindness, rights.see_sessions(survey.rotator))
+        yield bad("observer", observed.unobservable_reason, rights.see_sessions(survey.rotator))
 
 
 def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:

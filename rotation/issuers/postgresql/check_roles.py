@@ -89,7 +89,7 @@ def membership(survey: Survey) -> Iterator[Finding]:
         elif slot in members:
             yield bad("owner-membership", f"{slot} is in {name} without the SET option", remedy)
         else:
-            yield bad("owner-membership", f"{slot} is no member of {name}", remedy)
+            yield bad("owner-membership", f"{slot} is not a member of {name}", remedy)
 
 
 def fence_marker(survey: Survey) -> Iterator[Finding]:
@@ -113,16 +113,16 @@ def fence_marker(survey: Survey) -> Iterator[Finding]:
 
 def other_managers(survey: Survey) -> Iterator[Finding]:
     """Whether somebody else sets these passwords, too."""
-    seen = False
+    found = False
     for slot, is_powerful, comment in survey.rows(ROLES, list(survey.settings.slots)):
         if is_powerful:
-            seen = True
+            found = True
             yield bad("other-manager", f"{slot} is a superuser or replication role", "use another")
         if manager := other_manager(comment):
-            seen = True
+            found = True
             yield bad("other-manager", f"{manager} manages {slot}", f"end that for {slot}")
     if survey.scalar("SELECT count(*) FROM pg_roles WHERE rolname = 'streaming_replica'"):
-        seen = True
+        found = True
         yield warn(
             "other-manager",
             "CloudNativePG runs this cluster and re-applies passwords of roles it manages",
@@ -136,13 +136,13 @@ def other_managers(survey: Survey) -> Iterator[Finding]:
         list(survey.settings.slots),
     )
     for (slot,) in broad:
-        seen = True
+        found = True
         yield warn(
             "other-manager",
             f"{slot} was made through the cloud's own API, which can set its password, too",
             f"create slots with SQL; REVOKE cloudsqlsuperuser FROM {rights.quoted(slot)}",
         )
-    if not seen:
+    if not found:
         yield fine("other-manager", "nobody else is known to manage the slots")
 
 

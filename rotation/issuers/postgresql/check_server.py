@@ -62,15 +62,15 @@ def head_room(survey: Survey) -> Iterator[Finding]:
                   (SELECT count(*) FROM pg_stat_activity WHERE usename = ANY (%s))""",
         list(survey.settings.slots),
     )[0]
-    told = f"{used} of {limit} connections are in use, {ours} of them by the slots"
+    message = f"{used} of {limit} connections are in use, {ours} of them by the slots"
     if used + ours >= limit:
         yield warn(
             "head-room",
-            f"{told}; there is no room for as many again during the overlap",
+            f"{message}; there is no room for as many again during the overlap",
             "raise max_connections, or let the consumers' pools be smaller",
         )
     else:
-        yield fine("head-room", told)
+        yield fine("head-room", message)
 
 
 def limits(survey: Survey) -> Iterator[Finding]:
@@ -149,9 +149,9 @@ def _replica(survey: Survey, node: Node) -> Finding:
 def clock(survey: Survey) -> Iterator[Finding]:
     """Whether the server's clock agrees with ours."""
     before = time.time()
-    told = float(survey.scalar("SELECT extract(epoch FROM clock_timestamp())"))
+    theirs = float(survey.scalar("SELECT extract(epoch FROM clock_timestamp())"))
     after = time.time()
-    ahead = told - min(max(told, before), after)
+    ahead = theirs - min(max(theirs, before), after)
     if abs(ahead) > MOST_SKEW:
         way = "ahead of" if ahead > 0 else "behind"
         yield warn(
@@ -185,6 +185,6 @@ def log_settings(survey: Survey) -> Iterator[Finding]:
         "SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name", names
     )
     stored = survey.scalar("SELECT count(*) FROM pg_extension WHERE extname = 'pg_stat_statements'")
-    told = ", ".join(f"{name}={setting}" for name, setting in shown)
+    settings = ", ".join(f"{name}={setting}" for name, setting in shown)
     extra = "; pg_stat_statements is installed" if stored else ""
-    yield fine("log-settings", f"{told}{extra}; statements of a rotation hold no password")
+    yield fine("log-settings", f"{settings}{extra}; statements of a rotation hold no password")

@@ -63,12 +63,30 @@ _LOGIN_REMEDIES = {
     "not-scram": "use scram-sha-256 in pg_hba.conf",
     "tls": "correct tls and tls_root_cert in the policy, or the server's certificate",
 }
+#: What a slug means, for people.
+_LOGIN_MEANINGS = {
+    "refused": "the server refuses the user or the password",
+    "unreachable": "the server does not answer",
+    "busy": "the server takes no more connections now",
+    "no-hba-entry": "pg_hba.conf does not let this client in",
+    "no-connect-right": "the right to connect to the database is missing",
+    "no-database": "there is no such role or database",
+    "not-scram": "the server does not ask for SCRAM, and nothing weaker is sent",
+    "tls": "TLS cannot be set up as the policy asks",
+}
+_NO_TLS = ("server does not support SSL", "the server speaks no TLS; the policy asks for it")
 
 
 def login_failure(error: psycopg.Error) -> str:
     """Return a slug for a failed login: ``refused``, ``unreachable``, ``tls``..."""
     text = str(error)
     return next((slug for words, slug in _LOGIN_WORDS if words in text), "unreachable")
+
+
+def login_meaning(error: psycopg.Error) -> str:
+    """Say what a failed login means, as the end of a sentence; never with the server's own text."""
+    words, meaning = _NO_TLS
+    return meaning if words in str(error) else _LOGIN_MEANINGS[login_failure(error)]
 
 
 def translate_login(error: psycopg.Error, who: str, node: object) -> RotationError:
@@ -80,9 +98,8 @@ def translate_login(error: psycopg.Error, who: str, node: object) -> RotationErr
     if slug == "refused":
         return CredentialRefusedError(f"{node} refuses the login of {who}")
     if slug in _LOGIN_REMEDIES:
-        return PermanentError(
-            f"{who} cannot log in to {node}: {slug}", remedy=_LOGIN_REMEDIES[slug], reason=slug
-        )
+        message = f"{who} cannot log in to {node}: {login_meaning(error)}"
+        return PermanentError(message, remedy=_LOGIN_REMEDIES[slug], reason=slug)
     if slug == "busy":
         return TemporaryError(f"{node} takes no more connections now", reason="server-busy")
     return TemporaryError(f"{node} cannot be reached", reason="unreachable")
@@ -100,7 +117,7 @@ def translate(
         hidden: Texts that must not appear in the message.
     """
     state = error.sqlstate
-    text = f"cannot {doing}: {_told(error, hidden)}"
+    text = f"cannot {doing}: {_quoted(error, hidden)}"
     if state is None or state.startswith(TEMPORARY_CLASSES):
         return TemporaryError(text, reason="server-busy" if state else "connection-lost")
     if state in {LOCK_NOT_AVAILABLE, OBJECT_IN_USE}:
@@ -121,7 +138,7 @@ def translate_change(
 ) -> RotationError:
     """Like `translate`, for a statement that sets a password: a policy may refuse the candidate."""
     if error.sqlstate and error.sqlstate.startswith(REFUSED_BY_POLICY):
-        return CandidateRejectedError(f"the server refused the candidate: {_told(error, hidden)}")
+        return CandidateRejectedError(f"the server refused the candidate: {_quoted(error, hidden)}")
     return translate(error, doing, remedy=remedy, hidden=hidden)
 
 
@@ -134,7 +151,7 @@ def not_primary(doing: str) -> PermanentError:
     )
 
 
-def _told(error: psycopg.Error, hidden: Collection[Password]) -> str:
+def _quoted(error: psycopg.Error, hidden: Collection[Password]) -> str:
     state, message = error.sqlstate or "connection lost", error.diag.message_primary or ""
     if not message or any(secret.is_in(message) for secret in hidden):
         return state

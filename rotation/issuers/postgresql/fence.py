@@ -28,7 +28,7 @@ from rotation.model.errors import StaleTokenError, UnknownOutcomeError
 from rotation.model.password import Password
 
 #: An idle time-out frees the lock when this process is frozen between the two round trips; and a
-#: commit that the server may still lose is no commit.  One message of four statements, not a
+#: commit that the server may still lose is not a commit.  One message of four statements, not a
 #: pipeline: libpq ends a pipeline with a Flush, which switches the server's idle time-out off.
 ENTER = """
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -78,7 +78,7 @@ def enter(
         raise StaleTokenError(
             f"token {token} is older than {view.newest_token}, which changed {slot} or"
             f" {settings.sibling(slot)}",
-            seen=view.newest_token,
+            newest=view.newest_token,
         )
     return view
 

@@ -50,14 +50,14 @@ class Observer:
         sessions: list[Session] = []
         blind: list[str] = []
         for node in self._settings.nodes:
-            found, blindness = self._look(node, slot, witness, password)
+            found, reason = self._look(node, slot, witness, password)
             sessions += found
-            blind += [blindness] if blindness else []
+            blind += [reason] if reason else []
         return Observation(
             sessions=tuple(sessions),
-            sighted=not blind,
+            is_conclusive=not blind,
             nodes=tuple(map(str, self._settings.nodes)),
-            blindness="; ".join(blind),
+            unobservable_reason="; ".join(blind),
         )
 
     def on_replicas(self, slot: str) -> list[Session]:
@@ -65,7 +65,7 @@ class Observer:
         sessions = []
         for node in self._settings.standbys:
             with closing(self._admin.on(node)) as connection:
-                rows = _seen(connection, slot)
+                rows = _rows(connection, slot)
             sessions += _foreign(rows, slot, node)
         return sessions
 
@@ -96,16 +96,16 @@ class Observer:
     ) -> tuple[list[Session], str]:
         with closing(self._admin.on(node)) as connection:
             if password is None:
-                rows = _seen(connection, slot)
+                rows = _rows(connection, slot)
                 return _foreign(rows, slot, node), f"no session is planted on {node}"
             try:
                 planted = log_in(self._settings, node, witness, password, WITNESS)
             except CredentialRefusedError:
-                rows = _seen(connection, slot)
+                rows = _rows(connection, slot)
                 return _foreign(rows, slot, node), f"{node} refuses the login of the witness"
             with closing(planted):
                 pid = planted.info.backend_pid
-                rows = _seen(connection, slot, witness)
+                rows = _rows(connection, slot, witness)
         # An unprivileged observer sees the row, but not when the session began.
         shown = any(row[0] == pid and row[4] is not None for row in rows)
         missing = f"{node} does not show the planted session to the rotator in full"
@@ -135,7 +135,7 @@ def end_all(connection: Connection, slot: str, rotator: str) -> int:
     raise TemporaryError(f"sessions of {slot} do not end", reason="sessions-remain")
 
 
-def _seen(connection: Connection, *users: str) -> list[Row]:
+def _rows(connection: Connection, *users: str) -> list[Row]:
     try:
         return connection.execute(SEEN, [list(users)]).fetchall()
     except psycopg.Error as error:

@@ -118,7 +118,7 @@ class PostgreSQLSettings:
             raise PolicyError(f"port must be between 1 and {_LAST_PORT}")
         for index, replica in enumerate(self.replicas):
             if _node(replica, self.port) is None:
-                raise PolicyError(f"replicas[{index}] is no replica: write host or host:port")
+                raise PolicyError(f"replicas[{index}] is not a replica: write host or host:port")
 
     def _check_timeouts(self) -> None:
         for name in _TIMEOUTS:

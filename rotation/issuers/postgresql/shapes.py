@@ -41,7 +41,7 @@ _PART: Final = re.compile(r"(?:\\.|[^:\\\n])*")
 
 
 def find(data: bytes) -> Found | None:
-    """Return the login in a payload that is no JSON object; None when there is not exactly one."""
+    """Return the login in a payload that is not a JSON object; None unless there is exactly one."""
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -4,7 +4,7 @@ from typing import Final
 
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
 SPEC: Final = IssuerSpec(
@@ -40,22 +40,22 @@ SPEC: Final = IssuerSpec(
     ),
     rights=rights.RIGHTS,
     network=("TCP to host:port and to every replica, from where the function runs",),
-    setbacks=(
-        Setback("the server does not answer", "the delivery comes again, with a longer wait"),
-        Setback(
+    failure_modes=(
+        FailureMode("the server does not answer", "the delivery comes again, with a longer wait"),
+        FailureMode(
             "the connection is lost while committing",
             "unknown counts as neither: the marker on the role, or a login, tells",
         ),
-        Setback(
+        FailureMode(
             "two workers run at once",
             "the older token is refused in the transaction itself, and changes nothing",
         ),
-        Setback("a session is on the idle slot", "nothing is changed; the secret is blocked"),
-        Setback(
+        FailureMode("a session is on the idle slot", "nothing is changed; the secret is blocked"),
+        FailureMode(
             "the server refuses the password by its rules",
             "another candidate is made; after three the secret is blocked",
         ),
-        Setback("a right is missing", "the secret is blocked, with the GRANT that mends it"),
+        FailureMode("a right is missing", "the secret is blocked, with the GRANT that mends it"),
     ),
     grants=rights.grants,
 )

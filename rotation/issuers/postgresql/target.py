@@ -134,7 +134,7 @@ class PostgreSQLTarget:
     def accepts(self, slot: str, password: Password) -> bool:
         """Log in to the primary and out again."""
         try:
-            verify.knock(self._settings, self._settings.primary, slot, password)
+            verify.check_login(self._settings, self._settings.primary, slot, password)
         except CredentialRefusedError:
             return False
         return True
@@ -178,5 +178,5 @@ class PostgreSQLTarget:
 
 def _iterations(connection: Connection) -> int:
     # Reported by PostgreSQL 16 and later.
-    told = connection.pgconn.parameter_status(b"scram_iterations")
-    return int(told) if told else ITERATIONS
+    iterations = connection.pgconn.parameter_status(b"scram_iterations")
+    return int(iterations) if iterations else ITERATIONS

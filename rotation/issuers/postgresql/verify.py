@@ -40,7 +40,7 @@ SELECT NOT pg_is_in_recovery()
 PAUSE = 0.1
 
 
-def knock(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
+def check_login(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
     """Log in and out again.
 
     Raises:

@@ -28,7 +28,7 @@ USER, PASSWORD = "username", "password"
 #: In place of a value that repeats the previous password where it cannot be replaced.
 _STUCK: Final = object()
 
-#: Spells a new payload that is no JSON for a user and a password; None when that cannot be.
+#: Spells a new payload that is not JSON for a user and a password; None when that cannot be.
 Builder = Callable[[str, str], bytes | None]
 
 
@@ -108,7 +108,7 @@ def compose_text(
     build: Builder,
     find: Finder,
 ) -> Payload:
-    """Return a new candidate that is no JSON: ``current`` with another login, or a new text."""
+    """Return a new candidate that is not JSON: ``current`` with another login, or a new text."""
     data = _text(shape.shape, user, rotation_id, current, build, find)
     if data is None:
         raise PayloadError(
@@ -202,7 +202,7 @@ def _renewed(
 
 
 def _renewed_url(url: str, user: str, password: str, next_login: tuple[str, str]) -> str | None:
-    """Return the URL with the fresh login; None when it is no URL with the old one."""
+    """Return the URL with the fresh login; None when it is not a URL with the old one."""
     try:
         parts = urlsplit(url)
     except ValueError:  # its text quotes the login

@@ -1,4 +1,4 @@
-"""Payloads that are no JSON object: find the login in one, put the next login in its place.
+"""Payloads that are not a JSON object: find the login in one, put the next login in its place.
 
 Applications that never heard of rotation read a URL or ``KEY=value`` lines, and shapes of their
 system's own.  What they read must stay what they can read.

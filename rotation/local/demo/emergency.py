@@ -18,7 +18,7 @@ from rotation.local.demo.world import World
 
 #: Within this many seconds a leaked credential has to be refused, on a busy machine too.
 LIMIT: Final = 10.0
-_KNOCK_EVERY: Final = 0.02
+_TRY_EVERY: Final = 0.02
 
 
 class Intruder:
@@ -34,7 +34,7 @@ class Intruder:
         self._world, self._version, self._pooler = world, version, pooler
         self._refused = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._knock, name="intruder", daemon=True)
+        self._thread = threading.Thread(target=self._try_logins, name="intruder", daemon=True)
         self._session = self._log_in()
         self.refused_at = 0.0
         self.logins = 0
@@ -74,8 +74,8 @@ class Intruder:
     def _log_in(self) -> psycopg.Connection[tuple[Any, ...]]:
         return self._world.log_in(self._version, self._pooler)
 
-    def _knock(self) -> None:
-        while not self._stop.wait(_KNOCK_EVERY):
+    def _try_logins(self) -> None:
+        while not self._stop.wait(_TRY_EVERY):
             try:
                 self._log_in().close()
             except psycopg.OperationalError as error:

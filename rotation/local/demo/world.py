@@ -62,7 +62,7 @@ class World:
     secret: str
     #: Payloads by version number.
     payloads: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
-    #: Passwords that are no version's: the rotator's and the superuser's.
+    #: Passwords that are not a version's: the rotator's and the superuser's.
     further: dict[str, str] = field(default_factory=dict, repr=False)
 
     def now(self) -> datetime:

@@ -3,7 +3,7 @@
 Rules of this module:
   1. The owner role owns every object, cannot log in and has no password.
   2. The two slot roles are members of the owner and become it at login.
-  3. The rotator is no superuser; it may change the slots but cannot become one of them.
+  3. The rotator is not a superuser; it may change the slots but cannot become one of them.
   4. Slots start without a password: the first rotation gives one of them a credential.
 """
 

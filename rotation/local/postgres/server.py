@@ -149,7 +149,7 @@ class PostgresServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                **self._surroundings(),
+                **self._environment(),
             )
         self._await_ready(self._process)
 
@@ -279,7 +279,7 @@ class PostgresServer:
             capture_output=True,
             text=True,
             check=False,
-            **self._surroundings(),
+            **self._environment(),
         )
 
     def _command(self, *command: str | Path) -> list[str | Path]:
@@ -293,7 +293,7 @@ class PostgresServer:
         ids = [str(self._account["user"]), str(self._account["group"])]
         return [sys.executable, "-I", "-S", "-c", _BECOME, *ids, *command]
 
-    def _surroundings(self) -> dict[str, Any]:
+    def _environment(self) -> dict[str, Any]:
         # The current folder must be one the server's user may enter.
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
         return {"env": environment, "cwd": "/"}

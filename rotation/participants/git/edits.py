@@ -130,7 +130,7 @@ class Pins:
         content = self.host.read(oid, file.path)
         if content is None:
             raise UneditableError(
-                f"{file.path}: is not in the repository, or is no plain file",
+                f"{file.path}: is not in the repository, or not a plain file",
                 remedy="write its present path into the policy",
                 reason="file-missing",
             )

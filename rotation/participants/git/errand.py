@@ -20,13 +20,13 @@ from rotation.participants.git.host import (
     Files,
     Host,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
     StuckError,
 )
 
-_CHANGED: Final = Standing(Readiness.OUTDATED, "the pins have changed")
+_CHANGED: Final = MergeState(Readiness.OUTDATED, "the pins have changed")
 
 
 @dataclass(frozen=True)
@@ -104,50 +104,50 @@ class Errand:
         request = self.host.open_request(self.branch, self.base, title, text, draft=draft)
         return request, head
 
-    def renew(self, scene: Scene, standing: Standing) -> str:
+    def renew(self, scene: Scene, merge_state: MergeState) -> str:
         """Make the edit again on the present base; say what is waited for."""
         fork, head = scene.branch.fork, scene.branch.head
         if head is None or fork in (None, scene.base_head):
             # It was made on this base just now: the host has not seen it yet.
-            return standing.reason
+            return merge_state.reason
         try:
             self.host.write(self.branch, head, scene.base_head, self._files(scene))
         except StuckError:
             return f"{self.branch} conflicts with {self.base}; merge {self.base} into it by hand"
         return f"{self.base} has moved; the same edit was made again on it, its checks start anew"
 
-    def merge(self, scene: Scene) -> Standing:
+    def merge(self, scene: Scene) -> MergeState:
         """Merge what `look` found, or say what is waited for; ready means the base has it."""
         if self._is_outgrown(scene):
             # Only a revert gets here: nobody has approved its edit, so it may shrink.
-            return Standing(Readiness.WAITING, self.renew(scene, _CHANGED))
+            return MergeState(Readiness.WAITING, self.renew(scene, _CHANGED))
         if scene.request is None and not self.back:
             # A worker that comes late must not bring back what another one has withdrawn.
-            return Standing(Readiness.WAITING, f"{self.branch} is gone, or was never prepared")
+            return MergeState(Readiness.WAITING, f"{self.branch} is gone, or was never prepared")
         request, head = self.present(scene, draft=False)
         if request.draft:
             self.host.make_ready(request)
-        standing = self.host.merge(request, self.base, head)
-        if standing.readiness is Readiness.OUTDATED:
-            reason = self.renew(scene, standing)
+        merge_state = self.host.merge(request, self.base, head)
+        if merge_state.readiness is Readiness.OUTDATED:
+            reason = self.renew(scene, merge_state)
             if self.host.runs_checks:
-                return Standing(Readiness.WAITING, reason)
-            standing = self._merge_again(reason)
-        if standing.readiness is not Readiness.READY:
-            return standing
+                return MergeState(Readiness.WAITING, reason)
+            merge_state = self._merge_again(reason)
+        if merge_state.readiness is not Readiness.READY:
+            return merge_state
         if self.look().edits.after:
-            return Standing(Readiness.WAITING, f"merged; {self.base} does not show it yet")
-        return standing
+            return MergeState(Readiness.WAITING, f"merged; {self.base} does not show it yet")
+        return merge_state
 
-    def _merge_again(self, reason: str) -> Standing:
+    def _merge_again(self, reason: str) -> MergeState:
         """Merge the edit made again: nobody looks at it, so nothing is waited for."""
         scene = self.look()
         if scene.request is None or scene.branch.head is None:
-            return Standing(Readiness.WAITING, reason)
-        standing = self.host.merge(scene.request, self.base, scene.branch.head)
-        if standing.readiness is Readiness.OUTDATED:  # it has moved once more
-            return Standing(Readiness.WAITING, reason)
-        return standing
+            return MergeState(Readiness.WAITING, reason)
+        merge_state = self.host.merge(scene.request, self.base, scene.branch.head)
+        if merge_state.readiness is Readiness.OUTDATED:  # it has moved once more
+            return MergeState(Readiness.WAITING, reason)
+        return merge_state
 
     def withdraw(self) -> str:
         """Close the request and delete the branch; say what keeps us from it, if anything does."""

@@ -30,9 +30,9 @@ from rotation.participants.git.host import (
     Files,
     Host,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
 )
 from rotation.participants.git.repository import Repository, Token
 from rotation.participants.git.web import Answer, Web
@@ -76,7 +76,7 @@ class Forge(ABC):
         """Return the newest request."""
 
     @abstractmethod
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say what stands between a request and its merge."""
 
     @abstractmethod
@@ -136,27 +136,29 @@ class Forge(ABC):
             reason="forge-refused",
         )
 
-    def _ended(self, request: MergeRequest, head: str) -> Standing | None:
+    def _ended(self, request: MergeRequest, head: str) -> MergeState | None:
         """Say what a request that cannot be merged (any more) came to; None: it still can."""
         if request.state is RequestState.MERGED:
-            return Standing(Readiness.READY)
+            return MergeState(Readiness.READY)
         if request.state is RequestState.CLOSED:
-            return Standing(Readiness.REFUSED, f"{request.number} was closed without a merge")
+            return MergeState(Readiness.REFUSED, f"{request.number} was closed without a merge")
         if request.head != head:
-            return Standing(Readiness.REFUSED, f"{request.number} has other commits than expected")
+            return MergeState(
+                Readiness.REFUSED, f"{request.number} has other commits than expected"
+            )
         return None
 
-    def _after_refusal(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def _after_refusal(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Say why a merge was refused: looked up, since the status alone does not tell."""
         now = self._look(request)
         if ended := self._ended(now, head):
             return ended
-        standing = self.standing(now, base)
-        if standing.readiness is not Readiness.READY:
-            return standing
+        merge_state = self.merge_state(now, base)
+        if merge_state.readiness is not Readiness.READY:
+            return merge_state
         if self._is_behind(base, head):
-            return Standing(Readiness.OUTDATED, f"{base} has moved")
-        return Standing(Readiness.WAITING, f"{self.name} does not merge {now.number} yet")
+            return MergeState(Readiness.OUTDATED, f"{base} has moved")
+        return MergeState(Readiness.WAITING, f"{self.name} does not merge {now.number} yet")
 
     def _is_behind(self, base: str, head: str) -> bool:
         """Say whether a refusal that nothing explains is for what the base has and we have not."""

@@ -22,9 +22,9 @@ from rotation.participants.git.host import (
     Comparison,
     Files,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
 )
 
 #: Prefixes of a title that Gitea and Forgejo take for a draft, as long as nobody changed them.
@@ -41,7 +41,7 @@ _STYLES: Final = {
     "rebase-merge": "allow_rebase_explicit",
     "fast-forward-only": "allow_fast_forward_only_merge",
 }
-_READY: Final = Standing(Readiness.READY)
+_READY: Final = MergeState(Readiness.READY)
 
 
 class Gitea(Forge):
@@ -107,21 +107,21 @@ class Gitea(Forge):
         if prefix:
             self._send("PATCH", self._path(request), body={"title": title.removeprefix(prefix)})
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say what stands between a pull request and its merge; that it is a draft does not."""
         found = self._pull(request)
         if ended := self._ended(_request(found), request.head):
             return ended
         rules = self._branch(base)
         if rules is None:
-            return Standing(Readiness.REFUSED, f"there is no branch {base}")
+            return MergeState(Readiness.REFUSED, f"there is no branch {base}")
         if not found.get("mergeable") and (conflict := self._conflict(found, rules, request.head)):
             return conflict
         for obstacle in self._obstacles(request, rules):
             return obstacle
         return _READY
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Merge, or hand the pull request to auto-merge where that is wanted."""
         wanted = {
             "Do": self._style(),
@@ -134,7 +134,7 @@ class Gitea(Forge):
         if answer.status in refusals:
             return self._after_refusal(request, base, head)
         if answer.status == HTTPStatus.CREATED:
-            return Standing(Readiness.WAITING, f"{self.name} merges {request.number} when it may")
+            return MergeState(Readiness.WAITING, f"{self.name} merges {request.number} when it may")
         return _READY
 
     def close_request(self, request: MergeRequest) -> None:
@@ -207,20 +207,20 @@ class Gitea(Forge):
             if len(found) < _PAGE:
                 return
 
-    def _conflict(self, found: Any, rules: Any, head: str) -> Standing | None:  # noqa: ANN401 - JSON
+    def _conflict(self, found: Any, rules: Any, head: str) -> MergeState | None:  # noqa: ANN401 - JSON
         """Say why a pull request is not mergeable; None when only its being a draft is why."""
         base_head = str(rules["commit"]["id"])
         ours = self.compare(base_head, head).paths
         theirs = self.compare(head, base_head).paths
         if ours & theirs:
-            return Standing(Readiness.OUTDATED, f"{rules['name']} has moved: there is a conflict")
+            return MergeState(Readiness.OUTDATED, f"{rules['name']} has moved: there is a conflict")
         if found.get("draft"):
             return None
-        return Standing(Readiness.WAITING, f"{self.name} is checking whether it can be merged")
+        return MergeState(Readiness.WAITING, f"{self.name} is checking whether it can be merged")
 
-    def _obstacles(self, request: MergeRequest, rules: Any) -> Iterator[Standing]:  # noqa: ANN401
+    def _obstacles(self, request: MergeRequest, rules: Any) -> Iterator[MergeState]:  # noqa: ANN401
         if rules.get("user_can_merge") is False:
-            yield Standing(Readiness.REFUSED, f"the token may not merge into {rules['name']}")
+            yield MergeState(Readiness.REFUSED, f"the token may not merge into {rules['name']}")
         yield from self._reviews(request, int(rules.get("required_approvals") or 0))
         required = (
             (rules.get("status_check_contexts") or []) if rules["enable_status_check"] else []
@@ -231,7 +231,7 @@ class Gitea(Forge):
         if required or everything:
             yield from self._statuses(request.head, required, everything=everything)
 
-    def _reviews(self, request: MergeRequest, needed: int) -> Iterator[Standing]:
+    def _reviews(self, request: MergeRequest, needed: int) -> Iterator[MergeState]:
         found = self._get(f"{self._path(request)}/reviews", params={"limit": _PAGE}).body or []
         said = {
             one["user"]["login"]: one["state"]
@@ -239,24 +239,26 @@ class Gitea(Forge):
             if one.get("user") and not one.get("dismissed") and one["state"] in _VERDICTS
         }
         if any(state == "REQUEST_CHANGES" for state in said.values()):
-            yield Standing(Readiness.REFUSED, "a reviewer asks for changes")
+            yield MergeState(Readiness.REFUSED, "a reviewer asks for changes")
         missing = needed - sum(state == "APPROVED" for state in said.values())
         if missing > 0:
-            yield Standing(Readiness.WAITING, f"{missing} of {needed} approvals are missing")
+            yield MergeState(Readiness.WAITING, f"{missing} of {needed} approvals are missing")
 
-    def _statuses(self, head: str, required: list[str], *, everything: bool) -> Iterator[Standing]:
+    def _statuses(
+        self, head: str, required: list[str], *, everything: bool
+    ) -> Iterator[MergeState]:
         found = self._get(f"/commits/{head}/status").body or {}
         states = {one["context"]: one["status"] for one in found.get("statuses") or []}
         for pattern in required:
             if not any(fnmatchcase(context, pattern) for context in states):
-                yield Standing(Readiness.WAITING, f"the check {pattern} has not begun")
+                yield MergeState(Readiness.WAITING, f"the check {pattern} has not begun")
         for context, state in states.items():
             if not everything and not any(fnmatchcase(context, one) for one in required):
                 continue
             if state in ("failure", "error"):
-                yield Standing(Readiness.REFUSED, f"the check {context} has failed")
+                yield MergeState(Readiness.REFUSED, f"the check {context} has failed")
             if state == "pending":
-                yield Standing(Readiness.WAITING, f"the check {context} is running")
+                yield MergeState(Readiness.WAITING, f"the check {context} is running")
 
     def _style(self) -> str:
         method = self._repository.merge_method

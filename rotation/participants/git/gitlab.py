@@ -20,9 +20,9 @@ from rotation.participants.git.host import (
     Comparison,
     Files,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
 )
 
 _STATES: Final = {
@@ -145,7 +145,7 @@ class GitLab(Forge):
             title = str(found["title"]).removeprefix(_DRAFT)
             self._send("PUT", self._path(request), body={"title": title})
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:  # noqa: ARG002 - GitLab knows
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:  # noqa: ARG002 - GitLab knows
         """Say what stands between a merge request and its merge; that it is a draft does not."""
         found = self._merge_request(request)
         if ended := self._ended(_request(found), request.head):
@@ -156,9 +156,9 @@ class GitLab(Forge):
         readiness, reason = self._meaning(status, found)
         if readiness is Readiness.READY and self._repository.checks == "all":
             readiness, reason = _pipeline(found, required=False)
-        return Standing(readiness, reason)
+        return MergeState(readiness, reason)
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Merge, or hand the merge request to auto-merge where that is wanted."""
         auto = self._repository.auto_merge
         wanted = {
@@ -174,8 +174,8 @@ class GitLab(Forge):
             return self._after_refusal(request, base, head)
         merged = _request(understood(answer, "iid", "state")).state is RequestState.MERGED
         if merged:
-            return Standing(Readiness.READY)
-        return Standing(Readiness.WAITING, f"GitLab merges {request.number} when it may")
+            return MergeState(Readiness.READY)
+        return MergeState(Readiness.WAITING, f"GitLab merges {request.number} when it may")
 
     def close_request(self, request: MergeRequest) -> None:
         """Close without merging."""

@@ -84,7 +84,7 @@ class Readiness(Enum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class MergeState:
     """What stands between a request and its merge."""
 
     readiness: Readiness
@@ -113,7 +113,7 @@ class Host(Protocol):
         """Return one commit."""
 
     def read(self, oid: str, path: str) -> bytes | None:
-        """Return a file as of a commit; None when there is none (or it is no plain file)."""
+        """Return a file as of a commit; None when there is none (or it is not a plain file)."""
 
     def compare(self, base: str, head: str) -> Comparison:
         """Compare two commits: what ``head`` has that ``base`` has not.
@@ -151,10 +151,10 @@ class Host(Protocol):
     def make_ready(self, request: MergeRequest) -> None:
         """Take a request out of draft."""
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say what stands between a request and its merge."""
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Merge if the head is still ``head``; ready means merged.
 
         Where the host has a merge queue or auto-merge that must be used, the request is handed

@@ -124,17 +124,17 @@ class GitParticipant:
         if refusal := _refusal(errand, scene):
             return Vote.no(refusal, "a new rotation starts afresh", scene.link)
         request, _head = errand.present(scene, draft=draft)
-        standing = self._host.standing(request, errand.base)
-        match standing.readiness:
+        merge_state = self._host.merge_state(request, errand.base)
+        match merge_state.readiness:
             case Readiness.READY:
                 return Vote.yes(request.link)
             case Readiness.REFUSED:
                 remedy = "mend what is red, then rotate again"
-                return Vote.no(standing.reason, remedy, request.link)
+                return Vote.no(merge_state.reason, remedy, request.link)
             case Readiness.OUTDATED:
-                return Vote.wait(errand.renew(scene, standing), request.link)
+                return Vote.wait(errand.renew(scene, merge_state), request.link)
             case Readiness.WAITING:
-                return Vote.wait(standing.reason, request.link)
+                return Vote.wait(merge_state.reason, request.link)
 
     def _bring(self, errand: Errand) -> Progress:
         try:
@@ -144,12 +144,12 @@ class GitParticipant:
                     return Progress.done(scene.link)
                 if refusal := _refusal(errand, scene):
                     return Progress.wait(refusal, scene.link)
-                standing = errand.merge(scene)
+                merge_state = errand.merge(scene)
         except UneditableError as error:
             return Progress.wait(str(error))
-        if standing.readiness is Readiness.READY:
+        if merge_state.readiness is Readiness.READY:
             return Progress.done(scene.link)
-        return Progress.wait(standing.reason, scene.link)
+        return Progress.wait(merge_state.reason, scene.link)
 
     def _take_back(self, move: Move) -> Progress:
         if move.change.previous is None:
@@ -187,7 +187,7 @@ class GitParticipant:
         )
 
     def _is_draft(self, move: Move) -> bool:
-        return self._settings.draft and not move.hurried
+        return self._settings.draft and not move.urgent
 
 
 def _refusal(errand: Errand, scene: Scene) -> str:

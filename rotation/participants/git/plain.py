@@ -17,9 +17,9 @@ from rotation.participants.git.host import (
     Comparison,
     Files,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
 )
 from rotation.participants.git.objects import Objects
 from rotation.participants.git.repository import Repository
@@ -101,22 +101,24 @@ class PlainGit:
     def make_ready(self, request: MergeRequest) -> None:
         """Do nothing: there are no drafts."""
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say whether the base can be moved to the head of the request."""
-        return self._standing(self._base(base), request.head, base)
+        return self._merge_state(self._base(base), request.head, base)
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Move the base to ``head``, from where it was when that was seen to be a fast-forward."""
         if request.head != head:
-            return Standing(Readiness.REFUSED, f"{request.number} has other commits than expected")
+            return MergeState(
+                Readiness.REFUSED, f"{request.number} has other commits than expected"
+            )
         base_head = self._base(base)
-        standing = self._standing(base_head, head, base)
-        if standing.readiness is Readiness.READY and self.compare(base_head, head).commits:
+        merge_state = self._merge_state(base_head, head, base)
+        if merge_state.readiness is Readiness.READY and self.compare(base_head, head).commits:
             try:
                 self._wire.push({base: (base_head, head)})
             except EtagMismatchError:
-                return Standing(Readiness.OUTDATED, f"{base} has moved meanwhile")
-        return standing
+                return MergeState(Readiness.OUTDATED, f"{base} has moved meanwhile")
+        return merge_state
 
     def close_request(self, request: MergeRequest) -> None:
         """Do nothing: the wish ends with its branch."""
@@ -160,8 +162,8 @@ class PlainGit:
             )
         return head
 
-    def _standing(self, base_head: str, head: str, base: str) -> Standing:
+    def _merge_state(self, base_head: str, head: str, base: str) -> MergeState:
         merged = not self.compare(base_head, head).commits
         if merged or not self.compare(head, base_head).commits:
-            return Standing(Readiness.READY)
-        return Standing(Readiness.OUTDATED, f"{base} has moved")
+            return MergeState(Readiness.READY)
+        return MergeState(Readiness.OUTDATED, f"{base} has moved")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rotation.model.permission import NotNeeded, On, Permission, Setback
+from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import ParticipantSpec
 from rotation.participants.git.settings import GitSettings
 
@@ -42,18 +42,18 @@ SPEC: Final = ParticipantSpec(
         "other hosts: what `deploy/docs/git-hosts.md` lists for each",
     ),
     network=("the host of the repository, HTTPS or SSH",),
-    setbacks=(
-        Setback("the host does not answer", "asked again by the next sweep; nothing is lost"),
-        Setback(
+    failure_modes=(
+        FailureMode("the host does not answer", "asked again by the next sweep; nothing is lost"),
+        FailureMode(
             "the request cannot be merged: a check fails, a review is missing, a conflict",
             "the stage waits with the reason, until `deadline`; then `on_deadline` decides",
         ),
-        Setback(
+        FailureMode(
             "the worker is killed between two calls",
             "names follow from the rotation, so the next one finds branch and request",
         ),
-        Setback("a gate fails", "a request back is opened and merged the same way"),
-        Setback(
+        FailureMode("a gate fails", "a request back is opened and merged the same way"),
+        FailureMode(
             "somebody closes the request, or takes the pin back by hand",
             "that person wins: it waits, and says so",
         ),

@@ -2,8 +2,8 @@
 
 Terraform's resources have the same shape and come through `in_branch`.
 
-1. Knative YAML of other platforms means Kubernetes secrets: there a ``key`` is no version, and is
-   taken for one only when it is a number, ``latest`` or filled in.
+1. Knative YAML of other platforms means Kubernetes secrets: there a ``key`` is not a version, and
+   is taken for one only when it is a number, ``latest`` or filled in.
 2. Names without a project may be aliases, which the annotation ``run.googleapis.com/secrets`` of
    the same document explains.
 """

@@ -29,7 +29,7 @@ class File:
     def use(self, kind: str, name: Leaf, version: Leaf | None, named: Named | None = None) -> Use:
         """Make a use of a name and a version that stand apart."""
         named = named or Named.read(name.value)
-        # What is quoted with escapes or over several lines is no plain version.
+        # What is quoted with escapes or over several lines is not a plain version.
         if version is None or self.source.text[version.start : version.end] != version.value:
             return Use(kind, named, None, name.start, name.end)
         return Use(kind, named, version.value, version.start, version.end)

@@ -40,7 +40,9 @@ def environment(**changes: Any) -> GateEnvironment:
 
 
 def unseen() -> Observation:
-    return Observation((), sighted=False, nodes=("db:5432",), blindness="db:5432 is dark")
+    return Observation(
+        (), is_conclusive=False, nodes=("db:5432",), unobservable_reason="db:5432 is dark"
+    )
 
 
 def watch(**changes: Any) -> Watch:

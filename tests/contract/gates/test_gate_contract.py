@@ -80,7 +80,7 @@ def broken_off(well: bytes) -> Reply:
     return Reply(body=well, headers={"Content-Length": str(len(well) + 1)})
 
 
-BLINDNESS: dict[str, Callable[[bytes, Asked], Reply]] = {
+INCONCLUSIVE: dict[str, Callable[[bytes, Asked], Reply]] = {
     "unauthorized": lambda well, _: Reply(401, well),
     "forbidden": lambda well, _: Reply(403, well),
     "nobody there": lambda well, _: Reply(404, well),
@@ -111,9 +111,9 @@ BLINDNESS: dict[str, Callable[[bytes, Asked], Reply]] = {
 }
 
 
-@pytest.mark.parametrize("kind", BLINDNESS)
+@pytest.mark.parametrize("kind", INCONCLUSIVE)
 def test_who_cannot_see_waits(web: Web, speaker: Speaker, kind: str) -> None:
-    web.reply = lambda asked: BLINDNESS[kind](speaker.well, asked)
+    web.reply = lambda asked: INCONCLUSIVE[kind](speaker.well, asked)
     verdict = fine(speaker.gate(web.url).check(watch()))
     assert verdict.look is Look.WAIT
     wait_until_nobody_looks()
@@ -240,7 +240,7 @@ def test_a_url_that_is_none_is_refused_without_a_quote(speaker: Speaker, url: st
 
 def on(count: int) -> Observation:
     sessions = tuple(Session("db:5432", f"10.0.0.{n} web") for n in range(count))
-    return Observation(sessions, sighted=True, nodes=("db:5432",))
+    return Observation(sessions, is_conclusive=True, nodes=("db:5432",))
 
 
 def sessions_gate(**settings: object) -> SessionsGate:
@@ -258,7 +258,7 @@ def raises(error: Exception) -> Callable[[], Observation]:
     "look",
     [
         unseen,
-        lambda: Observation(on(3).sessions, sighted=False, nodes=(), blindness=""),
+        lambda: Observation(on(3).sessions, is_conclusive=False, nodes=(), unobservable_reason=""),
         raises(TemporaryError("db:5432 cannot be reached")),
         raises(NotFoundError("no version 7")),
     ],
@@ -296,7 +296,7 @@ def test_without_a_previous_credential_nobody_has_to_leave() -> None:
 
 def test_names_of_clients_are_bounded_and_printable() -> None:
     crowd = [Session("db:5432", f"10.0.0.{n} \x1b[31m{'x' * 500}\n{n}") for n in range(200)]
-    seen = Observation(tuple(crowd), sighted=True, nodes=("db:5432",))
+    seen = Observation(tuple(crowd), is_conclusive=True, nodes=("db:5432",))
     verdict = fine(
         sessions_gate(left=True).check(watch(next_use=lambda: seen, previous_use=lambda: seen))
     )

@@ -7,7 +7,7 @@ import pytest
 
 from rotation.participants.git.host import Host
 from tests.support.hosting.bare import GIT, NO_GIT, Bare
-from tests.support.hosting.sites import SITES, Ground, Site, make_template
+from tests.support.hosting.sites import SITES, Site, Workspace, make_template
 from tests.support.hosting.sshd import KEYGEN, NO_SSHD, SSHD, Sshd, run_sshd
 
 
@@ -29,7 +29,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 @pytest.fixture(params=list(SITES))
 def site(request: pytest.FixtureRequest, template: Bare, tmp_path: Path) -> Iterator[Site]:
     running = request.getfixturevalue("sshd") if request.param == "ssh" else None
-    with SITES[request.param](Ground(tmp_path, template, running)) as site:
+    with SITES[request.param](Workspace(tmp_path, template, running)) as site:
         yield site
         assert_never_forced(site)
 

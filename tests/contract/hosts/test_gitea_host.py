@@ -11,7 +11,7 @@ from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
 from tests.support.hosting.bare import Bare
 from tests.support.hosting.gitea import GiteaForge
 from tests.support.hosting.serving import Request, Response
-from tests.support.hosting.sites import Ground, Site, gitea_site
+from tests.support.hosting.sites import Site, Workspace, gitea_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
@@ -20,7 +20,7 @@ Change = Callable[[GiteaForge], None]
 
 @pytest.fixture
 def site(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitea_site(Ground(tmp_path, template)) as site:
+    with gitea_site(Workspace(tmp_path, template)) as site:
         yield site
 
 
@@ -79,15 +79,15 @@ SCENES: dict[str, tuple[Change, Readiness, str]] = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_standing_and_merge_agree(
+def test_merge_state_and_merge_agree(
     site: Site, forge: GiteaForge, request_: MergeRequest, scene: str
 ) -> None:
     change, readiness, word = SCENES[scene]
     change(forge)
-    standing = site.host().standing(request_, "main")
-    assert standing.readiness is readiness
-    assert word in standing.reason
-    assert (standing.reason == "") is (readiness is READY)
+    merge_state = site.host().merge_state(request_, "main")
+    assert merge_state.readiness is readiness
+    assert word in merge_state.reason
+    assert (merge_state.reason == "") is (readiness is READY)
     merged = site.host().merge(request_, "main", request_.head)
     assert merged.readiness is readiness
     assert forge.pulls[0].merged is (readiness is READY)
@@ -98,17 +98,17 @@ def test_draft_hides_nothing(site: Site, forge: GiteaForge, scene: str) -> None:
     host = site.host()
     written(host)
     request = host.open_request(BRANCH, "main", "Pin", "", draft=True)
-    assert host.standing(request, "main").readiness is READY
+    assert host.merge_state(request, "main").readiness is READY
     change, readiness, word = SCENES[scene]
     change(forge)
-    standing = host.standing(request, "main")
-    assert (standing.readiness, word in standing.reason) == (readiness, True)
+    merge_state = host.merge_state(request, "main")
+    assert (merge_state.readiness, word in merge_state.reason) == (readiness, True)
 
 
 def test_all_checks_may_be_asked_for(site: Site, forge: GiteaForge, request_: MergeRequest) -> None:
     forge.status(BRANCH, "optional", "failure")
-    assert site.host().standing(request_, "main").readiness is READY
-    assert site.host(checks="all").standing(request_, "main").readiness is REFUSED
+    assert site.host().merge_state(request_, "main").readiness is READY
+    assert site.host(checks="all").merge_state(request_, "main").readiness is REFUSED
 
 
 def test_outdated_branch_is_made_again_where_the_base_asks_for_it(
@@ -217,8 +217,8 @@ def test_newest_request_is_found_among_many(site: Site, forge: GiteaForge) -> No
 
 def test_base_that_is_gone_is_told(site: Site, request_: MergeRequest) -> None:
     site.bare.git("update-ref", "-d", "refs/heads/main")
-    standing = site.host().standing(request_, "main")
-    assert (standing.readiness, "main" in standing.reason) == (REFUSED, True)
+    merge_state = site.host().merge_state(request_, "main")
+    assert (merge_state.readiness, "main" in merge_state.reason) == (REFUSED, True)
 
 
 def test_file_that_the_api_leaves_out_is_told(site: Site) -> None:

@@ -13,7 +13,7 @@ from tests.support.hosting.bare import Bare
 from tests.support.hosting.forge import Forge
 from tests.support.hosting.gitlab import GitLabForge
 from tests.support.hosting.serving import Response
-from tests.support.hosting.sites import Ground, Site, gitlab_site
+from tests.support.hosting.sites import Site, Workspace, gitlab_site
 
 READY, WAITING = Readiness.READY, Readiness.WAITING
 OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
@@ -21,7 +21,7 @@ OUTDATED, REFUSED = Readiness.OUTDATED, Readiness.REFUSED
 
 @pytest.fixture
 def site(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitlab_site(Ground(tmp_path, template)) as site:
+    with gitlab_site(Workspace(tmp_path, template)) as site:
         yield site
 
 
@@ -69,15 +69,15 @@ SCENES: dict[str, tuple[Callable[[GitLabForge], None], Readiness, str]] = {
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_standing_and_merge_agree(
+def test_merge_state_and_merge_agree(
     site: Site, forge: GitLabForge, request_: MergeRequest, scene: str
 ) -> None:
     change, readiness, word = SCENES[scene]
     change(forge)
-    standing = site.host().standing(request_, "main")
-    assert standing.readiness is readiness
-    assert word in standing.reason
-    assert (standing.reason == "") is (readiness is READY)
+    merge_state = site.host().merge_state(request_, "main")
+    assert merge_state.readiness is readiness
+    assert word in merge_state.reason
+    assert (merge_state.reason == "") is (readiness is READY)
     merged = site.host().merge(request_, "main", request_.head)
     assert merged.readiness is readiness
     assert forge.pulls[0].merged is (readiness is READY)
@@ -88,11 +88,11 @@ def test_draft_hides_nothing(site: Site, forge: GitLabForge, scene: str) -> None
     host = site.host()
     written(host)
     request = host.open_request(BRANCH, "main", "Pin", "", draft=True)
-    assert host.standing(request, "main").readiness is READY
+    assert host.merge_state(request, "main").readiness is READY
     change, readiness, word = SCENES[scene]
     change(forge)
-    standing = host.standing(request, "main")
-    assert (standing.readiness, word in standing.reason) == (readiness, True)
+    merge_state = host.merge_state(request, "main")
+    assert (merge_state.readiness, word in merge_state.reason) == (readiness, True)
     assert forge.status_of(forge.pulls[0]) == "draft_status"
 
 
@@ -100,8 +100,8 @@ def test_all_checks_may_be_asked_for(
     site: Site, forge: GitLabForge, request_: MergeRequest
 ) -> None:
     forge.pipeline(BRANCH, "failed")
-    assert site.host().standing(request_, "main").readiness is READY
-    assert site.host(checks="all").standing(request_, "main").readiness is REFUSED
+    assert site.host().merge_state(request_, "main").readiness is READY
+    assert site.host(checks="all").merge_state(request_, "main").readiness is REFUSED
 
 
 def test_auto_merge_is_handed_over_and_found_merged(
@@ -111,8 +111,8 @@ def test_auto_merge_is_handed_over_and_found_merged(
     forge.pipeline(BRANCH, "running")
     host = site.host(auto_merge=True)
     for _ in range(2):
-        standing = host.merge(request_, "main", request_.head)
-        assert standing.readiness is WAITING
+        merge_state = host.merge(request_, "main", request_.head)
+        assert merge_state.readiness is WAITING
     assert not forge.pulls[0].merged
     forge.pipeline(BRANCH, "success")
     found = host.find_request(BRANCH, "main")

@@ -19,7 +19,7 @@ from rotation.model.errors import (
 from rotation.participants.git.host import Host, MergeRequest
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of, written
 from tests.support.hosting.serving import Request, Response, Trouble
-from tests.support.hosting.sites import SITES, Ground, Site
+from tests.support.hosting.sites import SITES, Site, Workspace
 
 SERVED = ["http", "gitlab", "gitea"]
 #: A body that servers should not send, and messages must not show.
@@ -57,7 +57,7 @@ LUCK: Mapping[str, Luck] = {
 
 @pytest.fixture(params=SERVED)
 def site(request, template, tmp_path):  # noqa: ANN001, ANN201 - as in conftest
-    with SITES[request.param](Ground(tmp_path, template)) as site:
+    with SITES[request.param](Workspace(tmp_path, template)) as site:
         yield site
 
 
@@ -83,9 +83,9 @@ CALLS: Mapping[str, tuple[Prepared, Callable[[Host, object], object]]] = {
         lambda host: (written(host), _drafted(host))[1],
         lambda host, request: host.make_ready(request),
     ),
-    "standing": (
+    "merge_state": (
         lambda host: (written(host), _opened(host))[1],
-        lambda host, request: host.standing(request, "main"),
+        lambda host, request: host.merge_state(request, "main"),
     ),
     "merge": (
         lambda host: (written(host), _opened(host))[1],

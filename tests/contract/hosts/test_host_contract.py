@@ -189,7 +189,7 @@ def test_draft_is_made_ready_and_then_merged(site: Site, host: Host) -> None:
     oid, _ = written(host)
     request = host.open_request(BRANCH, "main", "Pin version 4", "Why", draft=True)
     assert request.draft is bool(site.forge)
-    assert host.standing(request, "main").readiness is Readiness.READY
+    assert host.merge_state(request, "main").readiness is Readiness.READY
     host.make_ready(request)
     host.make_ready(request)
     found = host.find_request(BRANCH, "main")
@@ -213,7 +213,7 @@ def test_merged_request_stays_merged(site: Site, host: Host) -> None:
     found = again.find_request(BRANCH, "main")
     assert found is not None
     assert (found.state, found.head) == (RequestState.MERGED, oid)
-    assert again.standing(found, "main").readiness is Readiness.READY
+    assert again.merge_state(found, "main").readiness is Readiness.READY
     assert site.bare.git("log", "--format=%s", "main").count("Pin") <= 2
 
 
@@ -222,7 +222,7 @@ def test_base_that_moved_elsewhere_is_no_obstacle_to_a_forge(site: Site, host: H
     request = host.open_request(BRANCH, "main", "Pin", "", draft=False)
     site.bare.commit("main", {"README.md": b"more"}, "The base moves")
     expected = Readiness.READY if site.forge else Readiness.OUTDATED
-    assert host.standing(request, "main").readiness is expected
+    assert host.merge_state(request, "main").readiness is expected
     assert host.merge(request, "main", oid).readiness is expected
 
 
@@ -230,9 +230,9 @@ def test_base_that_moved_under_the_change_makes_it_outdated(site: Site, host: Ho
     oid, _ = written(host)
     request = host.open_request(BRANCH, "main", "Pin", "", draft=False)
     moved = site.bare.commit("main", {PIN: b"db:\n  version: 7\n"}, "The base moves")
-    for standing in (host.standing(request, "main"), host.merge(request, "main", oid)):
-        assert standing.readiness is Readiness.OUTDATED
-        assert standing.reason
+    for merge_state in (host.merge_state(request, "main"), host.merge(request, "main", oid)):
+        assert merge_state.readiness is Readiness.OUTDATED
+        assert merge_state.reason
     assert site.bare.head("main") == moved
     again = host.write(BRANCH, oid, moved, CHANGE)
     found = host.find_request(BRANCH, "main")
@@ -245,7 +245,7 @@ def test_draft_that_is_outdated_says_so(site: Site, host: Host) -> None:
     written(host)
     request = host.open_request(BRANCH, "main", "Pin", "", draft=True)
     site.bare.commit("main", {PIN: b"db:\n  version: 7\n"}, "The base moves")
-    assert host.standing(request, "main").readiness is Readiness.OUTDATED
+    assert host.merge_state(request, "main").readiness is Readiness.OUTDATED
 
 
 def test_request_with_commits_of_others_is_not_merged(site: Site, host: Host) -> None:

@@ -16,7 +16,7 @@ from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
 from tests.support.hosting.bare import Bare
 from tests.support.hosting.gitea import GiteaForge
 from tests.support.hosting.serving import Request, Response
-from tests.support.hosting.sites import SECRET, Ground, Site, gitea_site, gitlab_site
+from tests.support.hosting.sites import SECRET, Site, Workspace, gitea_site, gitlab_site
 
 gitlab = pytest.importorskip("gitlab", reason="needs python-gitlab: pip install python-gitlab")
 pyforgejo = pytest.importorskip("pyforgejo", reason="needs pyforgejo: pip install pyforgejo")
@@ -24,13 +24,13 @@ pyforgejo = pytest.importorskip("pyforgejo", reason="needs pyforgejo: pip instal
 
 @pytest.fixture
 def at_gitlab(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitlab_site(Ground(tmp_path, template)) as site:
+    with gitlab_site(Workspace(tmp_path, template)) as site:
         yield site
 
 
 @pytest.fixture
 def at_gitea(template: Bare, tmp_path: Path) -> Iterator[Site]:
-    with gitea_site(Ground(tmp_path, template)) as site:
+    with gitea_site(Workspace(tmp_path, template)) as site:
         yield site
 
 
@@ -218,7 +218,7 @@ def _go_the_whole_way(site: Site, forge: GiteaForge) -> None:
     forge.enable_status_check = True
     forge.required_checks = ["ci"]
     forge.status(BRANCH, "ci", "success")
-    host.standing(request, "main")
+    host.merge_state(request, "main")
     host.make_ready(request)
     assert host.merge(request, "main", oid).readiness is Readiness.READY
 

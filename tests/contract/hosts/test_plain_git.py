@@ -21,13 +21,13 @@ from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
 from tests.support.hosting.bare import Bare
 from tests.support.hosting.git_http import git_http
 from tests.support.hosting.serving import Request, Response, serve
-from tests.support.hosting.sites import SECRET, SITES, Ground, Site
+from tests.support.hosting.sites import SECRET, SITES, Site, Workspace
 
 
 @pytest.fixture(params=["http", "ssh"])
 def site(request: pytest.FixtureRequest, template: Bare, tmp_path: Path) -> Iterator[Site]:
     running = request.getfixturevalue("sshd") if request.param == "ssh" else None
-    with SITES[request.param](Ground(tmp_path, template, running)) as site:
+    with SITES[request.param](Workspace(tmp_path, template, running)) as site:
         yield site
 
 
@@ -89,7 +89,7 @@ def test_base_that_moves_while_it_is_pushed_to(site: Site) -> None:
 
 
 def test_base_that_moves_while_it_is_looked_at(template: Bare, tmp_path: Path) -> None:
-    with SITES["http"](Ground(tmp_path, template)) as site:
+    with SITES["http"](Workspace(tmp_path, template)) as site:
         request, oid = opened(site.host())
         moved: list[str] = []
 
@@ -108,7 +108,7 @@ def test_base_that_is_gone_is_told(site: Site) -> None:
     request, oid = opened(site.host())
     site.bare.git("update-ref", "-d", "refs/heads/main")
     for call in (
-        lambda: site.host().standing(request, "main"),
+        lambda: site.host().merge_state(request, "main"),
         lambda: site.host().merge(request, "main", oid),
     ):
         with pytest.raises(PermanentError) as caught:
@@ -123,7 +123,7 @@ def test_rewritten_base_is_no_fork_of_ours(site: Site) -> None:
     host = site.host()
     compared = host.compare(rewritten, oid)
     assert compared.fork is None
-    assert host.standing(request, "main").readiness is Readiness.OUTDATED
+    assert host.merge_state(request, "main").readiness is Readiness.OUTDATED
     assert host.merge(request, "main", oid).readiness is Readiness.OUTDATED
     assert site.bare.head("main") == rewritten
 
@@ -148,7 +148,7 @@ def test_large_repositories_are_refused(site: Site, monkeypatch: pytest.MonkeyPa
 
 
 def test_server_of_the_first_protocol_will_do(template: Bare, tmp_path: Path) -> None:
-    bare = Ground(tmp_path, template).bare()
+    bare = Workspace(tmp_path, template).bare()
     application = git_http(tmp_path, SECRET)
 
     def old(request):  # noqa: ANN001, ANN202 - a server that has never heard of version 2
@@ -212,7 +212,7 @@ def test_names_of_other_branches_may_be_in_any_encoding(site: Site) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_garbled_answers_are_errors_of_ours(template: Bare, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - dice for a test
-    bare = Ground(tmp_path, template).bare()
+    bare = Workspace(tmp_path, template).bare()
     application = git_http(tmp_path, SECRET)
 
     def garbling(request: Request) -> Response:

@@ -20,13 +20,13 @@ from rotation.participants.git.host import Host
 from rotation.participants.git.repository import SshKey, Token
 from tests.contract.hosts.test_host_contract import BRANCH, CHANGE, PIN, base_of
 from tests.support.hosting.bare import Bare
-from tests.support.hosting.sites import Ground, Site, ssh_site
+from tests.support.hosting.sites import Site, Workspace, ssh_site
 from tests.support.hosting.sshd import KEYGEN, Sshd, run_sshd
 
 
 @pytest.fixture
 def site(template: Bare, sshd: Sshd, tmp_path: Path) -> Iterator[Site]:
-    with ssh_site(Ground(tmp_path, template, sshd)) as site:
+    with ssh_site(Workspace(tmp_path, template, sshd)) as site:
         yield site
 
 
@@ -89,7 +89,7 @@ def test_key_that_the_server_does_not_know_is_refused(
 def test_older_kinds_of_keys_work(template: Bare, tmp_path: Path, kind: str) -> None:
     keys = tmp_path / "keys"
     keys.mkdir()
-    with run_sshd(keys, kind) as sshd, ssh_site(Ground(tmp_path, template, sshd)) as site:
+    with run_sshd(keys, kind) as sshd, ssh_site(Workspace(tmp_path, template, sshd)) as site:
         assert site.host().head("main") == site.bare.head("main")
 
 

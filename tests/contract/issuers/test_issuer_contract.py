@@ -153,7 +153,7 @@ def test_an_older_token_changes_nothing(
     first, second, old, new = two(subject, 3, 5)
     with pytest.raises(StaleTokenError) as caught:
         change(subject.issuer(), second if same_handle else first, 4)
-    assert caught.value.seen == 5
+    assert caught.value.newest == 5
     assert subject.works(old)
     assert subject.works(new)
 
@@ -224,9 +224,13 @@ def test_an_observer_proves_that_it_sees(subject: Subject) -> None:
     first, second, old, new = two(subject)
     with subject.session(old):
         seen = seeing(subject.issuer()).observe(first, new)
-        assert (len(seen.sessions), seen.sighted) == (1, True)
+        assert (len(seen.sessions), seen.is_conclusive) == (1, True)
         blind = seeing(subject.issuer()).observe(first, None)
-        assert (len(blind.sessions), blind.sighted, bool(blind.blindness)) == (1, False, True)
+        assert (len(blind.sessions), blind.is_conclusive, bool(blind.unobservable_reason)) == (
+            1,
+            False,
+            True,
+        )
     assert seeing(subject.issuer()).observe(second, old).sessions == ()
     assert {first, second} <= set(seeing(subject.issuer()).handles())
 

@@ -15,7 +15,7 @@ from rotation.participants.git.settings import Auth, GitSettings
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.participants.subject import FILES, PATH
 from tests.support.hosting.bare import GIT, NO_GIT, Bare
-from tests.support.hosting.sites import SECRET, SITES, Ground, Site
+from tests.support.hosting.sites import SECRET, SITES, Site, Workspace
 from tests.support.hosting.sshd import KEYGEN, NO_SSHD, SSHD, run_sshd
 
 CREDENTIAL = "projects/ops/secrets/git/versions/latest"
@@ -77,8 +77,8 @@ def site_world(kind: str) -> Callable[[], AbstractContextManager[SiteWorld]]:
             pytest.skip(NO_SSHD)
         with (
             tempfile.TemporaryDirectory() as folder,
-            _ground(kind, Path(folder)) as ground,
-            SITES[kind](ground) as site,
+            _workspace(kind, Path(folder)) as workspace,
+            SITES[kind](workspace) as site,
         ):
             yield SiteWorld(site)
 
@@ -86,12 +86,12 @@ def site_world(kind: str) -> Callable[[], AbstractContextManager[SiteWorld]]:
 
 
 @contextmanager
-def _ground(kind: str, folder: Path) -> Iterator[Ground]:
+def _workspace(kind: str, folder: Path) -> Iterator[Workspace]:
     template = Bare(folder / "template.git", dict(FILES))
     if kind != "ssh":
-        yield Ground(folder, template)
+        yield Workspace(folder, template)
         return
     keys = folder / "keys"
     keys.mkdir()
     with run_sshd(keys) as sshd:
-        yield Ground(folder, template, sshd)
+        yield Workspace(folder, template, sshd)

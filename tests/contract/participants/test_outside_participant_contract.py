@@ -318,7 +318,7 @@ def test_observe_says_why_it_cannot_tell(world: World, content: bytes | None) ->
     world.push("main", {PATH: content}, "Something else")
     sight = world.participant().observe(MOVE)
     assert sight.versions == frozenset()
-    assert PATH in sight.blindness
+    assert PATH in sight.unobservable_reason
 
 
 def test_plan_shows_the_diff_and_changes_nothing(world: World) -> None:

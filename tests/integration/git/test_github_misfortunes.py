@@ -118,10 +118,10 @@ def test_it_stays_a_draft_until_its_turn_comes(world: GitHubWorld) -> None:
     assert only_pull(world).merged
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_no_draft_where_none_is_wanted_or_possible(world: GitHubWorld, hurried: bool) -> None:  # noqa: FBT001
-    world.forge.rules.allow_drafts = hurried
-    prepared(world, replace(MOVE, hurried=hurried))
+@pytest.mark.parametrize("urgent", [False, True])
+def test_no_draft_where_none_is_wanted_or_possible(world: GitHubWorld, urgent: bool) -> None:  # noqa: FBT001
+    world.forge.rules.allow_drafts = urgent
+    prepared(world, replace(MOVE, urgent=urgent))
     assert not only_pull(world).draft
 
 
@@ -415,7 +415,7 @@ def test_a_base_that_is_gone_is_named(world: GitHubWorld) -> None:
     prepared(world)
     world.forge.delete_branch("main")
     assert "main is gone" in committed(world).reason
-    assert "main is gone" in world.participant().observe(MOVE).blindness
+    assert "main is gone" in world.participant().observe(MOVE).unobservable_reason
 
 
 def test_a_rule_that_forbids_our_branch_names_the_remedy(world: GitHubWorld) -> None:

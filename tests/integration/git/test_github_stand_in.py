@@ -175,6 +175,6 @@ def test_what_we_said_was_checked_at_all(world: GitHubWorld) -> None:
     prepared(world)
     committed(world)
     names = {each.name for each in world.server.exchanges}
-    assert {"query Standing", "mutation Commit", "mutation Ready"} <= names
+    assert {"query MergeState", "mutation Commit", "mutation Ready"} <= names
     assert any(name.startswith("PUT") for name in names)
     assert MOVE.change.next == 4

@@ -58,7 +58,7 @@ def test_a_rotation_in_a_container(issuer: PostgreSQL) -> None:
     issuer.verify(first, issuer.mint(minting("app_a", first, 1, 1)))
     second = issuer.propose("app_b", "r2", first)
     issuer.verify(second, issuer.mint(minting("app_b", second, 2, 2)))
-    assert issuer.observe("app_a", second).sighted
+    assert issuer.observe("app_a", second).is_conclusive
     assert issuer.revoke("app_a", 2) == 0
     warned = [each for each in issuer.preflight(second, 2) if each.severity.value != "ok"]
     # The published port is not the server's own: the check sees the relay in between.

@@ -39,7 +39,7 @@ def test_an_older_token_changes_nothing(site: Site) -> None:
     newer = site.mint(slot, token=5)
     with pytest.raises(StaleTokenError) as caught:
         site.mint(slot, token=4)
-    assert caught.value.seen == 5
+    assert caught.value.newest == 5
     assert site.works(newer)
 
 

@@ -98,7 +98,7 @@ def test_sessions_on_a_replica_are_seen_and_ended(site: Site, standby: PostgresR
         assert site.issuer().observe(site.slots[0], current).sessions == ()
         seen = issuer.observe(site.slots[0], current)
         assert [each.client for each in seen.sessions] == ["127.0.0.1 report"]
-        assert seen.sighted
+        assert seen.is_conclusive
         with pytest.raises(SlotInUseError):
             issuer.mint(minting(site.slots[0], site.candidate(site.slots[0]), 3, 3))
         assert issuer.revoke(site.slots[0], 4) == 1

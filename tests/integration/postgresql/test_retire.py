@@ -106,7 +106,7 @@ def test_an_observer_names_who_is_still_there(site: Site) -> None:
     previous, current = site.mint(site.slots[0], token=1), site.mint(site.slots[1], token=2)
     with site.session(previous, application_name="nightly job"):
         seen = site.issuer().observe(site.slots[0], current)
-    assert seen.sighted
+    assert seen.is_conclusive
     assert [each.client for each in seen.sessions] == ["127.0.0.1 nightly job"]
     assert seen.sessions[0].since is not None
     assert seen.nodes == (f"127.0.0.1:{site.server.port}",)
@@ -114,21 +114,21 @@ def test_an_observer_names_who_is_still_there(site: Site) -> None:
 
 def test_a_zero_is_believed_only_from_an_observer_that_sees(site: Site) -> None:
     previous, current = site.mint(site.slots[0], token=1), site.mint(site.slots[1], token=2)
-    assert site.issuer().observe(site.slots[0], current).sighted
+    assert site.issuer().observe(site.slots[0], current).is_conclusive
     site.run("REVOKE pg_read_all_stats FROM {}", site.rotator)
     with site.session(previous):
         seen = site.issuer().observe(site.slots[0], current)
-    assert not seen.sighted
+    assert not seen.is_conclusive
     assert len(seen.sessions) == 1
-    assert "planted session" in seen.blindness
+    assert "planted session" in seen.unobservable_reason
 
 
 def test_a_witness_that_cannot_log_in_makes_the_observer_blind(site: Site) -> None:
     site.mint(site.slots[0], token=1)
     dead = site.candidate(site.slots[1])
     seen = site.issuer().observe(site.slots[0], dead)
-    assert not seen.sighted
-    assert "witness" in seen.blindness
+    assert not seen.is_conclusive
+    assert "witness" in seen.unobservable_reason
 
 
 def test_our_own_sessions_are_left_out(site: Site) -> None:

@@ -55,7 +55,7 @@ def _repository(url: str, credential: Credential) -> Repository:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Workspace:
     """What sites are built on."""
 
     folder: Path
@@ -68,19 +68,19 @@ class Ground:
 
 
 @contextlib.contextmanager
-def http_site(ground: Ground) -> Iterator[Site]:
-    bare = ground.bare()
-    with serve(git_http(ground.folder, SECRET)) as server:
+def http_site(workspace: Workspace) -> Iterator[Site]:
+    bare = workspace.bare()
+    with serve(git_http(workspace.folder, SECRET)) as server:
         repository = _repository(f"{server.url}/team/app.git", Token(SECRET))
         yield Site("git", bare, repository, server)
 
 
 @contextlib.contextmanager
-def ssh_site(ground: Ground) -> Iterator[Site]:
-    bare = ground.bare()
-    assert ground.sshd is not None, NO_SSHD
-    key = SshKey("", ground.sshd.private_key, ground.sshd.known_hosts)
-    yield Site("git", bare, _repository(ground.sshd.url(bare.path), key))
+def ssh_site(workspace: Workspace) -> Iterator[Site]:
+    bare = workspace.bare()
+    assert workspace.sshd is not None, NO_SSHD
+    key = SshKey("", workspace.sshd.private_key, workspace.sshd.known_hosts)
+    yield Site("git", bare, _repository(workspace.sshd.url(bare.path), key))
 
 
 @contextlib.contextmanager
@@ -90,16 +90,16 @@ def _forge_site(kind: HostKind, forge: Forge) -> Iterator[Site]:
         yield Site(kind, forge.bare, repository, server, forge)
 
 
-def gitlab_site(ground: Ground) -> contextlib.AbstractContextManager[Site]:
-    return _forge_site("gitlab", GitLabForge(ground.folder, ground.template, SECRET))
+def gitlab_site(workspace: Workspace) -> contextlib.AbstractContextManager[Site]:
+    return _forge_site("gitlab", GitLabForge(workspace.folder, workspace.template, SECRET))
 
 
-def gitea_site(ground: Ground) -> contextlib.AbstractContextManager[Site]:
-    return _forge_site("gitea", GiteaForge(ground.folder, ground.template, SECRET))
+def gitea_site(workspace: Workspace) -> contextlib.AbstractContextManager[Site]:
+    return _forge_site("gitea", GiteaForge(workspace.folder, workspace.template, SECRET))
 
 
 #: Every kind of place; a later host adds a line.
-SITES: Final[Mapping[str, Callable[[Ground], contextlib.AbstractContextManager[Site]]]] = {
+SITES: Final[Mapping[str, Callable[[Workspace], contextlib.AbstractContextManager[Site]]]] = {
     "http": http_site,
     "ssh": ssh_site,
     "gitlab": gitlab_site,

@@ -30,5 +30,5 @@ def test_without_suspend_an_abandoned_credential_is_revoked() -> None:
 def test_use_that_cannot_be_shown_proves_nothing() -> None:
     issuer = MemoryKeys(MemorySettings(), IssuerEnvironment(lambda _: Payload(b"{}"), str))
     observed = look_at_use(issuer, "app_a", Payload(b"{}"))
-    assert (observed.sessions, observed.sighted) == ((), False)
-    assert "memory cannot show" in observed.blindness
+    assert (observed.sessions, observed.is_conclusive) == ((), False)
+    assert "memory cannot show" in observed.unobservable_reason

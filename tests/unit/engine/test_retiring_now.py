@@ -69,7 +69,7 @@ def test_sessions_hold_it_up_and_bring_the_waits_back() -> None:
 
 def test_an_observer_that_cannot_see_holds_it_up() -> None:
     world = soaking()
-    world.issuer.sighted = False
+    world.issuer.is_conclusive = False
     retire(world)
     assert world.logs_in(1)
     assert "cannot see" in world.store.secret.annotations["rotation.record"]

@@ -424,7 +424,7 @@ def test_sessions_on_the_previous_slot_hold_its_retirement() -> None:
 
 def test_observer_that_cannot_see_never_retires_anything() -> None:
     world = World()
-    world.issuer.sighted = False
+    world.issuer.is_conclusive = False
     world.worker().tick(world.scheduled())
     for _ in range(5):
         world.clock.advance(hours=2)

@@ -91,7 +91,7 @@ class MemoryKeys:
     roles: ClassVar[dict[str, Role]] = {}
     #: Called with the method's name before each effect; raises what the test wants.
     trouble: ClassVar[Callable[[str], None]] = staticmethod(lambda _: None)
-    sighted: ClassVar[bool] = True
+    is_conclusive: ClassVar[bool] = True
     passwords: ClassVar[Iterator[int]] = itertools.count(1)
 
     def __init__(self, settings: MemorySettings, environment: IssuerEnvironment) -> None:
@@ -151,7 +151,7 @@ class MemoryKeys:
     def _fenced(self, slot: str, token: int) -> Role:
         role = self.roles.setdefault(slot, Role())
         if role.token > token:
-            raise StaleTokenError(f"{slot} has seen token {role.token}", seen=role.token)
+            raise StaleTokenError(f"{slot} has seen token {role.token}", newest=role.token)
         role.token = token
         return role
 
@@ -176,8 +176,8 @@ class MemoryIssuer(MemoryKeys):
         self._meet("observe")
         self.verify(witness)
         sessions = tuple(self.roles[slot].sessions)
-        blindness = "" if self.sighted else "lacks pg_read_all_stats"
-        return Observation(sessions, self.sighted, ("memory",), blindness)
+        reason = "" if self.is_conclusive else "lacks pg_read_all_stats"
+        return Observation(sessions, self.is_conclusive, ("memory",), reason)
 
 
 @dataclass(frozen=True)

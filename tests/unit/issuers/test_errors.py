@@ -81,3 +81,17 @@ def test_silence_is_told_apart_from_an_answer(
     assert type(error) is kind
     assert not reason or error.reason == reason
     assert words not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("server does not support SSL, but SSL was required", "the server speaks no TLS"),
+        ("SSL error: certificate verify failed", "TLS cannot be set up as the policy asks"),
+        ('FATAL:  database "x" does not exist', "there is no such role or database"),
+        ('FATAL:  no pg_hba.conf entry for host "1.2.3.4"', "pg_hba.conf does not let"),
+    ],
+)
+def test_a_failed_login_says_what_it_means_and_not_its_slug(words: str, meaning: str) -> None:
+    error = translate_login(psycopg.OperationalError(words), "a", "db:5432")
+    assert f"a cannot log in to db:5432: {meaning}" in str(error)

@@ -142,7 +142,7 @@ def test_looks_are_spread_over_the_time_of_observation() -> None:
 
 
 def test_copies_of_the_credential_in_force_follow_it_into_retirement() -> None:
-    settled = reach(Event.PUBLISHED_FIRST, next=1, copies=(2, 3), seen=3)
+    settled = reach(Event.PUBLISHED_FIRST, next=1, copies=(2, 3), highest=3)
     assert settled.receipt
     assert settled.receipt.copies == (2, 3)
     again = transitions.start(settled, CLAIM, REQUEST, "s").in_flight

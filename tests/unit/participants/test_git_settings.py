@@ -141,7 +141,7 @@ def test_what_is_no_token_is_refused_without_being_shown(stored: bytes) -> None:
 
 @pytest.mark.parametrize("stored", [b"", b"s3cret", b"-----BEGIN RSA PRIVATE KEY-----\ns3cret"])
 def test_an_apps_key_that_is_none_is_refused_without_being_shown(stored: bytes) -> None:
-    with pytest.raises(PermanentError, match=r"the GitHub App 1 is no RSA key") as raised:
+    with pytest.raises(PermanentError, match=r"the GitHub App 1 is not an RSA key") as raised:
         app_jwt(AppKey(1, 2, stored), 0)
     assert "s3cret" not in repr(raised.value) + raised.value.remedy
 

@@ -21,7 +21,7 @@ from rotation.issuers.postgresql import shapes
 from rotation.issuers.postgresql.adopting import checks, steps
 from rotation.issuers.postgresql.adopting.facts import Names
 from rotation.issuers.postgresql.adopting.reading import read_facts
-from rotation.issuers.postgresql.errors import login_failure, translate
+from rotation.issuers.postgresql.errors import login_failure, login_meaning, translate
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.kit.credentials.credential import (
@@ -298,9 +298,10 @@ def _login_error(error: psycopg.Error, who: str) -> RotationError:
             remedy="correct its user and password",
             reason="credential-refused",
         )
+    message = f"{who} cannot log in: {login_meaning(error)}"
     if slug in ("unreachable", "busy"):
-        return TemporaryError(f"{who} cannot log in: {slug}", remedy="is the address right?")
-    return PermanentError(f"{who} cannot log in: {slug}", reason=slug)
+        return TemporaryError(message, remedy="is the address right?")
+    return PermanentError(message, reason=slug)
 
 
 def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> None:

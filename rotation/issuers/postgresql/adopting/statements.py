@@ -2,7 +2,8 @@
 
 Rules of this module:
   1. Pure: facts in, statements out.  Each statement may be run again.
-  2. An administrator who is no superuser borrows membership inside the transaction that needs it.
+  2. An administrator who is not a superuser borrows membership inside the transaction that needs
+     it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -197,7 +198,7 @@ def reassign(f: Facts) -> Transaction:
 
 
 def lend(f: Facts, statements: Iterable[str]) -> Transaction:
-    """Let an administrator who is no superuser act as both roles, for one transaction."""
+    """Let an administrator who is not a superuser act as both roles, for one transaction."""
     core = tuple(statements)
     roles = [
         role

@@ -258,7 +258,7 @@ def _rotator(f: Facts, verifier: str) -> Step:
         "rotator",
         f"give {f.names.rotator} the rights of a rotator",
         "It changes passwords of the slots and sees and ends their sessions; it can become"
-        " neither of them, and is no superuser.",
+        " neither of them, and is not a superuser.",
         done=not statements,
         transactions=one(statements),
     )

@@ -132,7 +132,7 @@ def app_jwt(key: AppKey, now: int) -> str:
         private_key = None
     if not isinstance(private_key, RSAPrivateKey):
         raise PermanentError(
-            f"the private key of the GitHub App {key.app_id} is no RSA key in PEM",
+            f"the private key of the GitHub App {key.app_id} is not an RSA key in PEM",
             remedy="store the .pem file as GitHub hands it out",
             reason="bad-credential",
         )

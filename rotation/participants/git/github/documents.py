@@ -11,8 +11,8 @@ query Entries($owner: String!, $name: String!, $expression: String!) {
   }
 }"""
 
-STANDING: Final = """\
-query Standing($owner: String!, $name: String!, $number: Int!, $after: String) {
+MERGE_STATE: Final = """\
+query MergeState($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       id

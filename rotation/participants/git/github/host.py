@@ -29,19 +29,19 @@ from rotation.participants.git.github.documents import (
     COMMIT,
     ENQUEUE,
     ENTRIES,
+    MERGE_STATE,
     READY,
-    STANDING,
     UPDATE_REFS,
 )
-from rotation.participants.git.github.standing import Rules, judge
+from rotation.participants.git.github.merge_state import Rules, judge
 from rotation.participants.git.host import (
     Commit,
     Comparison,
     Files,
     MergeRequest,
+    MergeState,
     Readiness,
     RequestState,
-    Standing,
 )
 from rotation.participants.git.repository import Repository
 
@@ -159,23 +159,23 @@ class GitHub:
         if pull["isDraft"]:
             self._api.mutate(READY, {"pullRequestId": pull["id"]})
 
-    def standing(self, request: MergeRequest, base: str) -> Standing:
+    def merge_state(self, request: MergeRequest, base: str) -> MergeState:
         """Say what stands between a pull request and its merge."""
         return self._judged(self._pull(request), self._rules(base))
 
-    def merge(self, request: MergeRequest, base: str, head: str) -> Standing:
+    def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
         """Merge, or hand it to the merge queue."""
         pull, rules = self._pull(request), self._rules(base)
         if pull["state"] == "MERGED":
-            return Standing(Readiness.READY)
-        standing = self._judged(pull, rules)
-        if standing.readiness is Readiness.WAITING and self._wants_auto_merge(pull):
+            return MergeState(Readiness.READY)
+        merge_state = self._judged(pull, rules)
+        if merge_state.readiness is Readiness.WAITING and self._wants_auto_merge(pull):
             self._mutate_pull(AUTO_MERGE, pull, head, mergeMethod=self._method(rules).upper())
-        if standing.readiness is not Readiness.READY:
-            return standing
+        if merge_state.readiness is not Readiness.READY:
+            return merge_state
         if rules.has_queue:
             self._mutate_pull(ENQUEUE, pull, head)
-            return Standing(Readiness.WAITING, "it was put into the merge queue")
+            return MergeState(Readiness.WAITING, "it was put into the merge queue")
         return self._merged(request, head, self._method(rules))
 
     def close_request(self, request: MergeRequest) -> None:
@@ -277,7 +277,7 @@ class GitHub:
         checks: list[Any] = []
         after = None
         while True:
-            found = self._api.query(STANDING, number=number, after=after)
+            found = self._api.query(MERGE_STATE, number=number, after=after)
             pull: dict[str, Any] = found["pullRequest"]
             if pull["statusCheckRollup"] is None:
                 return {**pull, "checks": checks}
@@ -297,7 +297,7 @@ class GitHub:
         protection = {} if branch.status == NOT_FOUND else branch.body
         return Rules.read(listed, protection, self._about)
 
-    def _judged(self, pull: Mapping[str, Any], rules: Rules) -> Standing:
+    def _judged(self, pull: Mapping[str, Any], rules: Rules) -> MergeState:
         settings = self._repository
         return judge(pull, rules, wanted=settings.merge_method, checks=settings.checks)
 
@@ -321,15 +321,15 @@ class GitHub:
             # It became ready, or was put there, meanwhile: the next look tells.
             return
 
-    def _merged(self, request: MergeRequest, head: str, method: str) -> Standing:
+    def _merged(self, request: MergeRequest, head: str, method: str) -> MergeState:
         body = {"sha": head, "merge_method": method}
         path = f"{self._pull_path(request)}/merge"
         answer = self._api.send("PUT", path, NOT_ALLOWED, CONFLICT, body=body)
         if answer.status == CONFLICT:
             raise EtagMismatchError(f"{request.number} has another head by now")
         if answer.status == NOT_ALLOWED:
-            return Standing(Readiness.WAITING, "GitHub does not let it be merged yet")
-        return Standing(Readiness.READY)
+            return MergeState(Readiness.WAITING, "GitHub does not let it be merged yet")
+        return MergeState(Readiness.READY)
 
 
 def _request(body: Mapping[str, Any]) -> MergeRequest:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from rotation.participants.git.github.standing import Rules, judge
+from rotation.participants.git.github.merge_state import Rules, judge
 from rotation.participants.git.host import Readiness
 
 PULL: dict[str, Any] = {
@@ -30,10 +30,10 @@ def status(context: str, state: str) -> Any:
 
 
 def stands(*checks: Any, rules: Rules | None = None, **changed: Any) -> tuple[Readiness, str]:
-    standing = judge(
+    merge_state = judge(
         {**PULL, "checks": checks, **changed}, rules or Rules(), wanted="any", checks="required"
     )
-    return standing.readiness, standing.reason
+    return merge_state.readiness, merge_state.reason
 
 
 @pytest.mark.parametrize("state", ["CLEAN", "UNSTABLE", "HAS_HOOKS"])

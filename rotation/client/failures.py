@@ -20,7 +20,7 @@ _MOST_DOUBLINGS: Final = 10
 _JITTER: Final = 0.1
 
 
-class Setbacks:
+class Failures:
     """The failures of one rotating pool; its user holds a lock.
 
     Args:

@@ -4,14 +4,14 @@ Rules of this module:
   1. What a rule of the base requires counts, seen or not: a check that never started is missing.
   2. Only a result that will not change by itself refuses: failed, timed out, did not start.
      A cancelled or stale run waits, since somebody cancelled it and can start it again.
-  3. A draft is no obstacle: taking it out is ours to do.
+  3. A draft is not an obstacle: taking it out is ours to do.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rotation.participants.git.host import Readiness, Standing
+from rotation.participants.git.host import MergeState, Readiness
 from rotation.participants.git.repository import Checks
 
 _GREEN: Final = frozenset({"SUCCESS", "NEUTRAL", "SKIPPED"})
@@ -63,35 +63,37 @@ class Rules:
         return wanted if wanted in usable else ""
 
 
-def judge(pull: Mapping[str, Any], rules: Rules, *, wanted: str, checks: Checks) -> Standing:
+def judge(pull: Mapping[str, Any], rules: Rules, *, wanted: str, checks: Checks) -> MergeState:
     """Say what stands between a pull request and its merge.
 
     Args:
-        pull: The pull request, as the query ``Standing`` returns it, and its ``checks``.
+        pull: The pull request, as the query ``MergeState`` returns it, and its ``checks``.
         rules: What the base asks for.
         wanted: The merge method from the settings.
         checks: Which checks must be green.
     """
     if pull["mergeable"] == "CONFLICTING" or pull["mergeStateStatus"] in ("BEHIND", "DIRTY"):
-        return Standing(Readiness.OUTDATED, "GitHub does not see yet that it fits its base")
+        return MergeState(Readiness.OUTDATED, "GitHub does not see yet that it fits its base")
     if not rules.method(wanted):
-        return Standing(Readiness.REFUSED, f"its base does not allow the merge method {wanted}")
+        return MergeState(Readiness.REFUSED, f"its base does not allow the merge method {wanted}")
     if pull["reviewDecision"] == "CHANGES_REQUESTED":
-        return Standing(Readiness.REFUSED, "a reviewer asks for changes")
+        return MergeState(Readiness.REFUSED, "a reviewer asks for changes")
     red, pending = _checks(pull, rules, checks)
     if red:
-        return Standing(Readiness.REFUSED, f"red: {_listed(red)}")
+        return MergeState(Readiness.REFUSED, f"red: {_listed(red)}")
     if pending:
-        return Standing(Readiness.WAITING, f"checks are not done: {_listed(pending)}")
+        return MergeState(Readiness.WAITING, f"checks are not done: {_listed(pending)}")
     if pull["reviewDecision"] == "REVIEW_REQUIRED":
-        return Standing(Readiness.WAITING, "a required review is missing")
+        return MergeState(Readiness.WAITING, "a required review is missing")
     if pull["isInMergeQueue"]:
-        return Standing(Readiness.WAITING, "it is in the merge queue")
+        return MergeState(Readiness.WAITING, "it is in the merge queue")
     if pull["mergeable"] == "UNKNOWN":
-        return Standing(Readiness.WAITING, "GitHub has not yet found out whether it can be merged")
+        return MergeState(
+            Readiness.WAITING, "GitHub has not yet found out whether it can be merged"
+        )
     if pull["mergeStateStatus"] == "BLOCKED" and not pull["isDraft"] and not rules.has_queue:
-        return Standing(Readiness.WAITING, "a rule of its base blocks it; its page says which")
-    return Standing(Readiness.READY)
+        return MergeState(Readiness.WAITING, "a rule of its base blocks it; its page says which")
+    return MergeState(Readiness.READY)
 
 
 def _checks(pull: Mapping[str, Any], rules: Rules, checks: Checks) -> tuple[list[str], list[str]]:
