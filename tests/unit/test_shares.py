@@ -1,4 +1,5 @@
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,12 +44,15 @@ def test_pytest_leaves_out_other_shares_of_what_is_exhaustive_and_nothing_else(
         "def test_one(number): pass\n"
         "def test_always(): pass\n"
     )
+    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
     seen: list[str] = []
     for number in range(2):
         command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--collect-only", "-q"]
         command += ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", f"--share={number}/2"]
         command += ["-W", "ignore", tmp_path]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
         seen += [line for line in run.stdout.splitlines() if "::" in line]
     ones = [line for line in seen if "test_one" in line]
     assert len(ones) == len(set(ones)) == 40
