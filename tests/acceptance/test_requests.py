@@ -1,5 +1,6 @@
 """What people ask for: to go back, and to replace a leaked credential at once."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -126,7 +127,8 @@ def test_emergency_refuses_the_old_credential_and_ends_its_sessions(
     target.assert_settled(current=2, previous=1)
     assert (target.receipt["mode"], target.receipt["reason"]) == ("emergency", "leak")
     assert target.receipt["requested_by"] == "sre"
-    assert any("1 sessions ended" in said for said in target.receipt["evidence"])
+    # One at least: a login of ours that looked whether it is refused may have been ended, too.
+    assert re.search(r"\b[1-9] sessions ended", "\n".join(target.receipt["evidence"]))
 
 
 def test_emergency_published_as_googles_own_event_with_a_mode_works(target: Target) -> None:
