@@ -27,7 +27,7 @@ from rotation.local.stack.sample import create_many
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
-WIDTH, HEIGHT, PATIENCE = 80, 24, 60.0
+WIDTH, HEIGHT, PATIENCE = 80, 24, 180.0
 #: What colours and styles look like; moving the cursor is another thing.
 COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 #: Anything that steers a terminal.
