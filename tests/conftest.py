@@ -3,13 +3,15 @@
 1. Tests of one file stay in one process, beside what they have started.  Files whose tests share
    nothing costly say ``pytestmark = pytest.mark.spread``, and each test goes where there is room.
 2. Files whose tests leave evidence are one process: `test_leaks`, their last, searches all of it.
-3. What takes longest begins first.
+3. What takes longest begins first: what has the longest time-out, then what is slow.
 4. A test marked ``exhaustive`` is one of many of its kind.  ``--share K/N`` runs every N-th of
    them, so that N different K run them all; tests without the mark always run.
 5. A run in the background of a shell is like one in the foreground.
 """
 
 import signal
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +56,13 @@ def _keep_share(config: pytest.Config, items: list[pytest.Item]) -> None:
 def _spread(items: list[pytest.Item]) -> None:
     long = {item.path for item in items if item.get_closest_marker("slow")}
     searched = {item.path for item in items if "evidence" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path not in searched, item.path not in long))
+    patience: dict[Path, float] = defaultdict(float)
+    for item in items:
+        if (limit := item.get_closest_marker("timeout")) is not None:
+            patience[item.path] = max(patience[item.path], limit.args[0])
+    items.sort(
+        key=lambda item: (item.path not in searched, -patience[item.path], item.path not in long)
+    )
     for item in items:
         if item.path in searched:
             item.add_marker(pytest.mark.xdist_group("evidence"))
