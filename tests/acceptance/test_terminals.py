@@ -33,7 +33,7 @@ COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 #: Anything that steers a terminal.
 CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\x1b")
 REASON = ("--reason", "seen in a log", "--no-sessions", "--yes")
-#: Ends with 0 or 1 by how far the fleet has come meanwhile; what it writes is what counts here.
+#: May end with 0 as well, by how far the fleet has come meanwhile.
 EITHER = {"revert"}
 #: How each command is run here, and with which exit code; None: others test it, it takes too long.
 RUNS: dict[str, tuple[tuple[str, ...], int] | None] = {
@@ -200,7 +200,7 @@ def test_without_a_terminal_nothing_steers_one(name: str, environment: dict[str,
     run = RUNS[name]
     assert run is not None
     done = plain(environment, *run[0])
-    assert done.returncode == run[1] or name in EITHER, done.stderr
+    assert done.returncode in ({0, run[1]} if name in EITHER else {run[1]}), done.stderr
     assert CONTROLS.search(done.stdout + done.stderr) is None
 
 
@@ -209,7 +209,7 @@ def test_json_is_one_object_and_nothing_else(name: str, environment: dict[str, s
     run = RUNS[name]
     assert run is not None
     done = plain(environment, *run[0], "--json")
-    assert done.returncode == run[1] or name in EITHER, done.stderr
+    assert done.returncode in ({0, run[1]} if name in EITHER else {run[1]}), done.stderr
     if done.stdout or run[1] == 0:
         assert isinstance(json.loads(done.stdout), dict)
 
