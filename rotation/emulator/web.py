@@ -4,15 +4,21 @@
    error of the caller.
 2. Signals stay with whoever runs the loop.
 3. Leaving stops accepting, finishes what is being answered for a second, then cancels it.
+4. An idle connection outlives what clients keep: one that both ends give up after the same time
+   now and then breaks under a request.
 """
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+
+#: Many clients keep a connection for 5 s, some for a minute; uvicorn closes it after 5 s itself.
+_IDLE_SECONDS: Final = 75
 
 
 class _Server(uvicorn.Server):
@@ -41,6 +47,7 @@ async def serve_app(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Asy
         access_log=False,
         lifespan="off",
         ws="none",
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)

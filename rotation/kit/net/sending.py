@@ -24,8 +24,9 @@ _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "rotation"}
 _PART: Final = 64 * 1024
 #: How long after the whole exchange was given up its thread stops waiting, at the latest.
 _LATER: Final = 1.0
-#: How long a connection that nobody uses is good for.
-_KEPT_SECONDS: Final = 5.0
+#: How long a connection that nobody uses is good for.  Many servers close it after 5 s: who keeps
+#: it as long writes into a connection that is just being closed.
+_KEPT_SECONDS: Final = 3.0
 
 
 def send(request: Request, limits: Limits) -> Reply:
