@@ -51,4 +51,4 @@ def _comment(step: Step, mark: str) -> str:
 
 
 def _shell(step: Step) -> str:
-    return _HEAD_SHELL + _comment(step, "#") + "".join(f"{each}\n" for each in step.commands)
+    return _HEAD_SHELL + _comment(step, "#") + "".join(f"{command}\n" for command in step.commands)

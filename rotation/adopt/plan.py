@@ -159,7 +159,9 @@ def as_json(steps: tuple[Step, ...], spec: AdoptionSpec) -> list[dict[str, Any]]
             "why": step.why,
             "done": step.done,
             "waits": step.waits or None,
-            "statements": [[spec.masked(each) for each in group] for group in step.transactions],
+            "statements": [
+                [spec.masked(statement) for statement in group] for group in step.transactions
+            ],
             "commands": list(step.commands),
         }
         for step in steps

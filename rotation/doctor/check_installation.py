@@ -75,22 +75,21 @@ def function_times(facts: Installation) -> Iterator[Finding]:
             f"its timeout of {service.timeout:g} s is not longer than its budget of {budget:g} s"
         )
         yield _bad("function-timeout", message, remedy)
-    for each in check_subscription.pushing(facts):
-        if service.timeout > each.ack_deadline > budget:
+    for subscription in check_subscription.pushing(facts):
+        if service.timeout > subscription.ack_deadline > budget:
             remedy = gcloud(
                 *("run", "services", "update", *_place(service)),
-                f"--timeout={max(int(budget) + 1, each.ack_deadline - 60)}",
+                f"--timeout={max(int(budget) + 1, subscription.ack_deadline - 60)}",
             )
             message = (
                 f"its timeout of {service.timeout:g} s outlives the ack deadline of"
-                f" {each.ack_deadline} s"
+                f" {subscription.ack_deadline} s"
             )
             yield _bad("function-timeout", message, remedy)
-        if each.ack_deadline > lease:
-            remedy = _set(service, f"ROTATION_LEASE_SECONDS={each.ack_deadline}")
-            message = (
-                f"the lease of {lease:g} s ends before the ack deadline of {each.ack_deadline} s"
-            )
+        if subscription.ack_deadline > lease:
+            remedy = _set(service, f"ROTATION_LEASE_SECONDS={subscription.ack_deadline}")
+            deadline = subscription.ack_deadline
+            message = f"the lease of {lease:g} s ends before the ack deadline of {deadline} s"
             yield _bad("function-lease", message, remedy)
 
 
@@ -246,7 +245,7 @@ def clock(facts: Installation) -> Iterator[Finding]:
 
 def quota(facts: Installation) -> Iterator[Finding]:
     """Whether the schedules leave room under the write quota."""
-    minutes = Counter(each.replace(second=0, microsecond=0) for each in facts.firings)
+    minutes = Counter(firing.replace(second=0, microsecond=0) for firing in facts.firings)
     if not minutes or not facts.writes_per_minute:
         return
     minute, count = max(minutes.items(), key=lambda item: item[1])

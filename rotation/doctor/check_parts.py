@@ -25,26 +25,26 @@ def issuer(facts: SecretFacts) -> Iterator[Finding]:
     about = str(facts.secret.name)
     if facts.issuer_unseen is not None:
         yield unseen(about, facts.issuer_unseen)
-    for each in facts.issuer:
-        if each.severity not in {Level.OK, Level.UNTESTED}:
-            severity = Severity.ERROR if each.severity is Level.ERROR else Severity.WARNING
+    for finding in facts.issuer:
+        if finding.severity not in {Level.OK, Level.UNTESTED}:
+            severity = Severity.ERROR if finding.severity is Level.ERROR else Severity.WARNING
             # What has no remedy of its own is a consequence of something that has.
-            remedy = each.remedy or f"rotation doctor {facts.secret.name.secret_id}"
-            yield Finding(f"issuer-{each.check}", severity, about, each.message, remedy)
+            remedy = finding.remedy or f"rotation doctor {facts.secret.name.secret_id}"
+            yield Finding(f"issuer-{finding.check}", severity, about, finding.message, remedy)
 
 
 def rights(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the function's account may do what a rotation does."""
     about = str(facts.secret.name)
-    for each in facts.rights:
-        if isinstance(each.lacking, Unseen):
-            yield unseen(about, each.lacking)
-        elif each.lacking:
-            own = each.resource == about or short(each.resource) == facts.secret.name.secret_id
+    for right in facts.rights:
+        if isinstance(right.lacking, Unseen):
+            yield unseen(about, right.lacking)
+        elif right.lacking:
+            own = right.resource == about or short(right.resource) == facts.secret.name.secret_id
             role = "rotationFunction" if own else _READER
-            message = f"{facts.account} lacks {', '.join(each.lacking)} on {each.resource}"
+            message = f"{facts.account} lacks {', '.join(right.lacking)} on {right.resource}"
             yield Finding(
-                "rights", Severity.ERROR, about, message, _grant(facts, each.resource, role)
+                "rights", Severity.ERROR, about, message, _grant(facts, right.resource, role)
             )
 
 
@@ -54,12 +54,12 @@ def rollout(facts: SecretFacts) -> Iterator[Finding]:
     if isinstance(facts.replies, Unseen):
         yield unseen(about, facts.replies)
         return
-    for each in facts.replies:
-        if each.obstacle:
+    for reply in facts.replies:
+        if reply.obstacle:
             remedy = f"rotation plan {facts.secret.name.secret_id}"
-            severity = Severity.WARNING if each.is_blind else Severity.ERROR
-            name = f"gate {each.name}" if each.kind == "gate" else each.name
-            yield Finding(each.kind, severity, about, f"{name}: {each.obstacle}", remedy)
+            severity = Severity.WARNING if reply.is_blind else Severity.ERROR
+            name = f"gate {reply.name}" if reply.kind == "gate" else reply.name
+            yield Finding(reply.kind, severity, about, f"{name}: {reply.obstacle}", remedy)
 
 
 def consumers(facts: SecretFacts) -> Iterator[Finding]:

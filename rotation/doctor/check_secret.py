@@ -148,7 +148,9 @@ def aliases(facts: SecretFacts) -> Iterator[Finding]:
     receipt = state.receipt if state else None
     policy = facts.snapshot.policy
     rides = policy is not None and any(
-        each.kind == "alias" for stage in policy.rollout for each in stage.participants
+        participant.kind == "alias"
+        for stage in policy.rollout
+        for participant in stage.participants
     )
     recorded = receipt.current if receipt else None
     settled = state is not None and state.phase is Phase.SETTLED
@@ -210,7 +212,7 @@ def stuck(facts: SecretFacts) -> Iterator[Finding]:
     state = facts.snapshot.state
     if state is None or state.phase is Phase.SETTLED or state.block is not None:
         return
-    ended = [each for each in (state.lease_until, state.wake_at) if each is not None]
+    ended = [moment for moment in (state.lease_until, state.wake_at) if moment is not None]
     since = max(ended, default=None)
     now = facts.snapshot.now
     if since is not None and now - since > _STUCK:

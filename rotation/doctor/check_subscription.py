@@ -35,8 +35,12 @@ def pushing(facts: Installation) -> tuple[Subscription, ...]:
     """Return the subscriptions that push somewhere."""
     if isinstance(facts.subscriptions, Unseen):
         return ()
-    visible = [each for each in facts.subscriptions if isinstance(each, Subscription)]
-    return tuple(each for each in visible if each.endpoint)
+    visible = [
+        subscription
+        for subscription in facts.subscriptions
+        if isinstance(subscription, Subscription)
+    ]
+    return tuple(subscription for subscription in visible if subscription.endpoint)
 
 
 def exists(facts: Installation) -> Iterator[Finding]:
@@ -45,9 +49,9 @@ def exists(facts: Installation) -> Iterator[Finding]:
         if not facts.subscriptions.is_missing:  # a missing topic is told elsewhere
             yield unseen(INSTALLATION, facts.subscriptions)
         return
-    for each in facts.subscriptions:
-        if isinstance(each, Unseen):
-            yield unseen(INSTALLATION, each)
+    for subscription in facts.subscriptions:
+        if isinstance(subscription, Unseen):
+            yield unseen(INSTALLATION, subscription)
     found = pushing(facts)
     if not found and facts.topic:
         message = f"no subscription of {facts.topic} pushes to the function"
@@ -62,117 +66,137 @@ def exists(facts: Installation) -> Iterator[Finding]:
 
 def kind(facts: Installation) -> Iterator[Finding]:
     """Whether it is ours, and not one that Eventarc made."""
-    for each in pushing(facts):
-        if short(each.name).startswith("eventarc-"):
-            message = f"{short(each.name)} was made by an Eventarc trigger"
+    for subscription in pushing(facts):
+        if short(subscription.name).startswith("eventarc-"):
+            message = f"{short(subscription.name)} was made by an Eventarc trigger"
             yield _warn("subscription-eventarc", message, _create(facts, "rotation-function"))
-        if each.is_unwrapped:
+        if subscription.is_unwrapped:
             remedy = _modify(
-                each, f"--push-endpoint={each.endpoint}", "--clear-push-no-wrapper-config"
+                subscription,
+                f"--push-endpoint={subscription.endpoint}",
+                "--clear-push-no-wrapper-config",
             )
             yield _bad(
-                "subscription-unwrapped", f"{short(each.name)} pushes without the wrapper", remedy
+                "subscription-unwrapped",
+                f"{short(subscription.name)} pushes without the wrapper",
+                remedy,
             )
 
 
 def target(facts: Installation) -> Iterator[Finding]:
     """Whether it pushes to the function, and proves who it is."""
     service = facts.service
-    for each in pushing(facts):
-        if isinstance(service, Service) and not _is_at(each.endpoint, service):
-            remedy = _modify(each, f"--push-endpoint={service.url}")
-            message = (
-                f"{short(each.name)} pushes to {each.endpoint}, the function is at {service.url}"
-            )
+    for subscription in pushing(facts):
+        if isinstance(service, Service) and not _is_at(subscription.endpoint, service):
+            remedy = _modify(subscription, f"--push-endpoint={service.url}")
+            name, endpoint = short(subscription.name), subscription.endpoint
+            message = f"{name} pushes to {endpoint}, the function is at {service.url}"
             yield _bad("subscription-endpoint", message, remedy)
-        if not each.push_account:
+        if not subscription.push_account:
             account = f"rotation-push@{facts.project}.iam.gserviceaccount.com"
             remedy = _modify(
-                each, f"--push-endpoint={each.endpoint}", f"--push-auth-service-account={account}"
+                subscription,
+                f"--push-endpoint={subscription.endpoint}",
+                f"--push-auth-service-account={account}",
             )
-            message = f"pushes of {short(each.name)} carry no token"
+            message = f"pushes of {short(subscription.name)} carry no token"
             yield _bad("subscription-token", message, remedy)
-        elif each.audience and isinstance(service, Service) and not _is_at(each.audience, service):
+        elif (
+            subscription.audience
+            and isinstance(service, Service)
+            and not _is_at(subscription.audience, service)
+        ):
             remedy = _modify(
-                each,
-                f"--push-endpoint={each.endpoint}",
-                f"--push-auth-service-account={each.push_account}",
+                subscription,
+                f"--push-endpoint={subscription.endpoint}",
+                f"--push-auth-service-account={subscription.push_account}",
                 f"--push-auth-token-audience={service.url}",
             )
-            message = f"its token is for {each.audience}, not for the function"
+            message = f"its token is for {subscription.audience}, not for the function"
             yield _bad("subscription-audience", message, remedy)
 
 
 def passes(facts: Installation) -> Iterator[Finding]:
     """Whether the filter lets through what wakes the function, and nothing else."""
-    for each in pushing(facts):
-        again = _create(facts, f"{short(each.name)}-2")
-        if not each.filter:
-            message = (
-                f"{short(each.name)} has no filter: each write of a rotation wakes the function"
-            )
+    for subscription in pushing(facts):
+        again = _create(facts, f"{short(subscription.name)}-2")
+        if not subscription.filter:
+            name = short(subscription.name)
+            message = f"{name} has no filter: each write of a rotation wakes the function"
             yield _warn("subscription-filter", message, again)
-        elif "SECRET_ROTATE" not in each.filter or "ROTATION_" not in each.filter:
-            message = f"the filter of {short(each.name)} holds wake-ups back: {each.filter}"
+        elif "SECRET_ROTATE" not in subscription.filter or "ROTATION_" not in subscription.filter:
+            name = short(subscription.name)
+            message = f"the filter of {name} holds wake-ups back: {subscription.filter}"
             yield _bad("subscription-filter", message, again)
 
 
 def deadline(facts: Installation) -> Iterator[Finding]:
     """Whether a delivery may take as long as the function works."""
-    for each in pushing(facts):
+    for subscription in pushing(facts):
         needed = _budget(facts)
-        if needed is not None and each.ack_deadline <= needed:
+        if needed is not None and subscription.ack_deadline <= needed:
             seconds = min(600, int(needed * 1.25))
-            fix = Fix("ack-deadline", each.name, {"seconds": seconds})
+            fix = Fix("ack-deadline", subscription.name, {"seconds": seconds})
             remedy = gcloud(
-                *("pubsub", "subscriptions", "update", each.name), f"--ack-deadline={seconds}"
+                *("pubsub", "subscriptions", "update", subscription.name),
+                f"--ack-deadline={seconds}",
             )
-            message = (
-                f"its ack deadline of {each.ack_deadline} s ends before the work of {needed:g} s"
+            deadline = subscription.ack_deadline
+            message = f"its ack deadline of {deadline} s ends before the work of {needed:g} s"
+            yield _bad(
+                "subscription-ack-deadline", f"{short(subscription.name)}: {message}", remedy, fix
             )
-            yield _bad("subscription-ack-deadline", f"{short(each.name)}: {message}", remedy, fix)
 
 
 def retries(facts: Installation) -> Iterator[Finding]:
     """Whether refused deliveries come again in good order, and it never expires."""
-    for each in pushing(facts):
-        if each.shortest_backoff is None:
-            fix = Fix("backoff", each.name, {"shortest": 10, "longest": 600})
+    for subscription in pushing(facts):
+        if subscription.shortest_backoff is None:
+            fix = Fix("backoff", subscription.name, {"shortest": 10, "longest": 600})
             remedy = gcloud(
-                *("pubsub", "subscriptions", "update", each.name),
+                *("pubsub", "subscriptions", "update", subscription.name),
                 *("--min-retry-delay=10s", "--max-retry-delay=600s"),
             )
-            message = f"{short(each.name)} has no retry policy: refused deliveries come at once"
-            yield _warn("subscription-retry", message, remedy, fix)
-        if each.expires_after is not None:
-            fix = Fix("keep", each.name)
-            remedy = gcloud(
-                *("pubsub", "subscriptions", "update", each.name, "--expiration-period=never")
+            message = (
+                f"{short(subscription.name)} has no retry policy: refused deliveries come at once"
             )
-            message = f"{short(each.name)} is removed after {each.expires_after:g} days without use"
+            yield _warn("subscription-retry", message, remedy, fix)
+        if subscription.expires_after is not None:
+            fix = Fix("keep", subscription.name)
+            remedy = gcloud(
+                *(
+                    "pubsub",
+                    "subscriptions",
+                    "update",
+                    subscription.name,
+                    "--expiration-period=never",
+                )
+            )
+            name, days = short(subscription.name), subscription.expires_after
+            message = f"{name} is removed after {days:g} days without use"
             yield _warn("subscription-expires", message, remedy, fix)
 
 
 def dead_letters(facts: Installation) -> Iterator[Finding]:
     """Whether what cannot be delivered is kept, and somebody can read it."""
     agent = f"service-{facts.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    for each in pushing(facts):
-        topic = each.dead_letter_topic
-        update = ("pubsub", "subscriptions", "update", each.name)
+    for subscription in pushing(facts):
+        topic = subscription.dead_letter_topic
+        update = ("pubsub", "subscriptions", "update", subscription.name)
         dead = topic or f"projects/{facts.project}/topics/rotation-dead"
         attempts = ("--max-delivery-attempts=20", f"--dead-letter-topic={dead}")
         if not topic or topic.startswith("_deleted"):
-            message = f"{short(each.name)} has no dead-letter topic"
+            message = f"{short(subscription.name)} has no dead-letter topic"
             yield _bad("dead-letter", message, gcloud(*update, *attempts))
             continue
-        if each.attempts < _FEWEST_ATTEMPTS:
-            message = f"{short(each.name)} gives up after {each.attempts} attempts"
+        if subscription.attempts < _FEWEST_ATTEMPTS:
+            message = f"{short(subscription.name)} gives up after {subscription.attempts} attempts"
             yield _warn("dead-letter-attempts", message, gcloud(*update, *attempts))
         yield from _readers(facts, topic)
         member = f"--member=serviceAccount:{agent}"
         publish, consume = (
             facts.dead_publish.get(topic, True),
-            facts.dead_consume.get(each.name, True),
+            facts.dead_consume.get(subscription.name, True),
         )
         if isinstance(publish, Unseen):
             yield unseen(INSTALLATION, publish)
@@ -186,10 +210,12 @@ def dead_letters(facts: Installation) -> Iterator[Finding]:
             yield unseen(INSTALLATION, consume)
         elif not consume:
             remedy = gcloud(
-                *("pubsub", "subscriptions", "add-iam-policy-binding", each.name, member),
+                *("pubsub", "subscriptions", "add-iam-policy-binding", subscription.name, member),
                 "--role=roles/pubsub.subscriber",
             )
-            yield _bad("dead-letter-consume", f"{agent} may not consume {short(each.name)}", remedy)
+            yield _bad(
+                "dead-letter-consume", f"{agent} may not consume {short(subscription.name)}", remedy
+            )
 
 
 def _readers(facts: Installation, topic: str) -> Iterator[Finding]:
@@ -225,7 +251,7 @@ def _budget(facts: Installation) -> float | None:
 
 
 def _is_at(address: str, service: Service) -> bool:
-    hosts = {urlsplit(each).netloc for each in (service.url, *service.urls) if each}
+    hosts = {urlsplit(url).netloc for url in (service.url, *service.urls) if url}
     return urlsplit(address).netloc in hosts
 
 
@@ -241,8 +267,8 @@ def _create(facts: Installation, name: str) -> str:
     )
 
 
-def _modify(each: Subscription, *options: str) -> str:
-    return gcloud("pubsub", "subscriptions", "modify-push-config", each.name, *options)
+def _modify(subscription: Subscription, *options: str) -> str:
+    return gcloud("pubsub", "subscriptions", "modify-push-config", subscription.name, *options)
 
 
 def _bad(check: str, message: str, remedy: str, fix: Fix | None = None) -> Finding:

@@ -47,10 +47,10 @@ def sample(secrets: Sequence[Secret], day: date) -> Sequence[Secret]:
     """Return the secrets that are looked at on a day, in the order given."""
     if len(secrets) <= MOST:
         return secrets
-    drawn = sorted(secrets, key=lambda each: crc32(str(each.name).encode()))
+    drawn = sorted(secrets, key=lambda secret: crc32(str(secret.name).encode()))
     parts = -(-len(drawn) // MOST)
-    names = {each.name for each in drawn[day.toordinal() % parts :: parts]}
-    return [each for each in secrets if each.name in names]
+    names = {secret.name for secret in drawn[day.toordinal() % parts :: parts]}
+    return [secret for secret in secrets if secret.name in names]
 
 
 def cost(effort: Effort) -> str:

@@ -59,7 +59,7 @@ def examine(
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="doctor") as pool:
         found = list(pool.map(in_turn, range(len(secrets))))
-    return (*judge_installation(installation), *(each for some in found for each in some))
+    return (*judge_installation(installation), *(finding for some in found for finding in some))
 
 
 def judge_installation(facts: Installation) -> tuple[Finding, ...]:

@@ -86,7 +86,7 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
     agent = f"serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     project = deployment.project_policy(sources.project)
     account = service.account if isinstance(service, Service) else ""
-    schedules = [each.schedule for each in secrets if each.schedule]
+    schedules = [secret.schedule for secret in secrets if secret.schedule]
     return Installation(
         now=sources.now(),
         project=sources.project,
@@ -110,7 +110,7 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         ahead=deployment.ahead,
         version=sources.version,
         plugins=tuple(_plugin_faults()),
-        firings=tuple(each.next_time for each in schedules),
+        firings=tuple(schedule.next_time for schedule in schedules),
         writes_per_minute=sources.writes_per_minute,
         sweep_seconds=sources.sweep_seconds,
     )
@@ -128,12 +128,12 @@ def _plugin_faults() -> Iterator[BadPluginError]:
 
 def read_shared(sources: Sources, facts: Installation, secrets: Sequence[Secret]) -> Shared:
     """Read once what is needed for several secrets."""
-    topics = {name for each in secrets for name in each.topics}
+    topics = {name for secret in secrets for name in secret.topics}
     return Shared(
         agent=f"service-{facts.number}@gcp-sa-secretmanager.iam.gserviceaccount.com",
         account=facts.service.account if isinstance(facts.service, Service) else "",
-        topics={each: sources.deployment.topic_policy(each) for each in topics},
-        faults={each: sources.deployment.topic(each) for each in topics},
+        topics={topic: sources.deployment.topic_policy(topic) for topic in topics},
+        faults={topic: sources.deployment.topic(topic) for topic in topics},
         project_policy=facts.policy,
         services=facts.services if isinstance(facts.services, tuple) else (),
     )
@@ -144,15 +144,17 @@ def read_secret(sources: Sources, shared: Shared, secret: Secret) -> SecretFacts
     snapshot = sources.snapshot(secret)
     current, state = snapshot.current, snapshot.state
     recorded = state.receipt.current if state and state.receipt else None
-    numbers = {each for each in (current, recorded, *secret.aliases.values()) if each}
+    numbers = {number for number in (current, recorded, *secret.aliases.values()) if number}
     checked, blind = _preflight(sources, snapshot)
     return SecretFacts(
         snapshot=snapshot,
         project=sources.project,
-        versions={each: _version(sources.store, secret.name, each) for each in sorted(numbers)},
+        versions={
+            number: _version(sources.store, secret.name, number) for number in sorted(numbers)
+        },
         our_topic=sources.topic,
-        topics={each: shared.faults.get(each) for each in secret.topics},
-        publishes={each: _publishes(sources, shared, each) for each in secret.topics},
+        topics={topic: shared.faults.get(topic) for topic in secret.topics},
+        publishes={topic: _publishes(sources, shared, topic) for topic in secret.topics},
         agent=shared.agent,
         account=shared.account,
         rights=tuple(_rights(sources, shared, snapshot)),
@@ -193,19 +195,19 @@ def _may(
 ) -> bool | Unseen:
     """Judge by the policies of a resource and of its project; what grants is believed."""
     answers = [
-        each if isinstance(each, Unseen) else deployment.grants(each, member, permission)
-        for each in (own, project)
+        answer if isinstance(answer, Unseen) else deployment.grants(answer, member, permission)
+        for answer in (own, project)
     ]
     if True in answers or (isinstance(own, Unseen) and own.is_missing):
         return True  # that it is missing is told where it belongs
-    return next((each for each in answers if isinstance(each, Unseen)), False)
+    return next((answer for answer in answers if isinstance(answer, Unseen)), False)
 
 
 def _rights(sources: Sources, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
     if not shared.account:
         return
     wanted = [
-        each.name for each in needs.NEEDS[needs.Part.FUNCTION] if each.on is On.MANAGED_SECRET
+        need.name for need in needs.NEEDS[needs.Part.FUNCTION] if need.on is On.MANAGED_SECRET
     ]
     name, policy = str(snapshot.secret.name), snapshot.policy
     yield Rights(name, sources.deployment.lacks(shared.account, name, wanted))
@@ -255,9 +257,9 @@ def _replies(sources: Sources, snapshot: Snapshot) -> tuple[Reply, ...] | Unseen
         return _trouble("participants and gates", error)
     stages = planned.stages
     asked = [
-        Reply("participant", name, each.obstacle)
+        Reply("participant", name, participant.obstacle)
         for stage in stages
-        for name, each in stage.participants
+        for name, participant in stage.participants
     ]
     looked = [
         Reply("gate", name, verdict.evidence, is_blind=verdict.look is Look.WAIT)
@@ -282,22 +284,24 @@ def _dead_letters(
     project: Bindings | Unseen,
 ) -> dict[str, Any]:
     """Return the facts about dead letters, by their name in `Installation`."""
-    fed = [each for each in _visible(subscriptions) if each.dead_letter_topic]
-    topics = {each.dead_letter_topic for each in fed}
+    fed = [
+        subscription for subscription in _visible(subscriptions) if subscription.dead_letter_topic
+    ]
+    topics = {subscription.dead_letter_topic for subscription in fed}
 
     def may(permission: str, own: Bindings | Unseen) -> bool | Unseen:
         return _may(deployment, agent, permission, own, project)
 
     return {
-        "dead_letters": {each: deployment.subscriptions(each) for each in topics},
+        "dead_letters": {topic: deployment.subscriptions(topic) for topic in topics},
         "dead_publish": {
-            each: may("pubsub.topics.publish", deployment.topic_policy(each)) for each in topics
+            topic: may("pubsub.topics.publish", deployment.topic_policy(topic)) for topic in topics
         },
         "dead_consume": {
-            each.name: may(
-                "pubsub.subscriptions.consume", deployment.subscription_policy(each.name)
+            subscription.name: may(
+                "pubsub.subscriptions.consume", deployment.subscription_policy(subscription.name)
             )
-            for each in fed
+            for subscription in fed
         },
     }
 
@@ -310,11 +314,17 @@ def _invokes(
 ) -> dict[str, bool | Unseen]:
     if not isinstance(service, Service):
         return {}
-    accounts = {each.push_account for each in _visible(subscriptions) if each.push_account}
+    accounts = {
+        subscription.push_account
+        for subscription in _visible(subscriptions)
+        if subscription.push_account
+    }
     own = sources.deployment.service_policy(service.name) if accounts else ()
     return {
-        each: _may(sources.deployment, f"serviceAccount:{each}", "run.routes.invoke", own, project)
-        for each in sorted(accounts)
+        account: _may(
+            sources.deployment, f"serviceAccount:{account}", "run.routes.invoke", own, project
+        )
+        for account in sorted(accounts)
     }
 
 
@@ -323,13 +333,17 @@ def _visible(
 ) -> tuple[Subscription, ...]:
     if isinstance(subscriptions, Unseen):
         return ()
-    return tuple(each for each in subscriptions if isinstance(each, Subscription) and each.endpoint)
+    return tuple(
+        subscription
+        for subscription in subscriptions
+        if isinstance(subscription, Subscription) and subscription.endpoint
+    )
 
 
 def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str:
     """Cloud Run's own addresses tell the region: ``SERVICE-NUMBER.REGION.run.app``."""
-    for each in _visible(subscriptions):
-        host = each.endpoint.partition("://")[2].partition("/")[0]
+    for subscription in _visible(subscriptions):
+        host = subscription.endpoint.partition("://")[2].partition("/")[0]
         if host.endswith(".run.app") and host.count(".") == 3:  # noqa: PLR2004
             return host.split(".")[1]
     return ""
@@ -337,9 +351,9 @@ def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str
 
 def _number_of(sources: Sources, secrets: Sequence[Secret]) -> str:
     """Return the project's number: as a secret's name tells it, or as the project does."""
-    for each in secrets:
-        if each.name.project.isdecimal():
-            return each.name.project
+    for secret in secrets:
+        if secret.name.project.isdecimal():
+            return secret.name.project
     number = sources.deployment.project_number(sources.project)
     return number if isinstance(number, str) else ""
 

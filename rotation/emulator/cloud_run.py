@@ -122,7 +122,9 @@ class EmbeddedDeployment:
         """Answer the services of a location."""
         parent = request.url.path.removeprefix("/v2/")
         return {
-            "services": [each for name, each in self.services.items() if name.startswith(parent)]
+            "services": [
+                service for name, service in self.services.items() if name.startswith(parent)
+            ]
         }
 
     async def patch_service(self, request: Request) -> _Answer:

@@ -251,7 +251,7 @@ _is_record = cache(is_dataclass)
 @cache
 def _values(kind: type[Any]) -> Callable[[Any], Iterable[Any]]:
     """Return what reads all fields of a record of this kind at once; every one has several."""
-    return attrgetter(*(each.name for each in fields(kind)))
+    return attrgetter(*(field.name for field in fields(kind)))
 
 
 def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - a record, or several
@@ -286,7 +286,7 @@ def _compact(value: Any) -> Any:  # noqa: ANN401 - a record, or several, or what
     """Leave out fields that have their default, so that annotations stay small."""
     kind: Any = type(value)
     if kind is tuple:
-        return [_compact(each) for each in value]
+        return [_compact(item) for item in value]
     if not _is_record(kind):
         return value
     named = zip(_defaults(kind), _values(kind)(value), strict=True)
@@ -296,7 +296,7 @@ def _compact(value: Any) -> Any:  # noqa: ANN401 - a record, or several, or what
 @cache
 def _defaults(kind: type[Any]) -> Sequence[tuple[str, Any]]:
     """Return the fields of a kind of record with their defaults."""
-    return [(each.name, each.default) for each in fields(kind)]
+    return [(field.name, field.default) for field in fields(kind)]
 
 
 def _number(secret: Secret, key: str) -> int | None:

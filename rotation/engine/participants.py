@@ -36,7 +36,7 @@ class Riding(Struct, frozen=True):
     """A participant whose change rides in a write to the secret."""
 
     stage: str
-    participant: RidingParticipant
+    plugin: RidingParticipant
 
 
 class Outside(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Outside(Struct, frozen=True):
     #: ``stage/kind``, made unique by a number; what is stored of it.
     name: str
     choice: ParticipantChoice
-    participant: OutsideParticipant
+    plugin: OutsideParticipant
 
 
 class Gated(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Gated(Struct, frozen=True):
 
     stage: str
     name: str
-    gate: Gate
+    plugin: Gate
 
 
 class Reply(Struct, Generic[_Answer], frozen=True):
@@ -91,9 +91,9 @@ class Participants:
         self._environment = environment
         self._gather = gather
         self._chosen = [
-            each
-            for each in _named(policy, lambda stage: stage.participants)
-            if not kinds[each[2].kind].spec.rides_in_write
+            choice
+            for choice in _named(policy, lambda stage: stage.participants)
+            if not kinds[choice[2].kind].spec.rides_in_write
         ]
         self.riding = riding_of(policy, kinds)
         self.staged = rollout.is_staged(policy, outside=bool(self._chosen))
@@ -124,16 +124,16 @@ class Participants:
     ) -> dict[str, int]:
         """Return the aliases after the riding participants of ``stages`` have moved."""
         among = set(stages)
-        for each in self.riding:
-            if each.stage in among:
-                move = each.participant.revert if back else each.participant.commit
+        for participant in self.riding:
+            if participant.stage in among:
+                move = participant.plugin.revert if back else participant.plugin.commit
                 aliases = move(aliases, change)
         return dict(aliases)
 
     def handed_outside(self, stage: str) -> Sequence[Outside]:
         """Return those outside that were asked to hand *next* out by the time of ``stage``."""
-        stages = {each.stage for each in rollout.handed(self._policy, stage)}
-        return [each for each in self.outside if each.stage in stages]
+        stages = {handed.stage for handed in rollout.handed(self._policy, stage)}
+        return [participant for participant in self.outside if participant.stage in stages]
 
     def ask(
         self,
@@ -149,30 +149,30 @@ class Participants:
             not_yet: Makes an answer of trouble that may pass.
         """
 
-        def answer(each: Outside) -> Reply[_Answer]:
+        def answer(participant: Outside) -> Reply[_Answer]:
             try:
-                return Reply(each, question(each))
+                return Reply(participant, question(participant))
             except PermanentError as error:
-                return Reply(each, None, error)
+                return Reply(participant, None, error)
             except RotationError as error:
-                return Reply(each, not_yet(str(error)), trouble=True)
+                return Reply(participant, not_yet(str(error)), trouble=True)
 
-        return self._gather([_bound(answer, each) for each in asked]) if asked else []
+        return self._gather([_bound(answer, participant) for participant in asked]) if asked else []
 
     def check(
         self, stages: Iterable[str], watch: Callable[[str], Watch]
     ) -> list[tuple[str, Verdict]]:
         """Ask the gates of ``stages`` side by side.  A gate that breaks has not seen anything."""
         among = set(stages)
-        asked = [each for each in self._gates if each.stage in among]
+        asked = [gate for gate in self._gates if gate.stage in among]
 
-        def verdict(each: Gated) -> tuple[str, Verdict]:
+        def verdict(gate: Gated) -> tuple[str, Verdict]:
             try:
-                return each.name, each.gate.check(watch(each.stage))
+                return gate.name, gate.plugin.check(watch(gate.stage))
             except RotationError as error:
-                return each.name, Verdict.wait(str(error))
+                return gate.name, Verdict.wait(str(error))
 
-        return self._gather([_bound(verdict, each) for each in asked]) if asked else []
+        return self._gather([_bound(verdict, gate) for gate in asked]) if asked else []
 
 
 def riding_of(policy: Policy, kinds: Mapping[str, Any]) -> Sequence[Riding]:
@@ -186,7 +186,7 @@ def riding_of(policy: Policy, kinds: Mapping[str, Any]) -> Sequence[Riding]:
 
 def pointed(riding: Iterable[Riding], aliases: Mapping[str, int]) -> int | None:
     """Return the version consumers of aliases get; None where no participant knows."""
-    numbers = (each.participant.observe(aliases) for each in riding)
+    numbers = (participant.plugin.observe(aliases) for participant in riding)
     return next((number for number in numbers if number is not None), None)
 
 

@@ -62,7 +62,7 @@ def plan(snapshot: Snapshot, participants: Participants) -> RotationPlan:
     def move(stage: str) -> Move:
         return Move(name, rotation_id or "planned", stage, change)
 
-    stages = (_stage(each, participants, move, watch, change) for each in policy.rollout)
+    stages = (_stage(entry, participants, move, watch, change) for entry in policy.rollout)
     return RotationPlan(rotation_id, change, tuple(stages))
 
 
@@ -73,17 +73,21 @@ def _stage(
     watch: Callable[[str], Watch],
     change: Change,
 ) -> PlannedStage:
-    asked = [each for each in participants.outside if each.stage == stage.stage]
+    asked = [
+        participant for participant in participants.outside if participant.stage == stage.stage
+    ]
     answers = participants.ask(
         asked,
-        lambda each: each.participant.plan(move(each.stage)),
+        lambda participant: participant.plugin.plan(move(participant.stage)),
         lambda trouble: Plan(obstacle=trouble),
     )
-    outside = [(each.by.name, each.answer or Plan(obstacle=str(each.error))) for each in answers]
+    outside = [
+        (answer.by.name, answer.answer or Plan(obstacle=str(answer.error))) for answer in answers
+    ]
     riding = [
-        (f"{stage.stage}/{each.participant.spec.name}", _riding(change))
-        for each in participants.riding
-        if each.stage == stage.stage
+        (f"{stage.stage}/{participant.plugin.spec.name}", _riding(change))
+        for participant in participants.riding
+        if participant.stage == stage.stage
     ]
     gates = participants.check([stage.stage], watch)
     return PlannedStage(stage.stage, stage.soak, (*riding, *outside), tuple(gates))

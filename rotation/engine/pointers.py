@@ -35,7 +35,7 @@ class Pointers:
         Raises:
             PermanentError: Somebody moved the pointer by hand.
         """
-        riding = [each.stage for each in self._participants.riding]
+        riding = [participant.stage for participant in self._participants.riding]
         observed = self.observed(secret)
         expected = pointing.expected(state, self._policy, riding)
         if observed in {None, expected} or pointing.is_beyond_doubt(state):

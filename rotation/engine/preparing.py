@@ -149,12 +149,16 @@ def _adopt(run: Run) -> dict[str, Any] | None:
     """
     record, name = run.state.in_flight, run.secret.name
     found = list(versions.beyond(run.store, name, record.base, record.id, run.payload))
-    for each in reversed(found):
-        if each.kind is Kind.OURS and each.payload and (proof := _works(run, each.payload)):
-            return _adopted(run, each.number, each.payload, found, proof)
-    for each in found:
-        if each.kind in (Kind.OURS, Kind.STALE):
-            run.versions.disable(each.number)
+    for finding in reversed(found):
+        if (
+            finding.kind is Kind.OURS
+            and finding.payload
+            and (proof := _works(run, finding.payload))
+        ):
+            return _adopted(run, finding.number, finding.payload, found, proof)
+    for finding in found:
+        if finding.kind in (Kind.OURS, Kind.STALE):
+            run.versions.disable(finding.number)
     return None
 
 
@@ -163,11 +167,13 @@ def _adopted(
 ) -> dict[str, Any]:
     """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
     record, previous, run.payload = run.state.in_flight, run.payload, payload
-    again = [versions.judge(each.number, each.payload, record.id, payload) for each in found]
+    again = [
+        versions.judge(finding.number, finding.payload, record.id, payload) for finding in found
+    ]
     tidied = versions.put_away(run, record.base, record.id, again, previous)
     return {
         **_facts(run, number, tidied.highest, payload, verified),
-        "copies": tuple(each for each in tidied.copies if each != number),
+        "copies": tuple(copy for copy in tidied.copies if copy != number),
         "previous_copies": (*record.previous_copies, *tidied.spared),
     }
 

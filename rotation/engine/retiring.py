@@ -195,7 +195,7 @@ def _look_again(run: Run, why: str) -> Waiting:
 def _obstacle(run: Run, observed: Observation) -> str:
     """Say why the credential cannot be taken out of use; empty when it can."""
     if observed.sessions:
-        clients = sorted({each.client for each in observed.sessions})
+        clients = sorted({session.client for session in observed.sessions})
         shown = ", ".join(clients[:5]) + (" and more" if len(clients) > 5 else "")  # noqa: PLR2004
         return f"{len(observed.sessions)} sessions still use the previous credential: {shown}"
     if run.can.sees_use and not observed.is_conclusive:
@@ -206,7 +206,7 @@ def _obstacle(run: Run, observed: Observation) -> str:
 def _evidence(run: Run, when: str, observed: Observation) -> tuple[str, ...]:
     if not run.can.sees_use:
         why, known = f"{observed.unobservable_reason}; retired by age", run.state.in_flight.evidence
-        is_known = any(each.endswith(why) for each in known)
+        is_known = any(ending.endswith(why) for ending in known)
         return known if is_known else _kept(run, f"{_minute(run)} {when}: {why}")
     sight = "control seen" if observed.is_conclusive else "blind"
     line = (

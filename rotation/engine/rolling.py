@@ -40,12 +40,12 @@ def vote(run: Run) -> Outcome | Waiting:
     facts = _known(run, replies)
     answered = [
         Answered(
-            each.by.name,
-            each.by.choice,
-            each.answer or Vote.no(str(each.error)),
-            reached=not each.trouble,
+            reply.by.name,
+            reply.by.choice,
+            reply.answer or Vote.no(str(reply.error)),
+            reached=not reply.trouble,
         )
-        for each in replies
+        for reply in replies
     ]
     judged = rollout.judge_votes(answered, run.state.in_flight, run.now)
     match judged:
@@ -58,7 +58,7 @@ def vote(run: Run) -> Outcome | Waiting:
     stage = rollout.next_stage(run.policy, run.state.in_flight)
     if stage is None:
         raise PermanentError("the policy has no stage", reason="stage-gone")
-    unready = tuple(each.by.name for each in replies if each.trouble)
+    unready = tuple(reply.by.name for reply in replies if reply.trouble)
     return Outcome(Event.PREPARED, {**facts, "acked": (), "unready": unready, "stage": stage.stage})
 
 
@@ -69,7 +69,7 @@ def roll_out(run: Run) -> Outcome | Waiting:
     stages = rollout.handed(run.policy, run.state.in_flight.stage)
     names = [stage.stage for stage in stages]
     judged, facts = _hand_out(
-        run, [each for each in run.participants.outside if each.stage in names]
+        run, [participant for participant in run.participants.outside if participant.stage in names]
     )
     run.reach(CrashPoint.HANDED)
     if judged.course is Course.GO:
@@ -108,20 +108,24 @@ def withdraw(run: Run) -> Outcome | Waiting:
     run.reach(CrashPoint.WITHDRAWN)
     facts = _known(run, replies)
     _raise_errors(run, replies, facts)
-    waiting = [each for each in replies if each.answer and each.answer.answer is Answer.WAIT]
+    waiting = [reply for reply in replies if reply.answer and reply.answer.answer is Answer.WAIT]
     if not waiting:
         return Outcome(Event.WITHDRAWN, facts)
-    why = "; ".join(f"{each.by.name}: {each.answer.reason}" for each in waiting if each.answer)
+    why = "; ".join(f"{reply.by.name}: {reply.answer.reason}" for reply in waiting if reply.answer)
     return Waiting(run.now + rollout.ASK_AGAIN, f"going back; {why}", facts=facts)
 
 
 def hand_out_rest(run: Run) -> Waiting | None:
     """Hand *next* to whoever an emergency did not wait for; None: nobody is left."""
-    late = [each for each in run.handed_outside() if each.name not in run.state.in_flight.acked]
+    late = [
+        participant
+        for participant in run.handed_outside()
+        if participant.name not in run.state.in_flight.acked
+    ]
     if not run.participants.staged or not late:
         return None
     _, facts = _hand_out(run, late)
-    left = [each.name for each in late if each.name not in facts["acked"]]
+    left = [participant.name for participant in late if participant.name not in facts["acked"]]
     if not left:
         return None
     why = f"not handed the next version yet: {', '.join(left)}"
@@ -131,8 +135,8 @@ def hand_out_rest(run: Run) -> Waiting | None:
 def retire(run: Run) -> tuple[str, ...]:
     """Let participants remove what is left of theirs; return the evidence, with what stays."""
 
-    def remove(each: Outside) -> str:
-        each.participant.retire(_move(run, each))
+    def remove(participant: Outside) -> str:
+        participant.plugin.retire(_move(run, participant))
         return ""
 
     return _left_behind(run, run.participants.ask(run.handed_outside(), remove, str))
@@ -148,13 +152,13 @@ def forget(run: Run) -> Waiting | tuple[str, ...]:
         return run.state.in_flight.evidence  # nobody was asked for anything yet
     handed = run.handed_outside()
 
-    def remove(each: Outside) -> str:
-        each.participant.abort(_move(run, each))
+    def remove(participant: Outside) -> str:
+        participant.plugin.abort(_move(run, participant))
         return ""
 
-    rest = [each for each in run.participants.outside if each not in handed]
+    rest = [participant for participant in run.participants.outside if participant not in handed]
     replies = run.participants.ask(rest, remove, str)
-    trouble = [f"{each.by.name}: {each.answer}" for each in replies if each.trouble]
+    trouble = [f"{reply.by.name}: {reply.answer}" for reply in replies if reply.trouble]
     if trouble:
         why = f"what was prepared is being removed; {'; '.join(trouble)}"
         return Waiting(run.now + rollout.ASK_AGAIN, why)
@@ -162,42 +166,47 @@ def forget(run: Run) -> Waiting | tuple[str, ...]:
 
 
 def _left_behind(run: Run, replies: Sequence[Reply[str]]) -> tuple[str, ...]:
-    left = [f"{each.by.name}: {each.answer or each.error}" for each in replies if each.answer != ""]
+    left = [
+        f"{reply.by.name}: {reply.answer or reply.error}" for reply in replies if reply.answer != ""
+    ]
     return _evidence(run, f"left behind: {'; '.join(left)}" if left else "")
 
 
 def unmoved(run: Run) -> str:
     """Say which participant's consumers do not get *next*, or cannot be told; empty: all do."""
 
-    def look(each: Outside) -> str:
-        sight = each.participant.observe(_move(run, each))
+    def look(participant: Outside) -> str:
+        sight = participant.plugin.observe(_move(run, participant))
         where = f" in {sight.place}" if sight.place else ""
         if not sight.versions:
-            return f"cannot see what {each.name} hands out{where}: {sight.unobservable_reason}"
+            return (
+                f"cannot see what {participant.name} hands out{where}: {sight.unobservable_reason}"
+            )
         other = sorted(sight.versions - {run.state.in_flight.next})
-        return f"{each.name} hands out version {other[0]}{where}" if other else ""
+        return f"{participant.name} hands out version {other[0]}{where}" if other else ""
 
     replies = run.participants.ask(run.participants.outside, look, str)
     found = [
-        each.answer or (f"{each.by.name}: {each.error}" if each.error else "") for each in replies
+        reply.answer or (f"{reply.by.name}: {reply.error}" if reply.error else "")
+        for reply in replies
     ]
-    return "; ".join(each for each in found if each)
+    return "; ".join(reason for reason in found if reason)
 
 
-def _prepare(each: Outside, move: Move) -> Vote:
-    return each.participant.prepare(move)
+def _prepare(participant: Outside, move: Move) -> Vote:
+    return participant.plugin.prepare(move)
 
 
-def _commit(each: Outside, move: Move, unready: Sequence[str]) -> Progress:
-    if each.name in unready:
-        vote = each.participant.prepare(move)
+def _commit(participant: Outside, move: Move, unready: Sequence[str]) -> Progress:
+    if participant.name in unready:
+        vote = participant.plugin.prepare(move)
         if vote.answer is Answer.NO:
             return Progress.wait(vote.reason, vote.link)
-    return each.participant.commit(move)
+    return participant.plugin.commit(move)
 
 
-def _take_back(each: Outside, move: Move) -> Progress:
-    return each.participant.revert(move)
+def _take_back(participant: Outside, move: Move) -> Progress:
+    return participant.plugin.revert(move)
 
 
 def _ask(
@@ -208,17 +217,21 @@ def _ask(
 ) -> list[Reply[Any]]:
     """Ask those that have not acknowledged yet."""
     done = run.state.in_flight.acked
-    rest = [each for each in asked if each.name not in done]
-    return run.participants.ask(rest, lambda each: question(each, _move(run, each)), not_yet)
+    rest = [participant for participant in asked if participant.name not in done]
+    return run.participants.ask(
+        rest, lambda participant: question(participant, _move(run, participant)), not_yet
+    )
 
 
 def _hand_out(run: Run, asked: Sequence[Outside]) -> tuple[Judgement, dict[str, Any]]:
     unready = run.state.in_flight.unready
-    replies = _ask(run, asked, lambda each, move: _commit(each, move, unready), Progress.wait)
+    replies = _ask(
+        run, asked, lambda participant, move: _commit(participant, move, unready), Progress.wait
+    )
     facts = _known(run, replies)
     _raise_errors(run, replies, facts)
     answered = [
-        Answered(each.by.name, each.by.choice, each.answer) for each in replies if each.answer
+        Answered(reply.by.name, reply.by.choice, reply.answer) for reply in replies if reply.answer
     ]
     return rollout.judge_progress(answered, run.state.in_flight, run.now), facts
 
@@ -226,7 +239,7 @@ def _hand_out(run: Run, asked: Sequence[Outside]) -> tuple[Judgement, dict[str, 
 def _known(run: Run, replies: Sequence[Reply[Any]]) -> dict[str, Any]:
     """Return what the answers add to the record."""
     record = run.state.in_flight
-    answers = [(each.by.name, each.answer) for each in replies if each.answer is not None]
+    answers = [(reply.by.name, reply.answer) for reply in replies if reply.answer is not None]
     done = [name for name, answer in answers if answer.answer is Answer.DONE]
     links = [answer.link for _, answer in answers if answer.link]
     fresh = [link for link in dict.fromkeys(links) if link not in record.links]
@@ -238,7 +251,7 @@ def _known(run: Run, replies: Sequence[Reply[Any]]) -> dict[str, Any]:
 
 def _raise_errors(run: Run, replies: Sequence[Reply[Any]], facts: Mapping[str, Any]) -> None:
     """Store what is known, then raise what a person has to mend."""
-    errors = [(each.by.name, each.error) for each in replies if each.error]
+    errors = [(reply.by.name, reply.error) for reply in replies if reply.error]
     if not errors:
         return
     run.hold.rewrite(lambda state: replace(state, record=replace(state.in_flight, **facts)))
@@ -327,12 +340,12 @@ def _hold(run: Run, judged: Judgement, facts: Mapping[str, Any]) -> Waiting:
     return Waiting(judged.until or run.now + rollout.ASK_AGAIN, judged.why, facts=facts)
 
 
-def _move(run: Run, each: Outside) -> Move:
+def _move(run: Run, participant: Outside) -> Move:
     record = run.state.in_flight
     return Move(
         secret=run.secret.name,
         rotation_id=record.id,
-        stage=each.stage,
+        stage=participant.stage,
         change=_change(run),
         reason=record.reason,
         requested_by=record.requested_by,

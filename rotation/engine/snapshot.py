@@ -49,7 +49,7 @@ class Snapshot:
     @property
     def faults(self) -> tuple[PermanentError, ...]:
         """What a person must mend before anything can happen; empty when all is well."""
-        return tuple(each for each in (self.policy_fault, self.state_fault) if each is not None)
+        return tuple(fault for fault in (self.policy_fault, self.state_fault) if fault is not None)
 
     @property
     def block(self) -> Block | None:

@@ -122,12 +122,12 @@ def put_away(
         add_once(store, name, _marked(in_force, rotation_id), found[-1].number)
         # Others may have added versions meanwhile: below the copy, or behind it.
         found = list(beyond(store, name, last, rotation_id, in_force))
-    spared = tuple(each.number for each in found if _carries(each, previous))
-    ours = [each.number for each in found if each.kind in (Kind.OURS, Kind.STALE)]
+    spared = tuple(finding.number for finding in found if _carries(finding, previous))
+    ours = [finding.number for finding in found if finding.kind in (Kind.OURS, Kind.STALE)]
     strays = tuple(number for number in ours if number not in spared)
     for number in strays:
         run.versions.disable(number)
-    copies = tuple(each.number for each in found if each.kind is Kind.COPY)
+    copies = tuple(finding.number for finding in found if finding.kind is Kind.COPY)
     return Tidied(found[-1].number if found else last, copies, strays, spared)
 
 

@@ -91,7 +91,7 @@ class Worker:
         woken = sweep.chosen(owed, self._most, now, self._every)
         for start in range(0, len(woken), BATCH):
             batch = woken[start : start + BATCH]
-            self._parts.publisher.publish([encode_wake_up(*each) for each in batch])
+            self._parts.publisher.publish([encode_wake_up(*wake_up) for wake_up in batch])
         reports.summarize(managed, len(woken), len(owed) - len(woken), paused)
 
     def _reason(self, secret: Secret, now: datetime, reports: "_Reports") -> str | None:

@@ -25,7 +25,7 @@ def render(specs: Iterable[tuple[str, Spec]], kinds: Kinds) -> dict[str, str]:
     found = roles({f"{kind} {spec.name}": spec for kind, spec in specs})
     return {
         f"{_FOLDER}/iam.json": _json({"roles": [role.described() for role in found]}),
-        f"{_FOLDER}/plugins.json": _json({"plugins": [described(*each) for each in specs]}),
+        f"{_FOLDER}/plugins.json": _json({"plugins": [described(*plugin) for plugin in specs]}),
         f"{_FOLDER}/policy.schema.json": _json(commented_schema(kinds)),
         **{f"{_FOLDER}/roles/{role.id}.yaml": _role(role) for role in found},
         **{path: text for _, spec in specs for path, text in _grants(spec).items()},

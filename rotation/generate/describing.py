@@ -19,9 +19,11 @@ def described(kind: str, spec: Spec) -> Mapping[str, Any]:
         "title": spec.title,
         "does": spec.does,
         **capabilities(spec),
-        "settings": [dataclasses.asdict(each) for each in describe(spec.settings)],
-        "permissions": [permission(each) for each in spec.permissions],
-        "permissions_not_needed": [asdict(each) for each in spec.permissions_not_needed],
+        "settings": [dataclasses.asdict(description) for description in describe(spec.settings)],
+        "permissions": [permission(needed) for needed in spec.permissions],
+        "permissions_not_needed": [
+            asdict(not_needed) for not_needed in spec.permissions_not_needed
+        ],
         "rights": list(spec.rights),
         "network": list(spec.network),
         "failure_modes": [asdict(mode) for mode in spec.failure_modes],
@@ -34,7 +36,7 @@ def capabilities(spec: Spec) -> dict[str, Any]:
     match spec:
         case IssuerSpec():
             can = asdict(spec.capabilities)
-            return {"can": {key: getattr(each, "value", each) for key, each in can.items()}}
+            return {"can": {key: getattr(value, "value", value) for key, value in can.items()}}
         case ParticipantSpec():
             return {"rides_in_write": spec.rides_in_write}
         case GateSpec():

@@ -97,16 +97,16 @@ def spell(hint: Any) -> str:  # noqa: ANN401 - any type
         return _WORDS[hint]
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return "one of " + ", ".join(f"`{each}`" for each in parts)
+        return "one of " + ", ".join(f"`{part}`" for part in parts)
     if origin in (Union, types.UnionType):
-        return " or ".join(spell(each) for each in parts)
+        return " or ".join(spell(part) for part in parts)
     if origin is tuple:
         many = parts[-1] is Ellipsis
         return f"list of {spell(parts[0])}" + ("" if many else f", {len(parts)} of them")
     if origin is not None and issubclass(origin, Mapping):
         return f"object of {spell(parts[1])}"
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return "one of " + ", ".join(f"`{each.value}`" for each in hint)
+        return "one of " + ", ".join(f"`{member.value}`" for member in hint)
     if isinstance(hint, type) and is_dataclass(hint):
         return "object"
     raise TypeError(f"{hint} is not a type of a setting")

@@ -65,13 +65,16 @@ def page_path(kind: str, spec: Spec) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    lines += ["| " + " | ".join(_cell(each) for each in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def settings_table(settings: Sequence[Described]) -> str:
     """Return the settings of a plugin as a table."""
-    rows = ((f"`{each.name}`", each.type, _default(each), each.meaning) for each in settings)
+    rows = (
+        (f"`{setting.name}`", setting.type, _default(setting), setting.meaning)
+        for setting in settings
+    )
     return table(("setting", "type", "default", "meaning"), rows)
 
 
@@ -95,7 +98,7 @@ def _does(spec: Spec) -> Iterator[str]:
     yield f"It {spec.does}."
     match spec:
         case IssuerSpec():
-            yield "\n".join(f"* {each}" for each in _capabilities(spec.capabilities))
+            yield "\n".join(f"* {capability}" for capability in _capabilities(spec.capabilities))
         case ParticipantSpec(rides_in_write=True):
             yield "Its change is part of the secret and rides in the write that stores the phase."
         case _:
@@ -131,12 +134,14 @@ def _settings(spec: Spec) -> Iterator[str]:
 
 def _permissions(spec: Spec) -> Iterator[str]:
     if spec.permissions:
-        rows = ((f"`{each.name}`", place(each), each.why, each.when or "always")
-                for each in spec.permissions)  # fmt: skip
+        rows = [
+            (f"`{needed.name}`", place(needed), needed.why, needed.when or "always")
+            for needed in spec.permissions
+        ]
         yield table(("needed", "on", "to", "when"), rows)
     else:
         yield "It needs none of its own."
-    without = ((each.what, each.why) for each in spec.permissions_not_needed)
+    without = ((not_needed.what, not_needed.why) for not_needed in spec.permissions_not_needed)
     yield table(("not needed", "because"), without)
 
 
@@ -148,14 +153,14 @@ def place(need: Permission) -> str:
 def _rights(spec: Spec) -> Iterator[str]:
     if spec.rights:
         yield "Rights in the system outside:"
-        yield "\n".join(f"* {each}" for each in spec.rights)
+        yield "\n".join(f"* {right}" for right in spec.rights)
     else:
         yield "It needs no right in another system."
     if isinstance(spec, IssuerSpec) and (scripts := spec.grants()):
         links = (f"[{name}](../../generated/sql/{name})" for name in scripts)
         yield f"Scripts that grant them: {', '.join(links)}."
     yield "It must reach:"
-    yield "\n".join(f"* {each}" for each in spec.network)
+    yield "\n".join(f"* {line}" for line in spec.network)
 
 
 def _failure_modes(spec: Spec) -> Iterator[str]:
@@ -167,8 +172,8 @@ def _index(specs: Sequence[tuple[str, Spec]]) -> str:
     for kind, plural in _PLURALS.items():
         rows = [
             (f"[`{spec.name}`]({kind}-{spec.name}.md)", spec.title, spec.does)
-            for each, spec in specs
-            if each == kind
+            for name, spec in specs
+            if name == kind
         ]
         parts += [f"## {plural}", table(("kind", "title", "it"), rows) if rows else "None."]
     return "\n\n".join(parts) + "\n"

@@ -65,8 +65,8 @@ def _policy(specs: Sequence[tuple[str, Spec]]) -> str:
     def links(kind: str) -> str:
         named = (
             f"[`{spec.name}`]({page_path(kind, spec).removeprefix(_FOLDER + '/')})"
-            for each, spec in specs
-            if each == kind
+            for plugin, spec in specs
+            if plugin == kind
         )
         return ", ".join(named) or "none"
 
@@ -89,8 +89,8 @@ def _policy(specs: Sequence[tuple[str, Spec]]) -> str:
         ("`on_deadline`", "text", f"`{ParticipantChoice.on_deadline.value}`", "what happens then"),
     ]  # fmt: skip
     retire: list[_Row] = [
-        (f"`{each.name}`", "duration", _time(Retire, each.name), meaning_of(Retire, each.name))
-        for each in fields(Retire)
+        (f"`{field.name}`", "duration", _time(Retire, field.name), meaning_of(Retire, field.name))
+        for field in fields(Retire)
     ]
     return _page(
         "# Policy",
@@ -121,7 +121,7 @@ def _permissions(found: Sequence[Role]) -> str:
         where = f"On {_SCOPES[role.scope]}; for the {role.part}."
         only = " Only where a policy calls for it." if role.optional else ""
         parts += [f"## {role.id}", f"{where}{only}", table(("permission", "because"), rows)]
-    rows = ((f"`{each.what}`", each.why) for each in NOT_NEEDED)
+    rows = ((f"`{not_needed.what}`", not_needed.why) for not_needed in NOT_NEEDED)
     parts += ["## What is not needed", table(("permission", "because"), rows)]
     return _page(*parts)
 

@@ -15,8 +15,8 @@ def commented_schema(kinds: Kinds) -> _Schema:
     """Return the JSON Schema of a policy; every setting of a plugin says what it means."""
     schema = policy_schema(kinds)
     groups = (kinds.issuers, kinds.participants, kinds.gates)
-    settings = [each for group in groups for each in group.values()]
-    for owner in {inner for each in settings for inner in _records(each)}:
+    settings = [kind for group in groups for kind in group.values()]
+    for owner in {inner for setting in settings for inner in _records(setting)}:
         _comment(schema["$defs"].get(owner.__name__), owner)
     stage = schema["properties"]["rollout"]["items"]["properties"]
     places = (
@@ -40,6 +40,6 @@ def _comment(schema: _Schema | None, owner: type) -> None:
 def _records(owner: type) -> Iterator[type]:
     yield owner
     for hint in get_type_hints(owner).values():
-        for each in (hint, *get_args(hint)):
-            if isinstance(each, type) and is_dataclass(each):
-                yield from _records(each)
+        for part in (hint, *get_args(hint)):
+            if isinstance(part, type) and is_dataclass(part):
+                yield from _records(part)

@@ -145,7 +145,7 @@ class Deployment:
                     raise
                 return tuple(wanted)
             has = answer.get("permissions", [])
-            return tuple(each for each in wanted if each not in has)
+            return tuple(permission for permission in wanted if permission not in has)
 
         return _look(f"what {account} may do with {resource}", read)
 
@@ -163,11 +163,11 @@ class Deployment:
     def grants(self, bindings: Bindings, member: str, permission: str) -> "bool | Unseen":
         """Tell whether a policy lets a member use a permission."""
         answers = [
-            self._role_has(each.role, permission)
-            for each in bindings
-            if not each.is_conditional and each.members & (_ANYBODY | {member})
+            self._role_has(binding.role, permission)
+            for binding in bindings
+            if not binding.is_conditional and binding.members & (_ANYBODY | {member})
         ]
-        blind = next((each for each in answers if isinstance(each, Unseen)), None)
+        blind = next((answer for answer in answers if isinstance(answer, Unseen)), None)
         return True if True in answers else blind or False
 
     def enlarge_ack_deadline(self, name: str, seconds: int) -> None:
@@ -190,9 +190,9 @@ class Deployment:
     @property
     def ahead(self) -> float | None:
         """Seconds that Secret Manager's clock is ahead of this machine's; None: not known."""
-        for each in (self._secrets, self._pubsub, self._run):
-            if each.ahead is not None:
-                return each.ahead.total_seconds()
+        for rest in (self._secrets, self._pubsub, self._run):
+            if rest.ahead is not None:
+                return rest.ahead.total_seconds()
         return None
 
     def _role_has(self, role: str, permission: str) -> "bool | Unseen":
@@ -238,8 +238,8 @@ def _look(what: str, read: Callable[[], _Seen]) -> "_Seen | Unseen":
 
 def _bindings(policy: Mapping[str, Any]) -> Bindings:
     return tuple(
-        Binding(each["role"], frozenset(each.get("members", [])), "condition" in each)
-        for each in policy.get("bindings", [])
+        Binding(binding["role"], frozenset(binding.get("members", [])), "condition" in binding)
+        for binding in policy.get("bindings", [])
     )
 
 
@@ -267,7 +267,7 @@ def _subscription(body: Mapping[str, Any]) -> Subscription:
 def _service(body: Mapping[str, Any]) -> Service:
     template = body.get("template") or {}
     containers = template.get("containers") or [{}]
-    variables = [each for one in containers for each in one.get("env", [])]
+    variables = [variable for one in containers for variable in one.get("env", [])]
     condition = body.get("terminalCondition") or {}
     most = (template.get("scaling") or {}).get("maxInstanceCount")
     is_ready = condition.get("state", "CONDITION_SUCCEEDED") == "CONDITION_SUCCEEDED"
@@ -279,22 +279,24 @@ def _service(body: Mapping[str, Any]) -> Service:
         concurrency=int(template.get("maxInstanceRequestConcurrency", 80)),
         most_instances=None if most is None else int(most),
         account=template.get("serviceAccount", ""),
-        environment={each["name"]: each["value"] for each in variables if "value" in each},
+        environment={
+            variable["name"]: variable["value"] for variable in variables if "value" in variable
+        },
         mounts=tuple(_mounts(template, variables)),
         trouble="" if is_ready else condition.get("message", "it is not ready"),
     )
 
 
 def _mounts(template: Mapping[str, Any], variables: Sequence[Any]) -> Iterator[Mount]:
-    for each in variables:
-        reference = (each.get("valueSource") or {}).get("secretKeyRef")
+    for variable in variables:
+        reference = (variable.get("valueSource") or {}).get("secretKeyRef")
         if reference:
             version = reference.get("version", "latest")
-            yield Mount(reference["secret"], version, each["name"])
+            yield Mount(reference["secret"], version, variable["name"])
     paths = {
-        each["name"]: each["mountPath"]
+        mount["name"]: mount["mountPath"]
         for one in template.get("containers", [])
-        for each in one.get("volumeMounts", [])
+        for mount in one.get("volumeMounts", [])
     }
     for volume in template.get("volumes", []):
         secret = volume.get("secret")

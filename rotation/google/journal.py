@@ -102,9 +102,9 @@ def _line(severity: str, message: str, fields: Mapping[str, _Field]) -> str:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float):

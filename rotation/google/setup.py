@@ -48,7 +48,7 @@ class Setup:
         wanted = types.Secret(
             name=str(secret.name),
             etag=secret.etag,
-            topics=[{"name": each} for each in topics],
+            topics=[{"name": topic} for topic in topics],
             rotation={"next_rotation_time": first, "rotation_period": period},
         )
         mask = {"paths": ["topics", "rotation"]}

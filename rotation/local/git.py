@@ -65,7 +65,7 @@ class Repository:
     def everything(self) -> bytes:
         """Return the content of every object, however it is packed."""
         store = self.repo.object_store
-        return b"\n".join(store.get_raw(each)[1] for each in store)
+        return b"\n".join(store.get_raw(commit)[1] for commit in store)
 
     def _tree(self, files: Mapping[str, str]) -> bytes:
         """Store files of the form ``folder/name``."""

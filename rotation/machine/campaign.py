@@ -120,10 +120,10 @@ class _Count:
 
 def step(subjects: Sequence[Subject], limits: Limits, now: float) -> Step:
     """Return what to ask now, and what to give up."""
-    late = tuple(each.name for each in subjects if _is_late(each, limits, now))
+    late = tuple(subject.name for subject in subjects if _is_late(subject, limits, now))
     stopped = breaker(subjects, limits)
-    waiting = [each for each in subjects if each.condition is Condition.WAITING]
-    flying = [each for each in subjects if each.condition is Condition.ASKED]
+    waiting = [subject for subject in subjects if subject.condition is Condition.WAITING]
+    flying = [subject for subject in subjects if subject.condition is Condition.ASKED]
     if stopped or not waiting:
         return Step((), late, stopped if waiting else "", over=len(flying) == len(late))
     return Step(tuple(_chosen(waiting, flying, subjects, limits, now)), late)
@@ -131,15 +131,15 @@ def step(subjects: Sequence[Subject], limits: Limits, now: float) -> Step:
 
 def breaker(subjects: Sequence[Subject], limits: Limits) -> str:
     """Say why nothing more should be asked; empty: nothing speaks against it."""
-    ended = sorted((each for each in subjects if each.over), key=_end_of)
+    ended = sorted((subject for subject in subjects if subject.over), key=_end_of)
     row = 0
-    for each in reversed(ended):
-        if each.condition is not Condition.FAILED:
+    for subject in reversed(ended):
+        if subject.condition is not Condition.FAILED:
             break
         row += 1
     if limits.stop_after and row >= limits.stop_after:
         return f"{row} failures in a row"
-    failed = sum(each.condition is Condition.FAILED for each in ended)
+    failed = sum(subject.condition is Condition.FAILED for subject in ended)
     if len(ended) >= ENOUGH and failed > limits.stop_share * len(ended):
         return f"{failed} of {len(ended)} failed"
     return ""
@@ -147,21 +147,21 @@ def breaker(subjects: Sequence[Subject], limits: Limits) -> str:
 
 def window(subjects: Iterable[Subject], limits: Limits, now: float) -> int:
     """Return how many requests may be in flight."""
-    done = [each for each in subjects if each.over and each.asked_at is not None]
+    done = [subject for subject in subjects if subject.over and subject.asked_at is not None]
     if not done:
         return min(LEAST, limits.together)
-    shortest = min(_end_of(each) - (each.asked_at or 0.0) for each in done)
+    shortest = min(_end_of(subject) - (subject.asked_at or 0.0) for subject in done)
     wanted = math.ceil(rate(done, now, 3 * shortest) * max(AHEAD, 2 * shortest))
     return max(min(max(wanted, LEAST), limits.together), 1)
 
 
 def rate(subjects: Iterable[Subject], now: float, span: float = 0.0) -> float:
     """Return answers a second, over the last ``span`` seconds or `SPAN`."""
-    asked = [each for each in subjects if each.asked_at is not None]
+    asked = [subject for subject in subjects if subject.asked_at is not None]
     if not asked:
         return 0.0
-    span = min(max(span, SPAN), max(now - min(each.asked_at or 0.0 for each in asked), 1.0))
-    return sum(each.over and _end_of(each) > now - span for each in asked) / span
+    span = min(max(span, SPAN), max(now - min(subject.asked_at or 0.0 for subject in asked), 1.0))
+    return sum(subject.over and _end_of(subject) > now - span for subject in asked) / span
 
 
 def _chosen(
@@ -172,19 +172,19 @@ def _chosen(
     now: float,
 ) -> Iterable[str]:
     most, count, left = window(subjects, limits, now), _Count(), _allowances(subjects, limits, now)
-    for each in flying:
-        count.take(each)
-    for each in waiting:
+    for subject in flying:
+        count.take(subject)
+    for subject in waiting:
         if count.total >= most:
             return
-        full = count.places[each.place] >= limits.per_place
-        full = full or count.projects[each.project] >= limits.per_project
-        if full or left.get(each.project, 1) < 1:
+        full = count.places[subject.place] >= limits.per_place
+        full = full or count.projects[subject.project] >= limits.per_project
+        if full or left.get(subject.project, 1) < 1:
             continue
-        count.take(each)
-        if each.project in left:
-            left[each.project] -= 1
-        yield each.name
+        count.take(subject)
+        if subject.project in left:
+            left[subject.project] -= 1
+        yield subject.name
 
 
 def _allowances(subjects: Sequence[Subject], limits: Limits, now: float) -> dict[str, int]:
@@ -193,10 +193,10 @@ def _allowances(subjects: Sequence[Subject], limits: Limits, now: float) -> dict
         return {}
     stretch = max(STRETCH, _MINUTE / limits.per_minute)
     most = max(math.floor(limits.per_minute * stretch / _MINUTE), 1)
-    recent: dict[str, deque[float]] = {each.project: deque() for each in subjects}
-    for each in subjects:
-        if each.asked_at is not None and each.asked_at > now - stretch:
-            recent[each.project].append(each.asked_at)
+    recent: dict[str, deque[float]] = {subject.project: deque() for subject in subjects}
+    for subject in subjects:
+        if subject.asked_at is not None and subject.asked_at > now - stretch:
+            recent[subject.project].append(subject.asked_at)
     return {project: most - len(times) for project, times in recent.items()}
 
 
@@ -218,7 +218,7 @@ def percentile(numbers: Sequence[float], share: float) -> float | None:
 
 def estimate(subjects: Sequence[Subject], limits: Limits, now: float) -> float | None:
     """Return the seconds until all are answered, as far as one can tell."""
-    left = sum(not each.over for each in subjects)
+    left = sum(not subject.over for subject in subjects)
     measured = rate(subjects, now)
     carried = limits.per_minute / _MINUTE
     pace = measured or carried
@@ -227,5 +227,5 @@ def estimate(subjects: Sequence[Subject], limits: Limits, now: float) -> float |
 
 def tally(subjects: Iterable[Subject]) -> Mapping[Condition, int]:
     """Count the subjects by where they stand."""
-    counted = Counter(each.condition for each in subjects)
+    counted = Counter(subject.condition for subject in subjects)
     return {condition: counted[condition] for condition in Condition}

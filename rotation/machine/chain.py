@@ -82,7 +82,7 @@ def on_secret(secret: str, last: Receipt | None, before: Iterable[Brief]) -> lis
         return []
     form, digest = receipts.public(last), receipts.digest(last)
     head = Entry("annotation rotation.receipt", secret, last.sequence, digest, form)
-    return [head, *(_short(secret, number, each) for number, each in enumerate(before, start=1))]
+    return [head, *(_short(secret, number, brief) for number, brief in enumerate(before, start=1))]
 
 
 def verify(secret: str, held: Sequence[Entry], lines: Sequence[Entry]) -> list[Fault]:
@@ -93,22 +93,22 @@ def verify(secret: str, held: Sequence[Entry], lines: Sequence[Entry]) -> list[F
         held: What the secret itself holds, the newest first.
         lines: What was exported, as it stands in the file.
     """
-    faults = [fault for each in (*held, *lines) for fault in _own_faults(each, secret)]
-    ours = [each for each in lines if each.secret == secret]
+    faults = [fault for entry in (*held, *lines) for fault in _own_faults(entry, secret)]
+    ours = [line for line in lines if line.secret == secret]
     faults += _repeats(ours)
     faults += _order(held)
     faults += _order(_once(ours))
     known: dict[int, Entry] = {}
-    for each in (*held, *ours):
-        other = known.setdefault(each.sequence, each)
-        if other.digest != each.digest:
-            message = f"receipt {each.sequence} is another one than at {other.place}"
-            faults.append(Fault(each.place, "changed", message))
-        elif other.form is None and each.form is not None:
-            known[each.sequence] = each
+    for entry in (*held, *ours):
+        other = known.setdefault(entry.sequence, entry)
+        if other.digest != entry.digest:
+            message = f"receipt {entry.sequence} is another one than at {other.place}"
+            faults.append(Fault(entry.place, "changed", message))
+        elif other.form is None and entry.form is not None:
+            known[entry.sequence] = entry
     if ours:
         faults += _ahead(held, ours)
-    return faults + list(_links(sorted(known.values(), key=lambda each: each.sequence)))
+    return faults + list(_links(sorted(known.values(), key=lambda entry: entry.sequence)))
 
 
 def _own_faults(entry: Entry, secret: str) -> Iterator[Fault]:
@@ -128,15 +128,15 @@ def _own_faults(entry: Entry, secret: str) -> Iterator[Fault]:
 
 def _repeats(lines: Sequence[Entry]) -> Iterator[Fault]:
     first: dict[tuple[int, str], Entry] = {}
-    for each in lines:
-        before = first.setdefault((each.sequence, each.digest), each)
-        if before is not each and not each.logged:
-            message = f"receipt {each.sequence} stands at {before.place} already"
-            yield Fault(each.place, "repeated", message)
+    for line in lines:
+        before = first.setdefault((line.sequence, line.digest), line)
+        if before is not line and not line.logged:
+            message = f"receipt {line.sequence} stands at {before.place} already"
+            yield Fault(line.place, "repeated", message)
 
 
 def _once(lines: Iterable[Entry]) -> list[Entry]:
-    return list({(each.sequence, each.digest): each for each in reversed(list(lines))}.values())[
+    return list({(line.sequence, line.digest): line for line in reversed(list(lines))}.values())[
         ::-1
     ]
 
@@ -153,12 +153,12 @@ def _order(entries: Sequence[Entry]) -> Iterator[Fault]:
 
 def _ahead(held: Sequence[Entry], lines: Sequence[Entry]) -> Iterator[Fault]:
     last = held[0].sequence if held else -1
-    for each in lines:
-        if each.sequence > last:
-            message = f"receipt {each.sequence} is not on the secret; its last one is {last}"
+    for line in lines:
+        if line.sequence > last:
+            message = f"receipt {line.sequence} is not on the secret; its last one is {last}"
             if last < 0:
-                message = f"receipt {each.sequence} is not on the secret, which has none"
-            yield Fault(each.place, "ahead", message)
+                message = f"receipt {line.sequence} is not on the secret, which has none"
+            yield Fault(line.place, "ahead", message)
 
 
 def _links(chain: Sequence[Entry]) -> Iterator[Fault]:
@@ -182,9 +182,9 @@ def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return JSON with whole numbers as such: Cloud Logging keeps every number as a double."""
     match value:
         case dict():
-            return {key: _whole(each) for key, each in value.items()}
+            return {key: _whole(item) for key, item in value.items()}
         case list():
-            return [_whole(each) for each in value]
+            return [_whole(item) for item in value]
         case float() if value.is_integer():
             return int(value)
         case _:

@@ -44,7 +44,7 @@ def expected(state: State, policy: Policy, riding: Collection[str]) -> int | Non
     record = state.in_flight
     if state.phase in _POINTED_TO_PREVIOUS:
         return record.previous
-    handed = {each.stage for each in rollout.handed(policy, record.stage)}
+    handed = {stage.stage for stage in rollout.handed(policy, record.stage)}
     waits = record.stage and handed.isdisjoint(riding)
     return record.previous if waits else record.next
 
@@ -70,7 +70,7 @@ def moving(state: State, event: Event, policy: Policy, stage: str) -> list[str]:
         return []
     if event in transitions.HANDED:
         known = _stages(policy, record.stage) if record.stage else []
-        return [each for each in _stages(policy, stage) if each not in known]
+        return [name for name in _stages(policy, stage) if name not in known]
     if event in transitions.TAKEN_BACK and record.next is not None:
         return _stages(policy, record.stage)
     return []
@@ -79,4 +79,4 @@ def moving(state: State, event: Event, policy: Policy, stage: str) -> list[str]:
 def _stages(policy: Policy, stage: str) -> list[str]:
     """Return the names up to a stage; all, where the rollout knows no stages."""
     stages = rollout.handed(policy, stage) if stage else policy.rollout
-    return [each.stage for each in stages]
+    return [entry.stage for entry in stages]

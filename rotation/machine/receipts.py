@@ -33,7 +33,7 @@ _INTERNAL = frozenset({"last", "copies", "scheduled", "emergencies_until", "emer
 
 def public(receipt: Receipt) -> dict[str, Any]:
     """Return the public form: plain JSON values."""
-    names = (each.name for each in fields(receipt) if each.name not in _INTERNAL)
+    names = (field.name for field in fields(receipt) if field.name not in _INTERNAL)
     return _filled({name: getattr(receipt, name) for name in names})
 
 
@@ -65,7 +65,7 @@ def brief(receipt: Receipt) -> Brief:
 
 def public_brief(brief: Brief) -> dict[str, Any]:
     """Return the short form as plain JSON values."""
-    return _filled({each.name: getattr(brief, each.name) for each in fields(brief)})
+    return _filled({field.name: getattr(brief, field.name) for field in fields(brief)})
 
 
 def history(last: Receipt | None, before: tuple[Brief, ...]) -> tuple[Brief, ...]:
@@ -129,8 +129,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any field
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
         case tuple():
-            return [_plain(each) for each in value]
+            return [_plain(item) for item in value]
         case _ if is_dataclass(value):
-            return _filled({each.name: getattr(value, each.name) for each in fields(value)})
+            return _filled({field.name: getattr(value, field.name) for field in fields(value)})
         case _:
             return value

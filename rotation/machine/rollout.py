@@ -69,7 +69,7 @@ def handed(policy: Policy, stage: str) -> tuple[Stage, ...]:
 
     All of them, where the policy has no such stage any more.
     """
-    names = [each.stage for each in policy.rollout]
+    names = [entry.stage for entry in policy.rollout]
     if not stage:
         return ()
     return policy.rollout[: names.index(stage) + 1] if stage in names else policy.rollout
@@ -81,7 +81,7 @@ def check_stage(policy: Policy, stage: str) -> None:
     Raises:
         PermanentError: The policy has no such stage any more.
     """
-    if all(each.stage != stage for each in policy.rollout):
+    if all(entry.stage != stage for entry in policy.rollout):
         raise PermanentError(
             f"the rollout has reached stage {stage!r}, and the policy has no such stage any more",
             remedy="put the stage back, or ask for a revert; then unblock",
@@ -103,9 +103,9 @@ def judge_votes(answered: Sequence[Answered], record: Record, now: datetime) -> 
     An emergency does not wait for who is ready but for others, such as reviewers.
     """
     ready = all(
-        each.reached or _overdue(each, record, now)
-        for each in answered
-        if each.answer.answer is Answer.WAIT
+        reply.reached or _overdue(reply, record, now)
+        for reply in answered
+        if reply.answer.answer is Answer.WAIT
     )
     return _judge(answered, record, now, asked_for="vote", go_on=record.urgent and ready)
 
@@ -113,7 +113,7 @@ def judge_votes(answered: Sequence[Answered], record: Record, now: datetime) -> 
 def judge_progress(answered: Sequence[Answered], record: Record, now: datetime) -> Judgement:
     """Decide from what participants say of handing *next* out."""
     late = all(
-        _overdue(each, record, now) for each in answered if each.answer.answer is Answer.WAIT
+        _overdue(reply, record, now) for reply in answered if reply.answer.answer is Answer.WAIT
     )
     return _judge(answered, record, now, asked_for="commit", go_on=record.urgent and late)
 
@@ -121,19 +121,19 @@ def judge_progress(answered: Sequence[Answered], record: Record, now: datetime) 
 def _judge(
     answered: Sequence[Answered], record: Record, now: datetime, *, asked_for: str, go_on: bool
 ) -> Judgement:
-    refused = [each for each in answered if each.answer.answer is Answer.NO]
+    refused = [reply for reply in answered if reply.answer.answer is Answer.NO]
     if refused:
         return Judgement(Course.BACK, _reasons(refused, "refuses"))
-    waiting = [each for each in answered if each.answer.answer is Answer.WAIT]
+    waiting = [reply for reply in answered if reply.answer.answer is Answer.WAIT]
     if not waiting:
         return Judgement(Course.GO)
     if go_on:
         return Judgement(Course.GO, _reasons(waiting, "was not waited for"))
-    overdue = [each for each in waiting if _overdue(each, record, now)]
-    given_up = [each for each in overdue if each.choice.on_deadline is OnDeadline.REVERT]
+    overdue = [reply for reply in waiting if _overdue(reply, record, now)]
+    given_up = [reply for reply in overdue if reply.choice.on_deadline is OnDeadline.REVERT]
     if given_up and not record.urgent:
         return Judgement(Course.BACK, _reasons(given_up, f"is past its deadline to {asked_for}"))
-    soon = [_deadline(each, record, now) for each in waiting if each not in overdue]
+    soon = [_deadline(reply, record, now) for reply in waiting if reply not in overdue]
     state = "is overdue" if overdue else "waits"
     return Judgement(Course.HOLD, _reasons(waiting, state), min([now + ASK_AGAIN, *soon]))
 
@@ -149,33 +149,37 @@ def judge_gates(
         since: When the watch began.
         length: How long to watch at least.
     """
-    failed = [f"{name}: {each.evidence}" for name, each in verdicts if each.look is Look.FAIL]
+    failed = [
+        f"{name}: {verdict.evidence}" for name, verdict in verdicts if verdict.look is Look.FAIL
+    ]
     if failed:
         return Judgement(Course.BACK, _cut("; ".join(failed)))
     end = since + length
     pace = now + max(length / LOOKS, timedelta(seconds=1))
-    blind = [each for each in verdicts if each[1].look is Look.WAIT]
-    moments = [each.until for _, each in blind if each.until is not None and each.until > now]
+    blind = [verdict for verdict in verdicts if verdict[1].look is Look.WAIT]
+    moments = [
+        verdict.until for _, verdict in blind if verdict.until is not None and verdict.until > now
+    ]
     if blind:
-        why = "; ".join(f"{name}: {each.evidence}" for name, each in blind)
+        why = "; ".join(f"{name}: {verdict.evidence}" for name, verdict in blind)
         return Judgement(Course.HOLD, _cut(why), min([pace, *moments]))
     if now < end:
         return Judgement(Course.HOLD, "watched", min(end, pace))
     return Judgement(
-        Course.GO, _cut("; ".join(f"{name}: {each.evidence}" for name, each in verdicts))
+        Course.GO, _cut("; ".join(f"{name}: {verdict.evidence}" for name, verdict in verdicts))
     )
 
 
-def _overdue(each: Answered, record: Record, now: datetime) -> bool:
-    return now >= _deadline(each, record, now)
+def _overdue(reply: Answered, record: Record, now: datetime) -> bool:
+    return now >= _deadline(reply, record, now)
 
 
-def _deadline(each: Answered, record: Record, now: datetime) -> datetime:
-    return (record.asked_at or now) + each.choice.deadline
+def _deadline(reply: Answered, record: Record, now: datetime) -> datetime:
+    return (record.asked_at or now) + reply.choice.deadline
 
 
 def _reasons(answered: Iterable[Answered], state: str) -> str:
-    return _cut("; ".join(f"{each.name} {state}: {_reason(each.answer)}" for each in answered))
+    return _cut("; ".join(f"{reply.name} {state}: {_reason(reply.answer)}" for reply in answered))
 
 
 def _reason(answer: Vote | Progress) -> str:

@@ -268,7 +268,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
     current = record.next if kept else record.previous
     last = state.receipt
     receipt = Receipt(
-        **{each.name: getattr(record, each.name) for each in fields(RotationFacts)},
+        **{field.name: getattr(record, field.name) for field in fields(RotationFacts)},
         **_emergencies(record, last, kept=kept),
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
         settled_at=now,

@@ -79,7 +79,7 @@ class IssuerPlan(Struct, frozen=True):
     @property
     def blockers(self) -> tuple[Finding, ...]:
         """What has to be mended by a person first."""
-        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
 class AdoptionRequest(Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ def adopt(content: bytes, path: str, wish: Wish) -> Adopted:
         text, unmarked = _with_markers(Source(path, text), wish)
     after = File.read(text.encode(), path)
     pinned = _uses(after, wish)
-    if len(pinned) != len(found) or any(each.state is not State.PINNED for each in pinned):
+    if len(pinned) != len(found) or any(use.state is not State.PINNED for use in pinned):
         raise unverified(path)
     return Adopted(text.encode(), _lines(after, pinned), unmarked)
 
@@ -86,11 +86,9 @@ def _uses(file: File, wish: Wish) -> tuple[Use, ...]:
         for use in markers.uses_of(marker)
     ]
     ours = [
-        each
-        for each in [*known_uses(file), *by_marker]
-        if each.named.is_for(wish.secret, wish.same)
+        use for use in [*known_uses(file), *by_marker] if use.named.is_for(wish.secret, wish.same)
     ]
-    distinct = {(each.start, each.end): each for each in reversed(ours)}
+    distinct = {(mark.start, mark.end): mark for mark in reversed(ours)}
     return tuple(distinct[span] for span in sorted(distinct))
 
 
@@ -128,12 +126,12 @@ def _spelled(file: File, use: Use, version: int) -> str:
 def _applied(file: File, edits: Sequence[Edit]) -> str:
     """Splice, and make sure that nothing else has changed."""
     text = spliced(file.source.text, edits)
-    kept = [each for each in edits if each.start < each.end and '"' not in each.text]
+    kept = [edit for edit in edits if edit.start < edit.end and '"' not in edit.text]
     if len(kept) == len(edits):
         prove(file, edits, text)
         return text
     # Values that are new or get quotes have no counterpart: the others must all be the same.
-    changed = {(each.start, each.end) for each in edits}
+    changed = {(edit.start, edit.end) for edit in edits}
     before = [leaf.value for _, leaf in _leaves(file) if not _is_changed(leaf, changed)]
     after = File.read(text.encode(), file.source.path)
     fresh = _shifted(edits)
@@ -150,7 +148,7 @@ def _is_changed(leaf: Leaf, spans: set[tuple[int, int]]) -> bool:
 def _shifted(edits: Sequence[Edit]) -> set[tuple[int, int]]:
     """Return where the new texts stand."""
     spans, moved = set(), 0
-    for edit in sorted(edits, key=lambda each: each.start):
+    for edit in sorted(edits, key=lambda other: other.start):
         start = edit.start + moved
         spans.add((start, start + len(edit.text)))
         moved += len(edit.text) - (edit.end - edit.start)
@@ -163,7 +161,7 @@ def _leaves(file: File) -> Iterator[tuple[Path, Leaf]]:
 
 
 def _lines(file: File, found: Sequence[Use]) -> tuple[int, ...]:
-    numbers = [file.source.line_number(each.start) for each in found]
+    numbers = [file.source.line_number(use.start) for use in found]
     return tuple(dict.fromkeys(numbers))
 
 
@@ -171,7 +169,7 @@ def _with_markers(source: Source, wish: Wish) -> tuple[str, tuple[int, ...]]:
     """Mark every line that is not marked yet, from the bottom up so that numbers stay."""
     file = File.read(source.text.encode(), source.path)
     markers = marked(file).markers()
-    spoken_of = {each.line for each in markers if each.named.is_for(wish.secret, wish.same)}
+    spoken_of = {marker.line for marker in markers if marker.named.is_for(wish.secret, wish.same)}
     text, unmarked = source.text, []
     for number in reversed(_lines(file, _uses(file, wish))):
         if number in spoken_of:
@@ -217,7 +215,7 @@ def _is_harmless(file: File, edit: Edit) -> bool:
     except PinError:
         return False
     span = range(edit.start, edit.start + len(edit.text))
-    if not any(each.start in span for each in marked(after).markers()):
+    if not any(marker.start in span for marker in marked(after).markers()):
         return False
     return [_compared(path, leaf, "") for path, leaf in _leaves(file)] == [
         _compared(path, leaf, edit.text) for path, leaf in _leaves(after)

@@ -33,5 +33,5 @@ class PinError(PermanentError):
 
 def quoted(line: str) -> str:
     """Return a line as messages quote it."""
-    shown = "".join(each if each.isprintable() else " " for each in line.strip())
+    shown = "".join(character if character.isprintable() else " " for character in line.strip())
     return f"`{shown[:_QUOTED]}{'...' if len(shown) > _QUOTED else ''}`"

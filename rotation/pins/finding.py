@@ -89,11 +89,11 @@ def places(file: File, pin: Pin) -> tuple[Use, ...]:
         return _at_pointer(file, pin)
     if pin.locate == "resource":
         found: Iterable[Use] = (
-            each for each in known_uses(file) if each.named.is_for(pin.secret, pin.same)
+            use for use in known_uses(file) if use.named.is_for(pin.secret, pin.same)
         )
     else:
         found = _at_markers(file, pin)
-    return _distinct(_with_version(file, each) for each in found)
+    return _distinct(_with_version(file, use) for use in found)
 
 
 def marked(file: File) -> Marked:
@@ -111,8 +111,8 @@ def known_uses(file: File) -> tuple[Use, ...]:
     names: dict[tuple[int, int], Named] = {}
     for marker in markers.markers():
         with suppress(PinError):
-            names |= {(each.start, each.end): marker.named for each in markers.uses_of(marker)}
-    return tuple(_explained(each, names) for each in markers.everything)
+            names |= {(use.start, use.end): marker.named for use in markers.uses_of(marker)}
+    return tuple(_explained(use, names) for use in markers.everything)
 
 
 def _explained(use: Use, names: Mapping[tuple[int, int], Named]) -> Use:
@@ -145,9 +145,9 @@ def _in_leaf(file: File, pin: Pin, leaf: Leaf) -> Iterable[Use]:
     text = file.source.text[leaf.start : leaf.end]
     named = [*references.references(file.visible, leaf.start, leaf.end)]
     named += references.items("path", file.visible, leaf.start, leaf.end)
-    ours = [each for each in named if each.named.is_for(pin.secret, pin.same)]
+    ours = [use for use in named if use.named.is_for(pin.secret, pin.same)]
     if ours:
-        return [_with_version(file, each) for each in _distinct(ours)]
+        return [_with_version(file, use) for use in _distinct(ours)]
     is_plain = text == leaf.value and state_of(text) not in {State.UNPINNED, State.INDIRECT}
     if named or not is_plain or leaf.style in {Style.BLOCK, Style.OPAQUE}:
         raise PinError(
@@ -175,8 +175,8 @@ def _with_version(file: File, use: Use) -> Use:
 
 
 def _distinct(found: Iterable[Use]) -> tuple[Use, ...]:
-    ordered = sorted(found, key=lambda each: (each.start, each.end))
-    return tuple({(each.start, each.end): each for each in ordered}.values())
+    ordered = sorted(found, key=lambda use: (use.start, use.end))
+    return tuple({(use.start, use.end): use for use in ordered}.values())
 
 
 def _located(source: Source, ordered: Sequence[Use]) -> Iterator[Found]:

@@ -63,7 +63,7 @@ class Marked:
     @cached_property
     def self_naming(self) -> tuple[Use, ...]:
         """What names its secret itself."""
-        return tuple(each for each in self.everything if each.names_itself)
+        return tuple(use for use in self.everything if use.names_itself)
 
     def markers(self) -> tuple[Marker, ...]:
         """Return all markers in the order of the file.
@@ -94,11 +94,11 @@ class Marked:
         first = bisect_left(self.self_naming, begin, key=_start)
         last = bisect_left(self.self_naming, end, key=_start)
         here = self.self_naming[first:last]
-        named = [each for each in here if _is_same(each.named, marker.named)]
+        named = [use for use in here if _is_same(use.named, marker.named)]
         listed = tuple(self._short(marker, begin, end))
         if named or listed:
-            spans = {(each.start, each.end) for each in named}
-            return (*named, *(each for each in listed if (each.start, each.end) not in spans))
+            spans = {(use.start, use.end) for use in named}
+            return (*named, *(use for use in listed if (use.start, use.end) not in spans))
         if here:
             raise self._not_found(begin, f"names other secrets, and not {marker.named}")
         return (self._by_position(marker, begin, end),)
@@ -152,7 +152,7 @@ class Marked:
     def _by_position(self, marker: Marker, begin: int, end: int) -> Use:
         # A view of the line alone, so that its edges are edges.
         line = self.visible[begin:end]
-        found = [each.span() for each in _ALONE.finditer(line)]
+        found = [match.span() for match in _ALONE.finditer(line)]
         if len(found) > 1:
             values = ", ".join(line[first:last] for first, last in found[:5])
             raise PinError(
@@ -173,8 +173,8 @@ class Marked:
             found = _WORD_BEHIND_KEY.search(line)
             return found.span("word") if found else None
         first = bisect_left(self._flat, begin, key=_start)
-        inside = list(takewhile(lambda each: each.end <= end, islice(self._flat, first, None)))
-        words = {(each.start, each.end) for each in inside if _is_word(each)}
+        inside = list(takewhile(lambda leaf: leaf.end <= end, islice(self._flat, first, None)))
+        words = {(leaf.start, leaf.end) for leaf in inside if _is_word(leaf)}
         if len(inside) != 1 or len(words) != 1:
             return None
         start, stop = words.pop()

@@ -65,8 +65,8 @@ def resolve(source: Source, documents: Sequence[Node], pointer: str) -> tuple[Le
             remedy="mend the pointer, or the file",
             reason=NOT_FOUND,
         )
-    if len(nodes) > 1 and not any(each.is_all for each in steps):
-        lines = ", ".join(str(source.line_number(each.start)) for each in nodes[:5])
+    if len(nodes) > 1 and not any(step.is_all for step in steps):
+        lines = ", ".join(str(source.line_number(leaf.start)) for leaf in nodes[:5])
         raise PinError(
             f"{source.path} has several values at {quoted(pointer)}: lines {lines}",
             remedy="pick one with [NAME=VALUE], or all with [*]",
@@ -121,7 +121,7 @@ def _below(group: Sequence[Node], key: str) -> list[Node]:
 def _chosen(group: Sequence[Node], step: _Step) -> list[Node]:
     lists = [node for node in group if isinstance(node, Branch) and node.is_list]
     is_lists = bool(lists) and len(lists) == len(group)
-    pools = [items(each) for each in lists] if is_lists else [list(group)]
+    pools = [items(branch) for branch in lists] if is_lists else [list(group)]
     if step.index is not None:
         return [pool[step.index] for pool in pools if step.index < len(pool)]
     return [node for pool in pools for node in pool if step.is_all or _has(node, step)]

@@ -56,18 +56,18 @@ def repin(content: bytes, path: str, pin: Pin, previous: int | None, next: int) 
     if not found:
         raise _nothing(file.source, pin)
     expected = NONE_YET if previous is None else str(previous)
-    moving = [each for each in found if each.value != str(next)]
+    moving = [finding for finding in found if finding.value != str(next)]
     for use in moving:
         if use.value != expected:
             raise _drifted(file.source, use, expected, str(next))
     if not moving:
         return content
-    edits = [Edit(each.start, each.end, str(next)) for each in moving]
+    edits = [Edit(use.start, use.end, str(next)) for use in moving]
     text = spliced(file.source.text, edits)
     _refuse_shared(file, moving)
     prove(file, edits, text)
     after = text.encode()
-    if [each.value for each in find(after, path, pin)] != [str(next)] * len(found):
+    if [finding.value for finding in find(after, path, pin)] != [str(next)] * len(found):
         raise unverified(path)
     return after
 
@@ -76,7 +76,7 @@ def spliced(text: str, edits: Sequence[Edit]) -> str:
     """Return a text with every span replaced."""
     parts = []
     at = 0
-    for edit in sorted(edits, key=lambda each: each.start):
+    for edit in sorted(edits, key=lambda other: other.start):
         parts += [text[at : edit.start], edit.text]
         at = edit.end
     return "".join([*parts, text[at:]])
@@ -93,12 +93,12 @@ def prove(file: File, edits: Sequence[Edit], after: str) -> None:
     source = file.source
     prefix = _absent_number(source.text)
     marks = [f"{prefix}{index:06}" for index in range(len(edits))]
-    stand_ins = [Edit(each.start, each.end, mark) for each, mark in zip(edits, marks, strict=True)]
+    stand_ins = [Edit(edit.start, edit.end, mark) for edit, mark in zip(edits, marks, strict=True)]
     probe = _values(source, spliced(source.text, stand_ins))
     old = {
-        mark: source.text[each.start : each.end] for mark, each in zip(marks, edits, strict=True)
+        mark: source.text[edit.start : edit.end] for mark, edit in zip(marks, edits, strict=True)
     }
-    new = {mark: each.text for mark, each in zip(marks, edits, strict=True)}
+    new = {mark: edit.text for mark, edit in zip(marks, edits, strict=True)}
     if _filled(probe, prefix, old) != _flat(file.documents):
         raise unverified(source.path)
     if _filled(probe, prefix, new) != _values(source, after):

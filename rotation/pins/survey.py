@@ -39,11 +39,11 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
     file = _readable(content, path)
     everything = known_uses(file)
     by_marker = tuple(_marked_uses(marked(file)))
-    spoken_of = {(each.start, each.end) for each in by_marker}
-    known = {(each.start, each.end) for each in everything}
-    more = [each for each in by_marker if (each.start, each.end) not in known]
-    ordered = sorted([*everything, *more], key=lambda each: (each.start, each.end))
-    return tuple(_sighting(file.source, each, spoken_of) for each in ordered)
+    spoken_of = {(use.start, use.end) for use in by_marker}
+    known = {(use.start, use.end) for use in everything}
+    more = [use for use in by_marker if (use.start, use.end) not in known]
+    ordered = sorted([*everything, *more], key=lambda use: (use.start, use.end))
+    return tuple(_sighting(file.source, use, spoken_of) for use in ordered)
 
 
 def _readable(content: bytes, path: str) -> File:

@@ -83,7 +83,7 @@ def _keys(cursor: Cursor) -> Path:
             raise cursor.fault("a key is missing")
         if len(keys) >= MAX_DEPTH:
             raise too_deep(cursor.source.path)
-        keys.append(next(each for each in found.groups() if each is not None))
+        keys.append(next(group for group in found.groups() if group is not None))
         cursor.match(_SPACE)
         if not cursor.take("."):
             return tuple(keys)

@@ -105,7 +105,7 @@ def leaves(root: Node, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
         if isinstance(node, Leaf):
             yield here, node
         else:
-            waiting.extend(((*here, each.key), each.node) for each in reversed(node.entries))
+            waiting.extend(((*here, entry.key), entry.node) for entry in reversed(node.entries))
 
 
 def walk(root: Node) -> Iterator[Entry]:
@@ -115,7 +115,7 @@ def walk(root: Node) -> Iterator[Entry]:
         node = waiting.pop()
         if isinstance(node, Branch):
             yield from node.entries
-            waiting.extend(each.node for each in reversed(node.entries))
+            waiting.extend(entry.node for entry in reversed(node.entries))
 
 
 def grow(pairs: Iterable[tuple[Path, Leaf]]) -> Branch:

@@ -35,11 +35,11 @@ def uses(
     found = [*references.flags(text), *references.references(text)]
     if documents is not None:
         file = File(source, tuple(documents), text)
-        told = sorted(each.start for each in found if each.names_itself)
+        told = sorted(use.start for use in found if use.names_itself)
         for kind in _KINDS:
-            found += (each for each in kind(file) if not _is_told(each, told))
-    distinct = {(each.start, each.end, str(each.named)): each for each in reversed(found)}
-    return tuple(sorted(distinct.values(), key=lambda each: (each.start, each.end)))
+            found += (use for use in kind(file) if not _is_told(use, told))
+    distinct = {(use.start, use.end, str(use.named)): use for use in reversed(found)}
+    return tuple(sorted(distinct.values(), key=lambda use: (use.start, use.end)))
 
 
 def _is_told(use: Use, told: Sequence[int]) -> bool:

@@ -340,13 +340,15 @@ def _note_keys(
 def _plain(value: Any) -> Any:  # noqa: ANN401 - settings are of any type a plugin chose
     if isinstance(value, PluginChoice):
         common = {
-            each.name: _plain(getattr(value, each.name))
-            for each in fields(value)
-            if each.name not in {"kind", "settings"}
+            attribute.name: _plain(getattr(value, attribute.name))
+            for attribute in fields(value)
+            if attribute.name not in {"kind", "settings"}
         }
         return {"kind": value.kind, **_plain(value.settings), **common}
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {
+            attribute.name: _plain(getattr(value, attribute.name)) for attribute in fields(value)
+        }
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, Enum):

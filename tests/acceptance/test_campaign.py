@@ -32,8 +32,8 @@ class Bench:
 
     def label(self, ids: list[str], value: str) -> str:
         """Give secrets a label that only they have; return the filter for it."""
-        for each in ids:
-            secret = self.store.get(SecretName(self.stack.options.project, each))
+        for secret_id in ids:
+            secret = self.store.get(SecretName(self.stack.options.project, secret_id))
             labels = {**secret.labels, "test": value}
             self.store.update(
                 secret, labels=labels, annotations=secret.annotations, aliases=secret.aliases
@@ -64,9 +64,9 @@ class Bench:
     def versions(self, ids: list[str]) -> dict[str, int | None]:
         """Return the version in force of each; a number beyond 2 tells of a second rotation."""
         found = {}
-        for each in ids:
-            secret = self.store.get(SecretName(self.stack.options.project, each))
-            found[each] = secret.aliases.get("current")
+        for secret_id in ids:
+            secret = self.store.get(SecretName(self.stack.options.project, secret_id))
+            found[secret_id] = secret.aliases.get("current")
         return found
 
 
@@ -103,7 +103,7 @@ def test_an_emergency_over_a_filter_replaces_each_credential_once(
     assert receipt["schema"] == "rotation.fleet-receipt/1"
     assert (receipt["done"], receipt["failed"], receipt["left"]) == (6, 0, 0)
     assert receipt["time_to_revoke"]["count"] == 6
-    assert len({each["request_id"] for each in receipt["secrets"]}) == 6
+    assert len({entry["request_id"] for entry in receipt["secrets"]}) == 6
     assert set(bench.versions(wanted).values()) == {2}
     again = bench.run("emergency", "--resume", "--json")
     assert again[0] == 0
@@ -176,8 +176,8 @@ def test_a_lost_network_is_waited_for(bench: Bench) -> None:
 def test_failures_in_a_row_stop_it_and_keep_going_does_not(bench: Bench) -> None:
     wanted = ids(28, 6)
     matching = bench.label(wanted, "broken")
-    for each in wanted:
-        secret = bench.store.get(SecretName(bench.stack.options.project, each))
+    for name in wanted:
+        secret = bench.store.get(SecretName(bench.stack.options.project, name))
         policy = json.loads(secret.annotations["rotation.policy"])
         policy["issuer"]["owner"] = "nobody_at_all"
         annotations = {**secret.annotations, "rotation.policy": json.dumps(policy)}
@@ -214,8 +214,8 @@ def test_what_matches_and_takes_no_part_is_told_apart(bench: Bench) -> None:
     code, out, _ = bench.run("emergency", "--filter", matching, *ASKING, "--preview", "--json")
     shown = json.loads(out)
     assert code == 0
-    assert [each.rpartition("/")[2] for each in shown["secrets"]] == ids(38, 1)
-    assert [each["why"] for each in shown["left_out"]] == ["not managed: it has no policy"]
+    assert [name.rpartition("/")[2] for name in shown["secrets"]] == ids(38, 1)
+    assert [entry["why"] for entry in shown["left_out"]] == ["not managed: it has no policy"]
     assert bench.versions(ids(38, 1)) == {"many-38": None}
 
 

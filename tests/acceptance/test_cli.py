@@ -184,7 +184,7 @@ def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
     code, out, err = run("--json", "status")
     assert (code, err) == (0, "")
     body = json.loads(out)
-    by_name = {each["secret"].rpartition("/")[2]: each for each in body["secrets"]}
+    by_name = {entry["secret"].rpartition("/")[2]: entry for entry in body["secrets"]}
     assert "form-rotator" not in by_name
     assert by_name["form"] == {
         "secret": f"projects/{bench.stack.options.project_number}/secrets/form",
@@ -366,8 +366,8 @@ def test_a_block_says_what_to_do_and_is_lifted_after_that(bench: Bench, run: Any
     code, out, err = run("status", "--json")
     assert (code, err) == (1, "")
     body = json.loads(out)
-    stuck = [each for each in body["secrets"] if each["needs_a_person"]]
-    assert [each["blocked"]["reason"] for each in stuck] == ["not-found"]
+    stuck = [entry for entry in body["secrets"] if entry["needs_a_person"]]
+    assert [entry["blocked"]["reason"] for entry in stuck] == ["not-found"]
     code, out, err = run("rotate", "stuck")
     assert (code, out) == (1, "")
     assert "stuck is blocked: not-found" in err
@@ -436,7 +436,7 @@ def test_only_managed_secrets_can_be_asked(bench: Bench, run: Any, command: str)
     assert code == 3
     assert "NOT_FOUND" in err
     name = bench.name("unmanaged")
-    if not any(each.name.secret_id == "unmanaged" for each in bench.store.list()):
+    if not any(secret.name.secret_id == "unmanaged" for secret in bench.store.list()):
         bench.stack.create_secret("unmanaged", {})
     code, _, err = run(command, str(name), *options)
     assert code == 1

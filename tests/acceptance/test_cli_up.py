@@ -78,9 +78,9 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         return started[-1]
 
     yield begin
-    for each in started:
-        if each.process.poll() is None:
-            each.end()
+    for node in started:
+        if node.process.poll() is None:
+            node.end()
 
 
 def wait_for(done: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
@@ -249,7 +249,7 @@ def test_a_sample_of_many_secrets_has_credentials_that_work(start: Callable[...,
         text=True,
         check=True,
     )
-    names = [each["secret"].rpartition("/")[2] for each in json.loads(listed.stdout)["secrets"]]
+    names = [secret["secret"].rpartition("/")[2] for secret in json.loads(listed.stdout)["secrets"]]
     assert names == [f"orders-{number:02}" for number in range(1, 13)]
     rotated = subprocess.run(
         [*COMMAND, "rotate", "orders-07"],

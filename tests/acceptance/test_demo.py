@@ -49,7 +49,9 @@ class Saboteur:
 
     def scene(self, title: str) -> None:
         if title == "killed in the middle":
-            victim = next(each for each in consumers_of(psutil.Process()) if each.is_running())
+            victim = next(
+                consumer for consumer in consumers_of(psutil.Process()) if consumer.is_running()
+            )
             victim.kill()
             victim.wait()
 
@@ -82,7 +84,7 @@ class Saboteur:
 
 
 def consumers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [each for each in process.children(recursive=True) if is_consumer(each)]
+    return [child for child in process.children(recursive=True) if is_consumer(child)]
 
 
 def is_consumer(process: psutil.Process) -> bool:

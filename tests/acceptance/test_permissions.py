@@ -127,7 +127,7 @@ def test_the_function_uses_exactly_what_its_roles_grant(
 def test_without_any_one_permission_it_fails(
     managed: Target, granting: Granting, role: str, permission: str
 ) -> None:
-    granting.change(role, [each for each in ROLES[role] if each != permission])
+    granting.change(role, [granted for granted in ROLES[role] if granted != permission])
     live(managed)
     assert granting.denied(FUNCTION) == {permission}
     assert not went_through(managed)
@@ -141,7 +141,7 @@ def test_looking_needs_exactly_the_viewers_role(
     assert main(["status", managed.id]) in (0, 1)
     assert main(["plan", managed.id]) in (0, 1)
     assert granting.denied(VIEWER) == set()
-    used = {each for found in granting.used(VIEWER).values() for each in found}
+    used = {finding for found in granting.used(VIEWER).values() for finding in found}
     assert used == set(ROLES["rotationViewer"])
 
 
@@ -155,7 +155,7 @@ def test_asking_needs_exactly_the_operators_role(
     assert main(["policy", "apply", managed.id, str(policy)]) == 0
     assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 0
     assert granting.denied(OPERATOR) == set()
-    used = {each for found in granting.used(OPERATOR).values() for each in found}
+    used = {finding for found in granting.used(OPERATOR).values() for finding in found}
     assert used == set(ROLES["rotationOperator"])
     as_caller(managed.scene, VIEWER, monkeypatch)
     assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 3
@@ -169,7 +169,7 @@ def findings(capsys: pytest.CaptureFixture[str], *secrets: str) -> list[dict[str
 
 
 def unseen(found: list[dict[str, Any]]) -> list[str]:
-    return [each["message"] for each in found if each["severity"] == "unseen"]
+    return [finding["message"] for finding in found if finding["severity"] == "unseen"]
 
 
 def invoker_by_custom_role(scene: Scene) -> None:
@@ -191,12 +191,16 @@ def test_the_doctor_sees_everything_with_exactly_its_roles(
         treat(target, granting)
         found = [*findings(capsys), *findings(capsys, target.id)]
     assert unseen(found) == []
-    assert not [each for each in found if each["check"] in {"rights", "invoker", "sweep-rights"}]
+    assert not [
+        finding for finding in found if finding["check"] in {"rights", "invoker", "sweep-rights"}
+    ]
     assert granting.denied(DOCTOR) == set()
     used = granting.used(DOCTOR)
-    payloads = {name for name, each in used.items() if "secretmanager.versions.access" in each}
+    payloads = {
+        name for name, permissions in used.items() if "secretmanager.versions.access" in permissions
+    }
     assert payloads == {target.name, target.admin}
-    asked = {each for permissions in used.values() for each in permissions}
+    asked = {permission for permissions in used.values() for permission in permissions}
     assert asked == {*ROLES["rotationDoctor"], *ROLES["rotationReader"]}
     assert {name: ROLES[name] for name in NOT_EMBEDDED} == NOT_EMBEDDED
 
@@ -212,7 +216,7 @@ def test_what_the_doctor_may_not_see_it_says(
     treat(managed, granting)
     needed_to_begin = {"secretmanager.secrets.get", "secretmanager.secrets.list"}
     for permission in {*ROLES["rotationDoctor"]} - ONLY_AT_FIRST - needed_to_begin:
-        kept = [each for each in ROLES["rotationDoctor"] if each != permission]
+        kept = [role for role in ROLES["rotationDoctor"] if role != permission]
         granting.change("rotationDoctor", kept)
         found = findings(capsys)
         assert unseen(found) or permission == BESIDE, permission

@@ -45,9 +45,9 @@ BY_NUMBER = SecretName(str(PROJECT_NUMBER), "orders-db")
 def recorded(spec: Spec) -> list[Permission]:
     """Return what a plugin uses by itself; what rides in the engine's writes is the engine's."""
     return [
-        each
-        for each in spec.permissions
-        if each.name.startswith(RECORDED) and each.on is not On.MANAGED_SECRET
+        permission
+        for permission in spec.permissions
+        if permission.name.startswith(RECORDED) and permission.on is not On.MANAGED_SECRET
     ]
 
 
@@ -82,7 +82,7 @@ class Alone:
         self.granting.change(f"{self.role}_{number}", [self.needs[number].name])
 
     def used(self) -> set[str]:
-        return {each for found in self.granting.used(self.caller).values() for each in found}
+        return {finding for found in self.granting.used(self.caller).values() for finding in found}
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_a_plugin_uses_what_it_declares_and_cannot_do_without(
     try:
         assert run()
         assert alone.granting.denied(alone.caller) == set()
-        assert alone.used() == {each.name for each in alone.needs}
+        assert alone.used() == {permission.name for permission in alone.needs}
         for number, need in enumerate(alone.needs):
             alone.take_away(number)
             enforced.controls.reset_used_permissions()

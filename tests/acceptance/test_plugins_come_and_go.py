@@ -112,7 +112,7 @@ def test_a_new_plugin_has_page_permissions_and_passes_its_contract(
         "## When it fails",
     ]
     plugins = json.loads((checkout.at / "deploy/generated/plugins.json").read_text())["plugins"]
-    assert (kind, "my-own") in {(each["kind"], each["name"]) for each in plugins}
+    assert (kind, "my-own") in {(plugin["kind"], plugin["name"]) for plugin in plugins}
     iam = (checkout.at / "deploy/generated/iam.json").read_text()
     assert (f"{kind} my-own: " in iam) == (kind == "gate")
     files = [f"rotation/{folder}/my_own.py", f"tests/contract/{folder}/subject_my_own.py"]

@@ -174,14 +174,14 @@ def _is_sentence(line: str) -> bool:
 @pytest.mark.parametrize("name", [name for name, run in RUNS.items() if run])
 def test_without_colours_there_are_none(name: str, environment: dict[str, str]) -> None:
     terminal, _, _ = shown(environment, name, NO_COLOR="1")
-    found = [each for each in COLOURS.findall(terminal.written) if _colours(each)]
+    found = [colour for colour in COLOURS.findall(terminal.written) if _colours(colour)]
     assert found == []
 
 
 def _colours(sequence: bytes) -> bool:
     """Whether a sequence sets a colour; bold and the like are not colours (no-color.org)."""
-    numbers = [int(each) for each in re.findall(rb"\d+", sequence)]
-    return any(30 <= each <= 49 or 90 <= each <= 107 for each in numbers)
+    numbers = [int(digits) for digits in re.findall(rb"\d+", sequence)]
+    return any(30 <= number <= 49 or 90 <= number <= 107 for number in numbers)
 
 
 def plain(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:

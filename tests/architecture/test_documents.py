@@ -36,7 +36,7 @@ def blocking_reasons() -> Iterator[str]:
                 if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("PermanentError"):
                     reasons = [word.value for word in node.keywords if word.arg == "reason"]
                     yield from (
-                        str(each.value) for each in reasons if isinstance(each, ast.Constant)
+                        str(reason.value) for reason in reasons if isinstance(reason, ast.Constant)
                     )
     yield from _LOGIN_REMEDIES
 

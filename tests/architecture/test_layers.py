@@ -17,7 +17,7 @@ MODULES = sorted(path for path in ROOT.rglob("*.py"))
 LINTER = Path(sys.executable).with_name("lint-imports")
 PROJECT = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
 CONTRACTS: dict[str, dict[str, Any]] = {
-    each["id"]: each for each in PROJECT["tool"]["importlinter"]["contracts"]
+    contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]
 }
 
 
@@ -85,7 +85,7 @@ def test_the_function_asks_wiring_for_everything() -> None:
     tree = ast.parse((ROOT.parent / "main.py").read_text())
     found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     ours = {(node.module, name.name) for node in found for name in node.names}
-    assert {each for each in ours if str(each[0]).startswith("rotation")} == {
+    assert {edge for edge in ours if str(edge[0]).startswith("rotation")} == {
         ("rotation", "wiring")
     }
 

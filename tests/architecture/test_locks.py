@@ -24,18 +24,19 @@ NOT_LOCKED = {"pip", "rotation"}
 
 
 def pins(file: str) -> dict[str, str]:
-    return {name: str(each.specifier) for name, each in locked(file).items()}
+    return {name: str(requirement.specifier) for name, requirement in locked(file).items()}
 
 
 def test_what_is_installed_is_what_the_lock_names() -> None:
     lock = locked(LOCKS["development"])
     wanted = {
-        name: str(each.specifier)
-        for name, each in lock.items()
-        if each.marker is None or each.marker.evaluate()
+        name: str(requirement.specifier)
+        for name, requirement in lock.items()
+        if requirement.marker is None or requirement.marker.evaluate()
     }
     installed = {
-        canonicalize_name(each.metadata["Name"]): f"=={each.version}" for each in distributions()
+        canonicalize_name(distribution.metadata["Name"]): f"=={distribution.version}"
+        for distribution in distributions()
     }
     optional = pins(LOCKS["fuzzing"])
     differing = {
@@ -50,7 +51,7 @@ def test_what_is_installed_is_what_the_lock_names() -> None:
 def test_every_pin_has_hashes_and_no_address(file: str) -> None:
     text = (ROOT / file).read_text()
     entries = re.split(r"\n(?=\w)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
-    assert [each.split("\n")[0] for each in entries if "--hash=sha256:" not in each] == []
+    assert [entry.split("\n")[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert "://" not in text
 
 

@@ -70,13 +70,13 @@ def _config() -> str:
 def test_every_reason_for_a_block_has_its_section() -> None:
     text = (DOCS / "runbooks" / "blocked.md").read_text()
     permanent = {
-        each.reason
-        for each in vars(errors).values()
-        if isinstance(each, type) and issubclass(each, errors.PermanentError)
+        kind.reason
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.PermanentError)
     } - {"permanent", "bad-name", "bad-message", "bad-filter", "bad-plugin"}
     reasons = {*blocking_reasons(), *permanent}
     assert len(reasons) > 25
-    assert [each for each in sorted(reasons) if f"\n### {each}\n" not in text] == []
+    assert [reason for reason in sorted(reasons) if f"\n### {reason}\n" not in text] == []
 
 
 def test_every_alert_has_its_runbook() -> None:

@@ -51,7 +51,7 @@ def main() -> None:
         figures = list(_measured(asked.groups, journal, quick=asked.quick))
     print(f"\n{table(figures)}\n\n{_summary(figures)}")
     if asked.json:
-        report = {"setting": _setting(), "figures": [each.as_json() for each in figures]}
+        report = {"setting": _setting(), "figures": [figure.as_json() for figure in figures]}
         asked.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
@@ -74,7 +74,9 @@ def _measured(groups: list[str], journal: TextIO, *, quick: bool) -> Iterator[Fi
         # What the function would write to its log.
         with contextlib.redirect_stdout(journal):
             module = importlib.import_module(f"tests.bench.{group}")
-            figures = [replace(each, group=GROUPS[group]) for each in module.measure(quick=quick)]
+            figures = [
+                replace(figure, group=GROUPS[group]) for figure in module.measure(quick=quick)
+            ]
         print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
         yield from figures
 
@@ -90,8 +92,10 @@ def _setting() -> str:
 
 
 def _summary(figures: list[Figure]) -> str:
-    verdicts = [each.verdict for each in figures if each.verdict != NO_GOALPOST]
-    missed = [f"{each.name}: {each.verdict}" for each in figures if "missed" in each.verdict]
+    verdicts = [figure.verdict for figure in figures if figure.verdict != NO_GOALPOST]
+    missed = [
+        f"{figure.name}: {figure.verdict}" for figure in figures if "missed" in figure.verdict
+    ]
     said = f"{verdicts.count(MET)} of {len(verdicts)} goalposts met"
     return "\n  ".join([said, *missed])
 

@@ -97,11 +97,14 @@ def _in_turn(lab: Lab, runs: int) -> Mapping[str, Sequence[float]]:
     empty.write_text(_EMPTY)
     with instance(lab) as running:
         ids = lab.secrets(runs + 1)
-        for each in ids:
-            running.fire(each)
+        for secret_id in ids:
+            running.fire(secret_id)
         ready = running.body(eventType="ROTATION_WAKE", secretId=full_name(ids[-1]))
         firings = iter(
-            [running.body(eventType="SECRET_ROTATE", secretId=full_name(each)) for each in ids]
+            [
+                running.body(eventType="SECRET_ROTATE", secretId=full_name(secret_id))
+                for secret_id in ids
+            ]
         )
 
     def ours(body: bytes) -> float:
@@ -143,7 +146,7 @@ def _imports() -> Iterator[Figure]:
         own[_library(module)] += int(microseconds)
     total = sum(own.values()) / 1000
     modules = done.stdout.split()
-    pubsub = sum("pubsub" in each for each in modules)
+    pubsub = sum("pubsub" in module_name for module_name in modules)
     yield Figure("modules of Pub/Sub's client in the function", pubsub, "", Goal(0, "G5"))
     yield Figure("modules imported", len(modules))
     yield Figure("imports of main.py, measured one by one", total, "ms")

@@ -81,8 +81,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     del quick
     with Lab(**LOGGED) as lab, Wire(lab.postgres.port) as wire, instance(lab) as running:
         ids = lab.secrets(4, port=wire.port)
-        for each in ids:
-            running.fire(each)
+        for secret_id in ids:
+            running.fire(secret_id)
         counting = Counting(lab, wire)
         with lab.latency(_LATENCY):
             warm = counting.cost(lambda: running.fire(ids[0]))
@@ -161,7 +161,7 @@ def _to_the_end(counting: Counting, running: Instance, secret_id: str) -> Figure
 def _leaks(lab: Lab, ids: list[str]) -> Figure:
     log = lab.postgres.log_path.read_text(errors="replace")
     stored = [lab.services.ask("payloads", number=number) for number in (1, 2)]
-    passwords = [payloads[each]["password"] for payloads in stored for each in ids[:2]]
+    passwords = [payloads[secret_id]["password"] for payloads in stored for secret_id in ids[:2]]
     found = sum(password in log for password in passwords)
     return Figure("passwords in the server's log", found, "", Goal(0, "G4"), "clear text")
 

@@ -66,7 +66,7 @@ class Outcome:
     def twice(self) -> int:
         """Versions beyond the one that was asked for, and rotations begun beyond one each."""
         versions = sum(max(len(secret["versions"]) - 2, 0) for secret in self.stored.values())
-        begun = {(each.get("secret"), each.get("rotation_id")) for each in self.log}
+        begun = {(record.get("secret"), record.get("rotation_id")) for record in self.log}
         rotations = Counter(secret for secret, rotation in begun if secret and rotation)
         return versions + sum(count - 1 for count in rotations.values())
 
@@ -108,7 +108,7 @@ def _run(processes: int, count: int, limits: Limits) -> Outcome:
         writes = [call.answered for call in outcome.calls if call.name in _WRITES]
         outcome.seconds = max(writes, default=began) - began
         stored = lab.services.ask("stored")
-        outcome.stored = {each: stored[each] for each in ids}
+        outcome.stored = {secret_id: stored[secret_id] for secret_id in ids}
     return outcome
 
 

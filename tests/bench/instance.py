@@ -93,12 +93,14 @@ class Instance:
         """Let all the time pass that rotations take."""
         for _ in range(20):
             stored = self._lab.services.ask("stored")
-            waiting = [each for each in ids if "rotation_phase" in stored[each]["labels"]]
+            waiting = [
+                secret_id for secret_id in ids if "rotation_phase" in stored[secret_id]["labels"]
+            ]
             if not waiting:
                 return
             self._lab.advance(timedelta(hours=1, seconds=1))
-            for each in waiting:
-                self.wake(each)
+            for secret_id in waiting:
+                self.wake(secret_id)
         raise AssertionError(f"never settled: {waiting[:3]}")
 
     def close(self) -> None:

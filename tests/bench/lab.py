@@ -104,7 +104,7 @@ class Lab:
 
     def calls(self) -> list[Call]:
         """Return the calls of Secret Manager since the last look."""
-        return [Call(*each) for each in self.services.ask("calls")]
+        return [Call(*service) for service in self.services.ask("calls")]
 
     def secrets(
         self,
@@ -124,14 +124,14 @@ class Lab:
         """
         ids = [f"s{number}" for number, _ in zip(self._numbers, range(count), strict=False)]
         self._create_slots(ids)
-        policies = {each: self.policy(each, port) for each in ids}
+        policies = {secret_id: self.policy(secret_id, port) for secret_id in ids}
         made: list[dict[str, Any]] = [
             {
-                "secret_id": each,
+                "secret_id": secret_id,
                 "annotations": {"rotation.policy": json.dumps(policy)},
                 "labels": dict(labels or {}),
             }
-            for each, policy in policies.items()
+            for secret_id, policy in policies.items()
         ]
         if in_force:
             for secret in made:
@@ -188,10 +188,10 @@ class Lab:
     def _create_slots(self, ids: list[str]) -> None:
         statements = slot_statements(self.postgres.binaries.major)
         with self.postgres.connect() as connection, connection.transaction():
-            for each in ids:
+            for secret_id in ids:
                 names = {
-                    "first": sql.Identifier(f"{each}_a"),
-                    "second": sql.Identifier(f"{each}_b"),
+                    "first": sql.Identifier(f"{secret_id}_a"),
+                    "second": sql.Identifier(f"{secret_id}_b"),
                     "owner": sql.Identifier(OWNER),
                     "rotator": sql.Identifier(ROTATOR),
                 }

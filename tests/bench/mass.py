@@ -85,7 +85,10 @@ def _run(processes: int, count: int) -> Outcome:
         lab.controls.set_quotas(REAL)
         with function(lab, workers=processes, threads=THREADS, **environment) as process:
             lab.services.ask("subscribe", endpoint=process.url)
-            messages = [{"eventType": "SECRET_ROTATE", "secretId": full_name(each)} for each in ids]
+            messages = [
+                {"eventType": "SECRET_ROTATE", "secretId": full_name(secret_id)}
+                for secret_id in ids
+            ]
             lab.calls()
             began = time.monotonic()
             lab.services.ask("publish", messages=messages)
@@ -95,7 +98,7 @@ def _run(processes: int, count: int) -> Outcome:
         answered = [call.answered for call in outcome.calls]
         outcome.seconds = max(answered, default=began) - began
         stored = lab.services.ask("stored")
-        outcome.stored = {each: stored[each] for each in ids}
+        outcome.stored = {secret_id: stored[secret_id] for secret_id in ids}
     return outcome
 
 
@@ -104,9 +107,9 @@ def with_a_credential(lab: Lab, count: int, labels: Mapping[str, str] | None = N
     ids = lab.secrets(count, in_force=_PASSWORD, labels=labels)
     verifier = sql.Literal(scram_verifier(Password(_PASSWORD), 4096))
     with lab.postgres.connect(DATABASE) as connection, connection.transaction():
-        for each in ids:
+        for secret_id in ids:
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
-            connection.execute(statement.format(sql.Identifier(f"{each}_a"), verifier))
+            connection.execute(statement.format(sql.Identifier(f"{secret_id}_a"), verifier))
     return ids
 
 

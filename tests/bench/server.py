@@ -98,15 +98,15 @@ class Server:
 
     def create(self, made: list[Command]) -> None:
         """Create secrets, each with annotations and perhaps a payload."""
-        self._background.call(lambda running: [_create(running, **each) for each in made])
+        self._background.call(lambda running: [_create(running, **wanted) for wanted in made])
 
     def delete(self, ids: list[str]) -> None:
         project = f"projects/{OPTIONS.project}"
         request = secrets_types.DeleteSecretRequest.pb()
 
         def forget(running: Services) -> None:
-            for each in ids:
-                asked = request(name=f"{project}/secrets/{each}")
+            for secret_id in ids:
+                asked = request(name=f"{project}/secrets/{secret_id}")
                 secrets.delete_secret(running.store, asked, FRESH)
 
         self._background.call(forget)
@@ -132,8 +132,8 @@ class Server:
         def take(running: Services) -> list[dict[str, str]]:
             deliveries = running.broker.lease(AUDIT, 100_000)
             if deliveries:
-                running.broker.acknowledge(AUDIT, [each.ack_id for each in deliveries])
-            return [dict(each.message.attributes) for each in deliveries]
+                running.broker.acknowledge(AUDIT, [delivery.ack_id for delivery in deliveries])
+            return [dict(delivery.message.attributes) for delivery in deliveries]
 
         return self._background.call(take)
 
@@ -162,7 +162,7 @@ class Server:
         def look(running: Services) -> dict[str, Any]:
             records = running.store.records.items()
             found = {key.secret_id: record.version(number) for key, record in records}
-            readable = {name: each.payload for name, each in found.items() if each}
+            readable = {name: version.payload for name, version in found.items() if version}
             return {name: json.loads(data) for name, data in readable.items() if data}
 
         return self._background.call(look)

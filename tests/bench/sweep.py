@@ -116,8 +116,8 @@ class Side:
         self.ids = ids
         self.wall: list[float] = []
         self.calls: Counter[str] = Counter()
-        for each in ids:
-            running.fire(each)
+        for secret_id in ids:
+            running.fire(secret_id)
 
     def rotate(self, secret_id: str) -> None:
         began = time.perf_counter()
@@ -143,8 +143,10 @@ def _rotate_in_pairs(few: Side, many: Side) -> None:
 def _compared(few: Side, many: Side, count: int) -> Iterator[Figure]:
     said = f"a rotation among {count} secrets / among {FEW}"
     calls = many.calls.total() / few.calls.total()
-    each = ", ".join(f"{name} {n / len(many.wall):g}" for name, n in sorted(many.calls.items()))
-    yield Figure(f"{said}: calls", calls, "x", Goal(1, "G8"), "", each)
+    calls_each = ", ".join(
+        f"{name} {n / len(many.wall):g}" for name, n in sorted(many.calls.items())
+    )
+    yield Figure(f"{said}: calls", calls, "x", Goal(1, "G8"), "", calls_each)
     pairs = [there / here for here, there in zip(few.wall, many.wall, strict=True)]
     note = f"median of {len(pairs)} pairs"
     yield Figure(f"{said}: wall", statistics.median(pairs), "x", Goal(1.05, "G8"), "", note)

@@ -24,13 +24,13 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Figures:
     command = [sys.executable, "-m", "tests.bench", "--quick", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return {each["name"]: each for each in json.loads(file.read_text())["figures"]}
+    return {figure["name"]: figure for figure in json.loads(file.read_text())["figures"]}
 
 
 def test_every_counted_goalpost_is_met(figures: Figures) -> None:
-    counted = [each for each in figures.values() if each["unit"] == "" and each["goal"]]
+    counted = [figure for figure in figures.values() if figure["unit"] == "" and figure["goal"]]
     assert len(counted) >= 15
-    assert [each for each in counted if each["verdict"] != "met"] == []
+    assert [figure for figure in counted if figure["verdict"] != "met"] == []
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,6 @@ def test_a_mass_emergency_that_is_killed_goes_on_and_does_nothing_twice(tmp_path
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(file.read_text())["figures"]
-    counted = [each for each in figures if each["goal"] and each["unit"] == ""]
+    counted = [figure for figure in figures if figure["goal"] and figure["unit"] == ""]
     assert len(counted) == 18
-    assert [each for each in counted if each["verdict"] != "met"] == []
+    assert [figure for figure in counted if figure["verdict"] != "met"] == []

@@ -22,8 +22,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """Yield the figures."""
     with Lab() as lab, instance(lab) as running:
         ids = lab.secrets(8 if quick else SECRETS)
-        for each in ids:
-            running.fire(each)
+        for secret_id in ids:
+            running.fire(secret_id)
         for threads in (8,) if quick else THREADS:
             with lab.latency(LATENCY):
                 yield from _rate(lab, running, ids, threads)

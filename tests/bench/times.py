@@ -28,8 +28,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     rounds = 1 if quick else 5
     with Lab() as lab, instance(lab) as running:
         ids = lab.secrets(SECRETS)
-        for each in ids:
-            running.fire(each)
+        for secret_id in ids:
+            running.fire(secret_id)
         floor = _floor(lab, running, ids[0])
         for latency in (0.0, LATENCY):
             for name in ("warm", "cold"):
@@ -57,10 +57,10 @@ class Samples:
 
 
 def _rotate(running: Instance, ids: list[str], samples: Samples, *, cold: bool) -> None:
-    for each in ids:
+    for secret_id in ids:
         if cold:
             running.forget()
-        samples.add(lambda each=each: running.fire(each))  # type: ignore[misc]
+        samples.add(lambda secret_id=secret_id: running.fire(secret_id))  # type: ignore[misc]
 
 
 def _figures(

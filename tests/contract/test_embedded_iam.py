@@ -147,7 +147,7 @@ def test_a_custom_role_grants_what_it_includes(world: World) -> None:
 def test_a_role_on_the_project_counts_for_everything_in_it(world: World) -> None:
     secrets, publisher, _ = world.clients(ROBOT)
     world.bind_project(world.create_role("all", "secretmanager.secrets.list", "pubsub.topics.get"))
-    assert [each.name for each in secrets.list_secrets(parent=NUMBER)] == [world.secret]
+    assert [secret.name for secret in secrets.list_secrets(parent=NUMBER)] == [world.secret]
     assert publisher.get_topic(topic=TOPIC).name == TOPIC
 
 
@@ -300,5 +300,5 @@ def test_gcloud_creates_roles_and_binds_them(world: World, tmp_path: Path) -> No
     secrets, topics, subscriber = world.clients(ROBOT)
     assert secrets.get_secret(name=world.secret)
     topics.publish(topic=TOPIC, messages=[{"attributes": {"a": "b"}}])
-    assert [each.name for each in topics.list_topics(project=PROJECT)] == [TOPIC]
+    assert [topic.name for topic in topics.list_topics(project=PROJECT)] == [TOPIC]
     subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)

@@ -168,30 +168,34 @@ class Consumers:
 
     def beat(self) -> None:
         """Return when each has looked twice more: the second time, all of it after this call."""
-        seen = [each.probes for each in self.all]
+        seen = [consumer.probes for consumer in self.all]
         wait_until(
-            lambda: all(each.probes >= n + 2 for each, n in zip(self.all, seen, strict=True)),
+            lambda: all(
+                consumer.probes >= n + 2 for consumer, n in zip(self.all, seen, strict=True)
+            ),
             "each consumer looks again",
             120,
         )
 
     @property
     def incidents(self) -> list[Incident]:
-        return sorted((i for each in self.all for i in each.incidents), key=lambda i: i.ended)
+        return sorted(
+            (i for consumer in self.all for i in consumer.incidents), key=lambda i: i.ended
+        )
 
     @property
     def counts(self) -> Counter[str]:
-        return sum((each.counts for each in self.all), Counter())
+        return sum((consumer.counts for consumer in self.all), Counter())
 
 
 @contextmanager
 def consuming(stage: Stage, target: Target) -> Iterator[Consumers]:
     """Have consumers while entered."""
     consumers = Consumers(stage, target)
-    for each in consumers.all:
-        each.start()
+    for consumer in consumers.all:
+        consumer.start()
     try:
         yield consumers
     finally:
-        for each in consumers.all:
-            each.stop()
+        for consumer in consumers.all:
+            consumer.stop()

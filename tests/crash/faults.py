@@ -112,7 +112,7 @@ class Faults:
                 self.stage.fleet.cut_off(instance)
                 self.end_lease()
                 held = self._held[id(instance)]
-                self._after(held, lambda each=instance: self._resume(each))  # type: ignore[misc]
+                self._after(held, lambda stopped=instance: self._resume(stopped))  # type: ignore[misc]
 
     # Links.
 
@@ -159,7 +159,7 @@ class Faults:
 
     def _lose_acks(self, step: Step) -> None:
         subscription = self.stage.stack.options.subscription_name
-        self._pubsub(lambda each: each.lose_acks(step.arguments["count"], subscription))
+        self._pubsub(lambda pubsub: pubsub.lose_acks(step.arguments["count"], subscription))
         self._hit(step)
 
     def _pubsub(self, change: Callable[[Any], None]) -> None:

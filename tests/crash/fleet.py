@@ -155,7 +155,7 @@ def fleet(
     """Run ``count`` processes in all, the first of which runs already."""
     folder = first.log.parent
     processes = [first, *(FunctionProcess(environment, first.log) for _ in range(count - 1))]
-    starting = [threading.Thread(target=each.start) for each in processes[1:]]
+    starting = [threading.Thread(target=process.start) for process in processes[1:]]
     try:
         for thread in starting:
             thread.start()

@@ -32,7 +32,7 @@ def failure(outcome: Outcome) -> str:
         "what the function said:",
         *outcome.said,
         "violations:",
-        *(f"  {each} ({n} times)" for each, n in Counter(outcome.violations).items()),
+        *(f"  {violation} ({n} times)" for violation, n in Counter(outcome.violations).items()),
         f"run this schedule again: make chaos SEED={outcome.schedule.seed}",
     ]
     return "\n".join(parts)
@@ -40,16 +40,16 @@ def failure(outcome: Outcome) -> str:
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Return all figures of all seeds."""
-    figures = sum((each.figures for each in outcomes), Counter[str]())
-    faults = sum((each.faults for each in outcomes), Counter[str]())
+    figures = sum((outcome.figures for outcome in outcomes), Counter[str]())
+    faults = sum((outcome.faults for outcome in outcomes), Counter[str]())
     return {
         "seeds": len(outcomes),
-        "seconds": round(sum(each.seconds for each in outcomes), 1),
+        "seconds": round(sum(outcome.seconds for outcome in outcomes), 1),
         **{name: figures[name] for name in FIGURES},
         "faults": faults.total(),
         "faults_by_kind": {kind: faults[kind] for kind in sorted(faults) if faults[kind]},
-        "violations": sum(len(each.violations) for each in outcomes),
-        "failed_seeds": [each.schedule.seed for each in outcomes if each.violations],
+        "violations": sum(len(outcome.violations) for outcome in outcomes),
+        "failed_seeds": [outcome.schedule.seed for outcome in outcomes if outcome.violations],
     }
 
 

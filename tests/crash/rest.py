@@ -99,7 +99,7 @@ def _versions(target: Target) -> Iterator[str]:
 def _logins(stage: Stage, target: Target) -> Iterator[str]:
     """Every credential there ever was is tried on both nodes: one works, the others do not."""
     in_force = key_of(target.payload(target.current))
-    made = {key_of(each): each for each in stage.history.payloads()}
+    made = {key_of(payload): payload for payload in stage.history.payloads()}
     for node in filter(None, (stage.pair.primary, stage.pair.standby)):
         for key, payload in made.items():
             here = {**payload, "host": node.host, "port": node.port}
@@ -125,7 +125,7 @@ def _leaks(stage: Stage, target: Target) -> Iterator[str]:
     texts = scene.evidence.places()
     passwords = {
         f"the {key}": payload["password"]
-        for key, payload in ((key_of(each), each) for each in stage.history.payloads())
+        for key, payload in ((key_of(payload), payload) for payload in stage.history.payloads())
     }
     events = "\n".join(f"{dict(m.attributes)} {m.data!r}" for m in scene.published())
     places = [

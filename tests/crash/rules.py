@@ -70,7 +70,7 @@ def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list
 def _is_stray(incident: Incident, stored: list[Stored]) -> bool:
     if incident.consumer != "latest":
         return False
-    in_force = {each.in_force for each in stored}
+    in_force = {secret.in_force for secret in stored}
     if incident.credential:
         return incident.credential not in in_force
     return any(key not in in_force for key in _newest(incident, stored))
@@ -82,7 +82,7 @@ def _newest(incident: Incident, stored: list[Stored]) -> tuple[Key, ...]:
     Adding a version writes nothing to the secret, so the next write after the answer counts too.
     """
     seen = _during(incident, stored)
-    after = [each for each in stored if each.at > incident.ended][:1]
+    after = [secret for secret in stored if secret.at > incident.ended][:1]
     first = max(len(seen[0].versions) - 1, 0) if seen else 0
     return (*seen, *after)[-1].versions[first:] if seen or after else ()
 
@@ -92,7 +92,7 @@ def _wrong(incident: Incident, stored: list[Stored], *, purpose: bool) -> str:
     seen = _during(incident, stored)
     if not incident.credential:
         return _unreadable(incident, stored, purpose=purpose)
-    if all(each.in_force == incident.credential for each in seen):
+    if all(secret.in_force == incident.credential for secret in seen):
         return "it was in force all the time"
     left = _left(incident.credential, incident.ended, stored)
     if left is None:
@@ -113,22 +113,22 @@ def _unreadable(incident: Incident, stored: list[Stored], *, purpose: bool) -> s
 def _too_early(incident: Incident, left: Stored, stored: list[Stored], *, purpose: bool) -> str:
     if incident.clock >= left.clock + SOAK:
         return ""
-    after = [each for each in stored if left.at <= each.at <= incident.ended]
-    if purpose and any(each.urgent or each.reverted for each in after):
+    after = [secret for secret in stored if left.at <= secret.at <= incident.ended]
+    if purpose and any(secret.urgent or secret.reverted for secret in after):
         return ""
     return "it had left force, but its soak was not over"
 
 
 def _during(incident: Incident, stored: list[Stored]) -> list[Stored]:
     """Return the states between the read and the answer, the one at the read included."""
-    before = [each for each in stored if each.at <= incident.read][-1:]
-    return before + [each for each in stored if incident.read < each.at <= incident.ended]
+    before = [secret for secret in stored if secret.at <= incident.read][-1:]
+    return before + [secret for secret in stored if incident.read < secret.at <= incident.ended]
 
 
 def _left(key: Key, until: float, stored: list[Stored]) -> Stored | None:
     """Return the last write before ``until`` that took a credential out of force."""
     left = None
-    known = [each for each in stored if each.at <= until]
+    known = [secret for secret in stored if secret.at <= until]
     for before, after in pairwise(known):
         if before.in_force == key != after.in_force:
             left = after
@@ -140,15 +140,18 @@ def judge_history(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
     for before, after in pairwise(stored):
         if after.token < before.token:
             yield f"the token went from {before.token} to {after.token}"
-    served, sent_back = defaultdict(set), {each.rotation_id for each in stored if each.reverted}
-    for each in stored:
-        if each.rotation_id and each.rotation_id not in sent_back:
-            served[each.request_id].add(each.rotation_id)
+    served, sent_back = (
+        defaultdict(set),
+        {secret.rotation_id for secret in stored if secret.reverted},
+    )
+    for secret in stored:
+        if secret.rotation_id and secret.rotation_id not in sent_back:
+            served[secret.request_id].add(secret.rotation_id)
     for request, rotations in served.items():
         if len(rotations) > 1:
             yield f"request {request} was served by {sorted(rotations)}"
     yield from _reverts(stored, asked)
-    reasons = {each.blocked for each in stored if each.blocked}
+    reasons = {secret.blocked for secret in stored if secret.blocked}
     if any(ask.kind == "revert" for ask in asked):
         reasons -= {IN_USE}
     for reason in sorted(reasons):
@@ -157,7 +160,7 @@ def judge_history(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
 
 def _reverts(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
     last = max((ask.at for ask in asked if ask.kind == "revert"), default=None)
-    begun = {each.rotation_id: each.started_at for each in stored if each.rotation_id}
+    begun = {secret.rotation_id: secret.started_at for secret in stored if secret.rotation_id}
     for rotation_id in dict.fromkeys(e.rotation_id for e in stored if e.reverted and e.rotation_id):
         began = begun[rotation_id]
         # Stored times are whole seconds.
@@ -167,13 +170,13 @@ def _reverts(stored: list[Stored], asked: list[Asked]) -> Iterator[str]:
 
 def finished(stored: list[Stored]) -> Counter[str]:
     """Return how many rotations came to an end, by what they were."""
-    ended = {each.receipt: each for each in stored if each.receipt}
+    ended = {secret.receipt: secret for secret in stored if secret.receipt}
     return Counter(
         {
-            "rotations": sum(each.outcome == "rotated" for each in ended.values()),
+            "rotations": sum(secret.outcome == "rotated" for secret in ended.values()),
             "emergencies": sum(
-                each.outcome == "rotated" and each.was_emergency for each in ended.values()
+                secret.outcome == "rotated" and secret.was_emergency for secret in ended.values()
             ),
-            "sent back": sum(each.outcome != "rotated" for each in ended.values()),
+            "sent back": sum(secret.outcome != "rotated" for secret in ended.values()),
         }
     )

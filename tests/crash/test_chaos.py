@@ -44,41 +44,41 @@ def test_whatever_goes_wrong_nobody_notices_and_everything_ends_well(
 # Where a fault can show at all: a hole in the fence only where somebody comes late.
 
 
-def _asks(each: Schedule) -> list[Step]:
-    return [step for step in each.steps if step.action in ASKS]
+def _asks(drawn: Schedule) -> list[Step]:
+    return [step for step in drawn.steps if step.action in ASKS]
 
 
-def _asked_after(each: Schedule, fault: Step) -> bool:
+def _asked_after(drawn: Schedule, fault: Step) -> bool:
     rotating = {"fire", "request", "emergency"}
     return any(
-        ask.action in rotating and -0.05 <= ask.moment - fault.moment <= 0.4 for ask in _asks(each)
+        ask.action in rotating and -0.05 <= ask.moment - fault.moment <= 0.4 for ask in _asks(drawn)
     )
 
 
-def _has_late_worker(each: Schedule) -> bool:
-    return each.workers > 1 and any(
+def _has_late_worker(drawn: Schedule) -> bool:
+    return drawn.workers > 1 and any(
         step.action == "late"
         and step.arguments["past_lease"]
         and step.arguments["seconds"] > 1
-        and _asked_after(each, step)
-        for step in each.steps
+        and _asked_after(drawn, step)
+        for step in drawn.steps
     )
 
 
-def _loses_a_commit(each: Schedule) -> bool:
+def _loses_a_commit(drawn: Schedule) -> bool:
     return any(
-        step.kind == "commit lose-commit" and _asked_after(each, step) for step in each.steps
+        step.kind == "commit lose-commit" and _asked_after(drawn, step) for step in drawn.steps
     )
 
 
-def _ends_with_an_emergency(each: Schedule) -> bool:
-    actions = [step.action for step in _asks(each)]
+def _ends_with_an_emergency(drawn: Schedule) -> bool:
+    actions = [step.action for step in _asks(drawn)]
     return actions[-1] == "emergency" and "revert" not in actions
 
 
-def _repeats_a_request(each: Schedule) -> bool:
-    actions = [step.action for step in _asks(each)]
-    sent_twice = {"repeat", "duplicate", "lose-acks"} & {step.action for step in each.steps}
+def _repeats_a_request(drawn: Schedule) -> bool:
+    actions = [step.action for step in _asks(drawn)]
+    sent_twice = {"repeat", "duplicate", "lose-acks"} & {step.action for step in drawn.steps}
     return bool(sent_twice) and actions[0] == "request" and not {"emergency", "revert"} & {*actions}
 
 
@@ -99,10 +99,12 @@ def test_planted_fault_is_found_by_a_handful_of_seeds(
     need_replica()
     fitting = filter(suits, map(schedule, count(1)))
     with staged(plant) as stage:
-        for each in islice(fitting, HANDFUL):
-            outcome = Player(stage, each).play()
+        for drawn in islice(fitting, HANDFUL):
+            outcome = Player(stage, drawn).play()
             if any(words in violation for violation in outcome.violations):
                 return
             # A plant that no longer fits the code breaks every play, and proves nothing.
-            assert not any("gave up" in each for each in outcome.violations), outcome.violations
+            assert not any("gave up" in violation for violation in outcome.violations), (
+                outcome.violations
+            )
     pytest.fail(f"{HANDFUL} seeds find nothing wrong with {plant}")

@@ -177,8 +177,8 @@ def test_each_http_request_is_balanced_anew(make_relay: MakeRelay) -> None:
     for server in servers:
         server.shutdown()
         server.server_close()
-    assert [each["by"] for each in answers] == [*ports, *ports]
-    assert {each["got"] for each in answers} == {"x"}
+    assert [answer["by"] for answer in answers] == [*ports, *ports]
+    assert {answer["got"] for answer in answers} == {"x"}
 
 
 # The word COMMIT, in PostgreSQL's protocol.

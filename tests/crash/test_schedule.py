@@ -9,24 +9,24 @@ MANY = [schedule(seed) for seed in range(300)]
 
 def test_same_seed_gives_the_same_schedule() -> None:
     assert [schedule(seed) for seed in range(300)] == MANY
-    assert len({str(each) for each in MANY}) == len(MANY)
+    assert len({str(drawn) for drawn in MANY}) == len(MANY)
 
 
 def test_steps_are_in_order_and_each_can_be_read() -> None:
-    for each in MANY:
-        moments = [step.moment for step in each.steps]
+    for drawn in MANY:
+        moments = [step.moment for step in drawn.steps]
         assert moments == sorted(moments)
-        lines = str(each).splitlines()
-        assert lines[0].startswith(f"seed {each.seed}: {each.workers} function processes")
-        assert len(lines) == 1 + len(each.steps)
+        lines = str(drawn).splitlines()
+        assert lines[0].startswith(f"seed {drawn.seed}: {drawn.workers} function processes")
+        assert len(lines) == 1 + len(drawn.steps)
 
 
 def test_every_seed_asks_for_something() -> None:
-    assert all(any(step.action in ASKS for step in each.steps) for each in MANY)
+    assert all(any(step.action in ASKS for step in drawn.steps) for drawn in MANY)
 
 
 def test_every_kind_of_fault_comes_up_and_with_one_to_four_processes() -> None:
-    kinds = Counter(step.kind for each in MANY for step in each.steps)
+    kinds = Counter(step.kind for drawn in MANY for step in drawn.steps)
     links = ("primary", "replica", "secrets", "publish", "push")
     modes = ("delay", "cut", "reset", "black-hole", "refuse")
     expected = {
@@ -49,15 +49,15 @@ def test_every_kind_of_fault_comes_up_and_with_one_to_four_processes() -> None:
         *("secrets exhausted", "secrets latency"),
     }
     assert set(kinds) == expected
-    assert {each.workers for each in MANY} == {1, 2, 3, 4}
+    assert {drawn.workers for drawn in MANY} == {1, 2, 3, 4}
 
 
 def test_instances_named_are_in_use() -> None:
-    for each in MANY:
-        named = [s.arguments["instance"] for s in each.steps if "instance" in s.arguments]
-        assert all(instance < each.workers for instance in named)
+    for drawn in MANY:
+        named = [s.arguments["instance"] for s in drawn.steps if "instance" in s.arguments]
+        assert all(instance < drawn.workers for instance in named)
 
 
 def test_at_most_one_upheaval_of_the_database() -> None:
-    for each in MANY:
-        assert sum(step.action in {"restart", "fail-over"} for step in each.steps) <= 1
+    for drawn in MANY:
+        assert sum(step.action in {"restart", "fail-over"} for step in drawn.steps) <= 1

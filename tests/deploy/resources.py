@@ -132,7 +132,7 @@ def _service(v: Planned) -> tuple[str, str, Any]:
         "concurrency": template["max_instance_request_concurrency"],
         "instances": [scaling["min_instance_count"], scaling["max_instance_count"]],
         "account": template["service_account"],
-        "environment": {each["name"]: each["value"] for each in container["env"]},
+        "environment": {variable["name"]: variable["value"] for variable in container["env"]},
         "connector": vpc.get("connector"),
         "network": [net.get("network"), net.get("subnetwork")],
         "egress": egress and egress.lower().replace("_", "-"),
@@ -158,7 +158,7 @@ def _secret(v: Planned) -> tuple[str, str, Any]:
     rotation = _one(v["rotation"])
     values = {
         "replication": "automatic" if _one(v["replication"])["auto"] else "user-managed",
-        "topics": [_last(each["name"]) for each in v["topics"]],
+        "topics": [_last(topic["name"]) for topic in v["topics"]],
         "policy": json.loads(v["annotations"]["rotation.policy"]),
         "period": rotation["rotation_period"],
         "next": rotation["next_rotation_time"],
@@ -180,11 +180,11 @@ def _metric(v: Planned) -> tuple[str, str, Any]:
             "displayName": descriptor["display_name"],
             "labels": [
                 {
-                    "key": each["key"],
-                    "valueType": each["value_type"],
-                    "description": each["description"],
+                    "key": label["key"],
+                    "valueType": label["value_type"],
+                    "description": label["description"],
                 }
-                for each in descriptor["labels"]
+                for label in descriptor["labels"]
             ],
         },
     }
@@ -201,12 +201,12 @@ def _condition(v: Planned) -> Planned:
         "evaluationMissingData": threshold["evaluation_missing_data"],
         "aggregations": [
             {
-                "alignmentPeriod": each["alignment_period"],
-                "perSeriesAligner": each["per_series_aligner"],
-                "crossSeriesReducer": each["cross_series_reducer"],
-                "groupByFields": each["group_by_fields"],
+                "alignmentPeriod": aggregation["alignment_period"],
+                "perSeriesAligner": aggregation["per_series_aligner"],
+                "crossSeriesReducer": aggregation["cross_series_reducer"],
+                "groupByFields": aggregation["group_by_fields"],
             }
-            for each in threshold["aggregations"]
+            for aggregation in threshold["aggregations"]
         ],
         "trigger": {"count": _one(threshold["trigger"])["count"]},
     }
@@ -222,7 +222,7 @@ def _alert(v: Planned) -> tuple[str, str, Any]:
         "enabled": v["enabled"],
         "severity": v["severity"],
         "userLabels": v["user_labels"],
-        "conditions": [_condition(each) for each in v["conditions"]],
+        "conditions": [_condition(condition) for condition in v["conditions"]],
         "documentation": {
             "mimeType": text["mime_type"],
             "subject": text["subject"],
@@ -265,10 +265,10 @@ READERS = {
 def from_plan(planned: list[Planned]) -> dict[str, Any]:
     """Return what Terraform would make, by ``kind name``."""
     found = {}
-    for each in planned:
-        if each["type"] in LEFT_OUT:
+    for resource in planned:
+        if resource["type"] in LEFT_OUT:
             continue
-        kind, name, values = READERS[each["type"]](each["values"])
+        kind, name, values = READERS[resource["type"]](resource["values"])
         assert f"{kind} {name}" not in found, f"{kind} {name} twice"
         found[f"{kind} {name}"] = values
     return found
@@ -279,6 +279,6 @@ def from_gcloud(state: dict[str, Any]) -> dict[str, Any]:
     named = {"alert": "displayName", "dashboard": "displayName"}
     return {
         f"{kind} {values.get(named.get(kind, ''), name)}": values
-        for kind, each in state.items()
-        for name, values in each.items()
+        for kind, resources in state.items()
+        for name, values in resources.items()
     }

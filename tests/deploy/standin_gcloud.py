@@ -50,7 +50,9 @@ class Project:
     def drop(self, kind: str, name: str) -> None:
         self.get(kind, name)
         del self.of(kind)[name]
-        for binding in [each for each in self.of("binding") if each.startswith(f"{kind}/{name} ")]:
+        for binding in [
+            candidate for candidate in self.of("binding") if candidate.startswith(f"{kind}/{name} ")
+        ]:
             del self.of("binding")[binding]
 
     def bind(self, on: str, flags: Flags) -> None:
@@ -72,7 +74,7 @@ def pairs(text: str) -> dict[str, str]:
     separator = ","
     if text.startswith("^"):
         separator, _, text = text[1:].partition("^")
-    return dict(each.split("=", 1) for each in text.split(separator))
+    return dict(pair.split("=", 1) for pair in text.split(separator))
 
 
 def subscription(flags: Flags) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def job(flags: Flags) -> dict[str, Any]:
 def secret(flags: Flags) -> dict[str, Any]:
     return {
         "replication": flags["replication-policy"],
-        "topics": [each.rpartition("/")[2] for each in flags["topics"].split(",")],
+        "topics": [flag.rpartition("/")[2] for flag in flags["topics"].split(",")],
         "policy": json.loads(pairs(flags["set-annotations"])["rotation.policy"]),
         "period": flags["rotation-period"],
         "next": flags["next-rotation-time"],
@@ -218,20 +220,20 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
     if "topics" in flags["format"]:
         of = f"projects/{os.environ['CLOUDSDK_CORE_PROJECT']}/topics/"
         return "\n".join(
-            f"{name}\t{','.join(of + topic for topic in each['topics'])}" for name, each in lines
+            f"{name}\t{','.join(of + topic for topic in line['topics'])}" for name, line in lines
         )
     return "\n".join(name for name, _ in lines)
 
 
 @command("secrets get-iam-policy")
 def _(project: Project, names: list[str], flags: Flags) -> str:
-    keys = [each.split(" ") for each in project.of("binding")]
+    keys = [binding.split(" ") for binding in project.of("binding")]
     return "\n".join(f"{role}\t{who}" for on, role, who in keys if on == f"secret/{names[0]}")
 
 
 @command("projects get-iam-policy")
 def _(project: Project, names: list[str], flags: Flags) -> str:
-    keys = [each.split(" ") for each in project.of("binding")]
+    keys = [binding.split(" ") for binding in project.of("binding")]
     return "\n".join(f"{role}\t{who}" for on, role, who in keys if on == "project")
 
 
@@ -318,8 +320,8 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 def _(project: Project, names: list[str], flags: Flags) -> str:
     columns = [part.rpartition(".")[2] for part in flags["format"][6:-1].split(",")][1:]
     return "\n".join(
-        "\t".join([name, *(each["userLabels"][column] for column in columns)])
-        for name, each in project.of("alert").items()
+        "\t".join([name, *(alert["userLabels"][column] for column in columns)])
+        for name, alert in project.of("alert").items()
     )
 
 
@@ -337,7 +339,7 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 @command("monitoring dashboards list")
 def _(project: Project, names: list[str], flags: Flags) -> str:
     return "\n".join(
-        f"{name}\t{each['displayName']}" for name, each in project.of("dashboard").items()
+        f"{name}\t{dashboard['displayName']}" for name, dashboard in project.of("dashboard").items()
     )
 
 
@@ -366,9 +368,9 @@ def iam(project: Project, words: list[str], flags: Flags) -> bool:
 
 
 def main(arguments: list[str]) -> None:
-    words = [each for each in arguments if not each.startswith("--")]
-    given = [each[2:].split("=", 1) for each in arguments if each.startswith("--")]
-    flags = {each[0]: each[1] if len(each) > 1 else "" for each in given}
+    words = [argument for argument in arguments if not argument.startswith("--")]
+    given = [argument[2:].split("=", 1) for argument in arguments if argument.startswith("--")]
+    flags = {pair[0]: pair[1] if len(pair) > 1 else "" for pair in given}
     folder = Path(os.environ["STANDIN_GCLOUD"])
     with (folder / "commands").open("a") as log:
         log.write(json.dumps(arguments) + "\n")

@@ -128,22 +128,22 @@ def _type(kind: Any) -> bytes:
 
 def _block(schema: dict[str, Any]) -> Any:
     block = MESSAGE("Block")()
-    for name, each in sorted(schema["attributes"].items()):
-        given = each.get("given", True)
+    for name, attribute in sorted(schema["attributes"].items()):
+        given = attribute.get("given", True)
         block.attributes.add(
             name=name,
-            type=_type(each["type"]),
-            required=each["required"],
-            optional=given and not each["required"],
-            computed=each.get("computed", False),
+            type=_type(attribute["type"]),
+            required=attribute["required"],
+            optional=given and not attribute["required"],
+            computed=attribute.get("computed", False),
         )
-    for name, each in sorted(schema["blocks"].items()):
+    for name, nested in sorted(schema["blocks"].items()):
         block.block_types.add(
             type_name=name,
-            block=_block(each),
+            block=_block(nested),
             nesting=2,
-            min_items=int(each["required"]),
-            max_items=0 if each["many"] else 1,
+            min_items=int(nested["required"]),
+            max_items=0 if nested["many"] else 1,
         )
     return block
 
@@ -193,13 +193,13 @@ class Provider:
         answer.provider.block.CopyFrom(
             _block({"attributes": {"project": text, "region": text}, "blocks": {}})
         )
-        for kind, each in self._schemas.items():
+        for kind, described in self._schemas.items():
             entry = (
                 answer.data.add(key=kind)
                 if kind == "archive_file"
                 else answer.resources.add(key=kind)
             )
-            entry.value.block.CopyFrom(_block(each))
+            entry.value.block.CopyFrom(_block(described))
         return answer
 
     def prepare(self, request: Any) -> Any:
@@ -232,8 +232,8 @@ class Provider:
         values = _decode(value)
         if values is None:
             return value
-        for key, each in computed(kind, values, self._project).items():
-            values[key] = each
+        for key, computed_value in computed(kind, values, self._project).items():
+            values[key] = computed_value
         return MESSAGE("DynamicValue")(msgpack=msgspec.msgpack.encode(values))
 
 

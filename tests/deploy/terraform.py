@@ -118,7 +118,7 @@ def _plugin(mirror: Path, name: str, version: str) -> None:
 
 
 def _resources(module: dict[str, Any]) -> list[dict[str, Any]]:
-    found = [each for each in module.get("resources", []) if each["mode"] == "managed"]
+    found = [resource for resource in module.get("resources", []) if resource["mode"] == "managed"]
     for child in module.get("child_modules", []):
         found += _resources(child)
     return found

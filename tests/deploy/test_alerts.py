@@ -42,7 +42,7 @@ def event_of(metric: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_counts_an_event_that_is_written(name: str) -> None:
-    assert event_of(METRICS[name]) in {each.value for each in events.Event}
+    assert event_of(METRICS[name]) in {event.value for event in events.Event}
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -69,4 +69,4 @@ def test_every_event_that_somebody_is_called_for_has_an_alert() -> None:
     events_watched = {
         event_of(metric) for name, metric in METRICS.items() if f"user/rotation-{name}" in text
     }
-    assert events_watched == {each.value for each in events.Event} - QUIET
+    assert events_watched == {event.value for event in events.Event} - QUIET

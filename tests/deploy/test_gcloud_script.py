@@ -33,8 +33,8 @@ def unknown_in(command: list[str], tree: Any) -> str | None:
         node = node["commands"][word]
     if node.get("commands"):
         return f"no command: gcloud {' '.join(command)}"
-    flags = {each.split("=")[0] for each in command if each.startswith("--")}
-    known = {*node["flags"], *(f"--no-{each[2:]}" for each in node["flags"]), *EVERYWHERE}
+    flags = {word.split("=")[0] for word in command if word.startswith("--")}
+    known = {*node["flags"], *(f"--no-{flag[2:]}" for flag in node["flags"]), *EVERYWHERE}
     return f"gcloud {' '.join(command)}: {flags - known}" if flags - known else None
 
 
@@ -45,7 +45,7 @@ def test_gcloud_knows_every_command_and_flag_of_the_scripts(tmp_path: Path, scen
     for name in ("deploy.sh", "deploy.sh", "remove.sh"):
         assert script.run(name, DELETE_SECRETS="shop").returncode == 0
     assert [
-        each for each in (unknown_in(command, tree) for command in script.commands) if each
+        unknown for unknown in (unknown_in(command, tree) for command in script.commands) if unknown
     ] == []
 
 

@@ -46,7 +46,7 @@ def test_no_expression_is_pasted_into_a_script(file: Path) -> None:
 def test_every_action_is_pinned_to_a_commit(file: Path) -> None:
     used = [step["uses"] for step in steps(file) if "uses" in step]
     assert used
-    assert [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", each)] == []
+    assert [action for action in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)] == []
 
 
 @each_workflow

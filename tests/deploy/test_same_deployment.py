@@ -88,7 +88,7 @@ def test_removal_leaves_nothing_behind(tmp_path: Path, scenario: str) -> None:
     for _ in range(2):
         done = script.run("remove.sh")
         assert done.returncode == 0, done.stderr
-    left = {kind: each for kind, each in script.state.items() if each and kind not in STAYS}
+    left = {kind: names for kind, names in script.state.items() if names and kind not in STAYS}
     assert set(left.pop("binding", {})) == {
         (
             "secret/orders roles/secretmanager.secretAccessor "

@@ -73,13 +73,15 @@ def faults(body: Any, schema: Any, where: str) -> Iterator[str]:
                     else [f"{where}: {name}"]
                 )
     given.discard("dynamic")
-    known = {name for name, each in schema["attributes"].items() if each.get("given", True)}
+    known = {
+        name for name, attribute in schema["attributes"].items() if attribute.get("given", True)
+    }
     yield from (f"{where}: no argument {name}" for name in given - known - {*schema["blocks"]})
     required = {
         name
         for part in ("attributes", "blocks")
-        for name, each in schema[part].items()
-        if each["required"]
+        for name, described in schema[part].items()
+        if described["required"]
     }
     yield from (f"{where}: {name} is missing" for name in required - given)
     for name, block in schema["blocks"].items():
@@ -89,11 +91,13 @@ def faults(body: Any, schema: Any, where: str) -> Iterator[str]:
 
 def every_fault() -> Iterator[str]:
     schema = {
-        kind: each for kinds in provider_schema.kept().values() for kind, each in kinds.items()
+        kind: described
+        for kinds in provider_schema.kept().values()
+        for kind, described in kinds.items()
     }
     for part in ("resource", "data"):
-        for each in blocks(part):
-            for kind, named in each.items():
+        for block in blocks(part):
+            for kind, named in block.items():
                 if bare(kind) in META:
                     continue
                 for name, body in named.items():
@@ -187,7 +191,11 @@ def test_a_wrong_variable_is_refused_with_its_remedy(
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_plans_and_its_policies_can_be_read(tmp_path: Path, name: str) -> None:
     planned = Terraform(tmp_path, f"deploy/terraform/examples/{name}").plan(**EXAMPLES[name])
-    secrets = [each["values"] for each in planned if each["type"] == "google_secret_manager_secret"]
+    secrets = [
+        resource["values"]
+        for resource in planned
+        if resource["type"] == "google_secret_manager_secret"
+    ]
     assert len(secrets) == {"one-secret": 1, "fifty-secrets": 50}[name]
     kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
     for secret in secrets:
@@ -229,10 +237,10 @@ def test_what_google_and_the_function_move_is_left_alone() -> None:
 
 
 def test_every_alert_names_its_runbook_and_counts_a_metric_that_exists() -> None:
-    metrics = {each.stem for each in (ROOT / "deploy/monitoring/metrics").glob("*.json")}
+    metrics = {path.stem for path in (ROOT / "deploy/monitoring/metrics").glob("*.json")}
     alerts = {
-        each.stem: json.loads(each.read_text())
-        for each in (ROOT / "deploy/monitoring/alerts").glob("*.json")
+        path.stem: json.loads(path.read_text())
+        for path in (ROOT / "deploy/monitoring/alerts").glob("*.json")
     }
     assert set(alerts) == {
         "overdue",
@@ -257,8 +265,8 @@ def test_every_alert_names_its_runbook_and_counts_a_metric_that_exists() -> None
 
 
 def table(kind: str) -> Iterator[tuple[str, str]]:
-    for each in blocks(kind):
-        for name, body in each.items():
+    for block in blocks(kind):
+        for name, body in block.items():
             if bare(name) not in META:
                 yield bare(name), bare(str(body["description"]))
 

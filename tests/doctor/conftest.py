@@ -13,7 +13,7 @@ def _hospital() -> Iterator[Patient]:
     with Stack() as stack, pytest.MonkeyPatch.context() as environment:
         create_sample(stack, frozenset())
         patient = Patient(stack, environment)
-        fresh = {each["check"] for each in patient.look()}
+        fresh = {finding["check"] for finding in patient.look()}
         assert fresh == {"never-rotated"}
         assert patient.run("rotate", "orders")[0] == 0
         patient.remember()

@@ -72,7 +72,7 @@ class Patient:
         """Return the findings of the doctor."""
         self.code, said = self.run("doctor", "--json", *more)
         found: list[Json] = json.loads(said)["findings"]
-        assert [fault for each in found for fault in unknown(each["remedy"] or "")] == []
+        assert [fault for finding in found for fault in unknown(finding["remedy"] or "")] == []
         return found
 
     def ask(self, method: str, name: str, body: Any = None, **query: str) -> Json:
@@ -118,7 +118,7 @@ class Patient:
     def variable(self, name: str, text: str | None) -> None:
         """Change an environment variable of the function."""
         (container,) = self.known[FUNCTION]["template"]["containers"]
-        kept = [each for each in container["env"] if each["name"] != name]
+        kept = [variable for variable in container["env"] if variable["name"] != name]
         more = [] if text is None else [{"name": name, "value": text}]
         self.template(containers=[{"env": [*kept, *more]}])
 
@@ -145,8 +145,8 @@ class Patient:
     def sql(self, *statements: str, database: str = "orders") -> None:
         """Run statements as the superuser."""
         with self.stack.postgres.connect(database) as connection:
-            for each in statements:
-                connection.execute(each.encode())
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def gcloud(self, command: str) -> None:
         """Run a remedy as it was printed."""
@@ -158,10 +158,10 @@ class Patient:
     def remember(self) -> None:
         """Take what is there for sound."""
         names = (SUBSCRIPTION, READER, FUNCTION, SWEEP, SECRET)
-        self.known = {each: self.ask("GET", each) for each in names}
-        self.policies = {each: self.ask("GET", f"{each}:getIamPolicy") for each in _POLICIES}
-        for each in (SECRET, ADMIN, FUNCTION):
-            self.policies[each] = self.ask("GET", f"{each}:getIamPolicy")
+        self.known = {name: self.ask("GET", name) for name in names}
+        self.policies = {policy: self.ask("GET", f"{policy}:getIamPolicy") for policy in _POLICIES}
+        for resource in (SECRET, ADMIN, FUNCTION):
+            self.policies[resource] = self.ask("GET", f"{resource}:getIamPolicy")
         self.policies[PROJECT] = self.ask("POST", f"{PROJECT}:getIamPolicy", {})
 
     def mend(self) -> None:

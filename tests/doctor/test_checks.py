@@ -180,8 +180,10 @@ def test_a_sound_installation_has_no_finding() -> None:
 )
 def test_what_is_wrong_with_the_installation_is_named(facts: Installation, expected: str) -> None:
     found = judge_installation(facts)
-    assert expected in {each.check for each in found}
-    assert all(each.severity is Severity.UNSEEN for each in found if each.check == "not-seen")
+    assert expected in {finding.check for finding in found}
+    assert all(
+        finding.severity is Severity.UNSEEN for finding in found if finding.check == "not-seen"
+    )
 
 
 def test_200_rotations_in_a_minute_fit_the_quota() -> None:
@@ -197,7 +199,7 @@ def test_a_check_that_fails_is_a_finding_and_stops_no_other(
     checks = (broken, *check_installation.CHECKS)
     monkeypatch.setattr(check_installation, "CHECKS", checks)
     found = judge_installation(replace(WELL, ahead=120.0))
-    assert [each.check for each in found] == ["not-seen", "clock"]
+    assert [finding.check for finding in found] == ["not-seen", "clock"]
     assert "ZeroDivisionError" in found[0].message
 
 

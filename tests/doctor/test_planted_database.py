@@ -111,10 +111,10 @@ def test_it_is_found(patient: Patient, case: str) -> None:
         found = patient.look()
     finally:
         patient.sql(*undo.split(";"))
-    checks = {each["check"].removeprefix("issuer-") for each in found}
+    checks = {finding["check"].removeprefix("issuer-") for finding in found}
     assert checks & expected == checks
     assert checks
-    assert all(each["remedy"] and each["why"] for each in found)
+    assert all(finding["remedy"] and finding["why"] for finding in found)
 
 
 @pytest.mark.parametrize("case", STATEMENTS)
@@ -122,10 +122,10 @@ def test_its_remedy_mends_it(patient: Patient, case: str) -> None:
     plant, _, undo = PLANTED[case]
     patient.sql(*plant.split(";"))
     try:
-        for each in patient.look():
-            if each["remedy"].startswith("rotation "):
+        for finding in patient.look():
+            if finding["remedy"].startswith("rotation "):
                 continue  # a consequence of the others
-            patient.sql(*each["remedy"].split("; "))
+            patient.sql(*finding["remedy"].split("; "))
         assert patient.look() == []
     finally:
         patient.sql(*undo.split(";"))

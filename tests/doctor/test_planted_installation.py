@@ -231,9 +231,9 @@ def test_it_is_found_with_its_remedy(patient: Patient, case: str) -> None:
     plant, expected, remedy = PLANTED[case]
     plant(patient)
     found = patient.look()
-    assert {each["check"] for each in found} == expected
+    assert {finding["check"] for finding in found} == expected
     assert patient.code == 1
-    assert any(remedy in (each["remedy"] or "") for each in found)
+    assert any(remedy in (finding["remedy"] or "") for finding in found)
     for extra in ("again", "eventarc-europe-west1-rotation-sub-1"):
         if extra in str(found) or case == "made by Eventarc":
             _drop(patient, extra)
@@ -249,15 +249,15 @@ def _drop(patient: Patient, name: str) -> None:
 def test_an_unknown_region_is_something_not_seen(patient: Patient) -> None:
     patient.environment.setenv("ROTATION_REGION", "")
     found = patient.look()
-    assert {each["check"] for each in found} == {"not-seen"}
-    assert {each["severity"] for each in found} == {"unseen"}
+    assert {finding["check"] for finding in found} == {"not-seen"}
+    assert {finding["severity"] for finding in found} == {"unseen"}
     assert patient.code == 3
 
 
 def test_an_api_that_cannot_be_reached_is_something_not_seen(patient: Patient) -> None:
     patient.environment.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", "http://127.0.0.1:9")
     found = patient.look()
-    assert {each["check"] for each in found} == {"not-seen"}
+    assert {finding["check"] for finding in found} == {"not-seen"}
     assert "does not answer" in found[0]["message"]
     assert patient.code == 3
 

@@ -182,16 +182,16 @@ def test_it_is_found_with_its_remedy(patient: Patient, case: str) -> None:
     found = patient.look()
     if case == "a service on latest":
         patient.ask("DELETE", f"{PLACE}/services/shop")
-    assert {each["check"] for each in found} == expected
+    assert {finding["check"] for finding in found} == expected
     assert patient.code == 1
-    assert any(remedy in (each["remedy"] or "") for each in found)
+    assert any(remedy in (finding["remedy"] or "") for finding in found)
 
 
 def test_a_disabled_version_in_force_is_found(patient: Patient) -> None:
     patient.ask("POST", f"{SECRET}/versions/1:disable", {})
     found = patient.look()
     patient.ask("POST", f"{SECRET}/versions/1:enable", {})
-    assert {each["check"] for each in found} == {"current-version"}
+    assert {finding["check"] for finding in found} == {"current-version"}
     assert "versions enable 1 --secret=orders" in found[0]["remedy"]
 
 
@@ -199,14 +199,14 @@ def test_a_rotators_login_that_cannot_be_read_is_found(patient: Patient) -> None
     patient.ask("POST", f"{ADMIN}/versions/1:disable", {})
     found = patient.look()
     patient.ask("POST", f"{ADMIN}/versions/1:enable", {})
-    assert {each["check"] for each in found} == {"issuer-rotator-login"}
+    assert {finding["check"] for finding in found} == {"issuer-rotator-login"}
 
 
 def test_a_use_of_latest_in_a_tree_is_found(patient: Patient, tmp_path: Path) -> None:
     file = tmp_path / "app.py"
     file.write_text(f'client.access("{SECRET}/versions/latest")\n')
     found = patient.look("--tree", str(tmp_path))
-    assert {each["check"] for each in found} == {"consumer"}
+    assert {finding["check"] for finding in found} == {"consumer"}
     assert "app.py:1" in found[0]["message"]
 
 
@@ -227,7 +227,7 @@ def test_warnings_may_be_let_pass(patient: Patient) -> None:
 def test_a_filter_narrows_what_is_looked_at(patient: Patient) -> None:
     patient.annotate(**{"rotation.policy": "{}"})
     assert patient.look("--filter", "labels.db=nothing") == []
-    assert {each["check"] for each in patient.look("--filter", "name:orders")} == {"policy"}
+    assert {finding["check"] for finding in patient.look("--filter", "name:orders")} == {"policy"}
 
 
 def test_a_filter_beside_names_is_refused(patient: Patient) -> None:
@@ -246,7 +246,7 @@ def test_of_many_secrets_a_sample_is_looked_at_and_the_cost_said_first(
     finally:
         patient.ask("DELETE", f"{PROJECT}/secrets/another")
     seen = {more: json.loads(text) for more, text in told.items()}
-    assert {more: (each["secrets"], each["of"]) for more, each in seen.items()} == {
+    assert {more: (looked["secrets"], looked["of"]) for more, looked in seen.items()} == {
         (): (1, 2),
         ("--all",): (2, 2),
     }
@@ -268,6 +268,6 @@ def test_everything_but_remedies_fits_80_columns(patient: Patient) -> None:
     patient.bind(TOPIC)
     _, told = patient.run("doctor")
     commands = ("    gcloud ", "    rotation ")
-    lines = [each for each in told.splitlines() if not each.startswith(commands)]
+    lines = [line for line in told.splitlines() if not line.startswith(commands)]
     assert "orders" in lines
-    assert [each for each in lines if len(each) > 80 and " " in each.strip()] == []
+    assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []

@@ -23,9 +23,9 @@ def clients() -> Iterator[Clients]:
     try:
         yield found
     finally:
-        for each in found:
-            each.kill()
-            each.wait()
+        for process in found:
+            process.kill()
+            process.wait()
 
 
 def _roles(world: World, name: str) -> tuple[str, str]:
@@ -53,7 +53,7 @@ def _blocked(name: str, reason: str, *statements: str) -> Misfortune:
 
     def happen(world: World, _clients: Clients) -> None:
         active, idle = _roles(world, name)
-        world.execute(*(each.format(active=active, idle=idle) for each in statements))
+        world.execute(*(statement.format(active=active, idle=idle) for statement in statements))
         _rotate(world, name)
         _expect(world, name, reason)
 
@@ -142,10 +142,10 @@ def _time_passes(world: World, _clients: Clients) -> None:
         world.terminal.run("rotation clock advance 16m")
         world.settle_down()
         found = world.rotation("status", "--filter", "labels.db=orders")["secrets"]
-        in_flight = [each for each in found if each["rotation"]]
+        in_flight = [entry for entry in found if entry["rotation"]]
         if not in_flight:
             return
-    where = [(each["secret"], each["phase"], each["rotation"]["note"]) for each in in_flight]
+    where = [(entry["secret"], entry["phase"], entry["rotation"]["note"]) for entry in in_flight]
     raise AssertionError(f"still in flight: {where}")
 
 

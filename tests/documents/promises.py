@@ -26,22 +26,22 @@ def _not_blocked(name: str) -> Promise:
 
 def _fleet_rotated(world: World) -> None:
     found = world.rotation("status")["secrets"]
-    mine = [each for each in found if re.search(r"/orders-\d\d$", each["secret"])]
+    mine = [entry for entry in found if re.search(r"/orders-\d\d$", entry["secret"])]
     assert len(mine) == FLEET
-    assert {each["current"] for each in mine} == {2}
-    assert not [each["secret"] for each in mine if each["needs_a_person"]]
+    assert {entry["current"] for entry in mine} == {2}
+    assert not [entry["secret"] for entry in mine if entry["needs_a_person"]]
 
 
 def _fleet_in_emergency(world: World) -> None:
     found = world.rotation("status")["secrets"]
-    mine = [each for each in found if re.search(r"/orders-\d\d$", each["secret"])]
+    mine = [entry for entry in found if re.search(r"/orders-\d\d$", entry["secret"])]
     assert len(mine) == FLEET
     late = [
-        each["secret"]
-        for each in mine
-        if not (each["rotation"] or each["last"])
-        or (each["rotation"] or each["last"])["mode"] != "emergency"
-        or not (each["rotation"] or each["last"])["revoked_at"]
+        entry["secret"]
+        for entry in mine
+        if not (entry["rotation"] or entry["last"])
+        or (entry["rotation"] or entry["last"])["mode"] != "emergency"
+        or not (entry["rotation"] or entry["last"])["revoked_at"]
     ]
     assert late == []
 
@@ -115,7 +115,9 @@ def _no_rotator(world: World) -> None:
     assert world.rows("SELECT 1 FROM pg_roles WHERE rolname = 'shop_rotator'") == []
     held = "SELECT 1 FROM pg_shdepend WHERE refobjid NOT IN (SELECT oid FROM pg_roles)"
     assert world.rows(f"{held} AND refclassid = 'pg_authid'::regclass") == []
-    left = [each["name"] for each in world.call("GET", "")["secrets"] if "shop" in each["name"]]
+    left = [
+        stored["name"] for stored in world.call("GET", "")["secrets"] if "shop" in stored["name"]
+    ]
     assert [name.rpartition("/")[2] for name in left] == ["shop"]
 
 

@@ -148,7 +148,7 @@ class Terminal:
 
 def _psql() -> Path:
     """Return the psql beside the server that the embedded stack starts, or another one here."""
-    beside = (each.bindir / "psql" for each in find_bindirs())
+    beside = (folder.bindir / "psql" for folder in find_bindirs())
     found = next((path for path in beside if path.exists()), shutil.which("psql"))
     assert found, "no psql on this machine"
     return Path(found)

@@ -14,8 +14,10 @@ EVERY = [block for path in pages() for block in blocks(path)]
 
 def of(language: str, word: str = "") -> list[object]:
     """Return the blocks of a language, with their place as the test's name."""
-    found = [each for each in EVERY if each.language == language]
-    return [pytest.param(each, id=each.place) for each in found if not word or word in each.words]
+    found = [block for block in EVERY if block.language == language]
+    return [
+        pytest.param(block, id=block.place) for block in found if not word or word in block.words
+    ]
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -26,7 +28,7 @@ def test_every_block_says_what_it_is() -> None:
 def test_a_block_that_says_nothing_would_be_seen() -> None:
     text = "# Page\n\n```\nls\n```\n\n```sh clout\nls\n```\n\n```sh exit=3\nls\n```\n"
     bare, misspelt, sound = parse(Path(__file__), text)
-    assert [len(list(each.faults())) for each in (bare, misspelt, sound)] == [1, 1, 0]
+    assert [len(list(block.faults())) for block in (bare, misspelt, sound)] == [1, 1, 0]
     assert (sound.exit_code, sound.heading, sound.text) == (3, "page", "ls\n")
 
 

@@ -59,25 +59,25 @@ _WRONG = (
 
 def shell_blocks() -> Iterator[Block]:
     for path in STORY:
-        yield from (each for each in blocks(path) if each.language in {"sh", "sql"})
+        yield from (block for block in blocks(path) if block.language in {"sh", "sql"})
 
 
 def test_the_story_leaves_no_page_with_commands_out() -> None:
-    left = [each for path in pages() if path not in STORY for each in blocks(path)]
+    left = [block for path in pages() if path not in STORY for block in blocks(path)]
     assert [
-        each.place for each in left if each.language in {"sh", "sql"} and not _elsewhere(each)
+        block.place for block in left if block.language in {"sh", "sql"} and not _elsewhere(block)
     ] == []
 
 
 def test_what_another_test_runs_is_named() -> None:
     tests = Path(__file__).parent.parent
-    named = [each for path in pages() for each in blocks(path) if "elsewhere" in each.words]
-    assert {(each.page, each.heading) for each in named} == ELSEWHERE.keys()
+    named = [block for path in pages() for block in blocks(path) if "elsewhere" in block.words]
+    assert {(block.page, block.heading) for block in named} == ELSEWHERE.keys()
     assert [name for name in ELSEWHERE.values() if not (tests / name).exists()] == []
 
 
 def test_every_misfortune_and_promise_has_its_heading() -> None:
-    headings = {(each.page, each.heading) for each in shell_blocks()}
+    headings = {(block.page, block.heading) for block in shell_blocks()}
     assert misfortunes.BEFORE.keys() - headings == set()
     assert promises.AFTER.keys() - headings == set()
 
@@ -128,7 +128,9 @@ def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Te
 def _is_first(story: list[Block], block: Block) -> bool:
     """Whether a block is the first of its heading."""
     return block is next(
-        each for each in story if (each.page, each.heading) == (block.page, block.heading)
+        candidate
+        for candidate in story
+        if (candidate.page, candidate.heading) == (block.page, block.heading)
     )
 
 

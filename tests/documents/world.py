@@ -96,7 +96,7 @@ class World:
             answer = httpx.get(f"{base}embedded/v1/pubsub/backlog", trust_env=False, timeout=30)
             waiting = answer.json()
             return not any(
-                each["outstanding"] for name, each in waiting.items() if "dead" not in name
+                messages["outstanding"] for name, messages in waiting.items() if "dead" not in name
             )
 
         self.await_(quiet, "no delivery is on its way")

@@ -53,11 +53,13 @@ class Watched(Consumers):
     def taken(self) -> list[tuple[Member, Failure]]:
         """Return what has failed since the last call, oldest first."""
         taken, self._failures = self._failures, []
-        return sorted(taken, key=lambda each: each[1].at)
+        return sorted(taken, key=lambda pair: pair[1].at)
 
     def _ask(self, pins: dict[str, int]) -> list[Told]:
         told = super()._ask(pins)
-        self._failures += [(each.member, one) for each in told for one in each.report.recent]
+        self._failures += [
+            (message.member, one) for message in told for one in message.report.recent
+        ]
         return told
 
 
@@ -151,8 +153,8 @@ class Conductor:
         """Judge everything that has failed so far."""
         told = self._consumers.reports()
         work: dict[str, Tally] = {DIRECT: Tally(), POOLED: Tally()}
-        for each in told:
-            work[path_of(each.member)] += Tally.of(each.report)
+        for message in told:
+            work[path_of(message.member)] += Tally.of(message.report)
         self.findings.work = work
         for member, failure in self._consumers.taken():
             on_purpose = emergency is not None and emergency.is_on_purpose(member, failure)
@@ -186,8 +188,8 @@ class Conductor:
         emergency.cleared_until = time.monotonic()
 
     def _check_out(self, *intruders: Intruder) -> None:
-        for each, path in zip(intruders, (DIRECT, POOLED), strict=True):
-            if not (each.is_out() and each.still_refused()):
+        for intruder, path in zip(intruders, (DIRECT, POOLED), strict=True):
+            if not (intruder.is_out() and intruder.still_refused()):
                 self._fault(f"the leaked credential still works, {path}")
 
     def _close(self, version: int, emergency: Emergency | None) -> None:

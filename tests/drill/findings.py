@@ -111,12 +111,18 @@ class Findings:
     @property
     def recoveries(self) -> list[float]:
         """Seconds from each request until every consumer was on the next version."""
-        return [each.recovered - each.asked for each in self.emergencies if each.recovered < inf]
+        return [
+            emergency.recovered - emergency.asked
+            for emergency in self.emergencies
+            if emergency.recovered < inf
+        ]
 
     def refusals(self, path: str) -> list[float]:
         """Return the seconds from each request to the first refusal, in order."""
         return [
-            each.refused[path] - each.asked for each in self.emergencies if path in each.refused
+            emergency.refused[path] - emergency.asked
+            for emergency in self.emergencies
+            if path in emergency.refused
         ]
 
 

@@ -14,19 +14,19 @@ _TESTS: Final = str(Path(__file__).parent.parent)
 
 def rendered(error: BaseException) -> str:
     """Return everything an exception gives away."""
-    return "\n".join(line for each in chain(error) for line in _lines(each))
+    return "\n".join(line for cause in chain(error) for line in _lines(cause))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and all that led to it, hidden or not."""
     waiting, seen = [error], set[int]()
     while waiting:
-        each = waiting.pop()
-        if id(each) in seen:
+        cause = waiting.pop()
+        if id(cause) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
+        seen.add(id(cause))
+        yield cause
+        waiting += [other for other in (cause.__cause__, cause.__context__) if other is not None]
 
 
 def _lines(error: BaseException) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _passwords(world: World, findings: Findings) -> dict[str, str]:
     newest = max(world.versions())
     if set(world.payloads) != set(range(1, newest + 1)):
         findings.faults.append("not every password is known")
-    minted = {f"version {n}'s": each["password"] for n, each in world.payloads.items()}
+    minted = {f"version {n}'s": payload["password"] for n, payload in world.payloads.items()}
     return {**minted, **world.further}
 
 

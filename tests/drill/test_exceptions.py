@@ -213,5 +213,5 @@ def test_what_hangs_off_an_exception_is_rendered() -> None:
             raise TypeError from None
 
     error = failure_of(lambda: fail(SECRET))
-    assert [type(each) for each in chain(error)] == [TypeError, ValueError]
+    assert [type(cause) for cause in chain(error)] == [TypeError, ValueError]
     assert SECRET in rendered(error)

@@ -154,10 +154,10 @@ def check_sound(state: State) -> None:
         assert state.record.next not in {None, state.record.previous}
     moments = [state.lease_until, state.wake_at]
     numbers: list[int | None] = [*state.aliases.values()]
-    for each in (state.record, state.receipt, state.block):
-        if each is None:
+    for part in (state.record, state.receipt, state.block):
+        if part is None:
             continue
-        for value in vars(each).values():
+        for value in vars(part).values():
             if isinstance(value, datetime):
                 moments.append(value)
             elif type(value) is int:

@@ -140,8 +140,8 @@ def adoptable(content: bytes, path: str, *, marker: bool) -> None:
         assert error.reason in REASONS
         return
     assert adopt(adopted.content, path, wish).content == adopted.content
-    ours = [each for each in survey(adopted.content, path) if named_ours(each)]
-    assert {each.use.value for each in ours if each.line in adopted.lines} == {"7"}
+    ours = [sighting for sighting in survey(adopted.content, path) if named_ours(sighting)]
+    assert {mark.use.value for mark in ours if mark.line in adopted.lines} == {"7"}
 
 
 def named_ours(sighting: Sighting) -> bool:

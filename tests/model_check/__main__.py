@@ -20,15 +20,15 @@ FAR = Bounds(6, stalls=2, happenings=3)
 def main() -> int:
     """Return 0 when no rule was broken."""
     asked = _arguments()
-    scenarios = [each for each in SCENARIOS if asked.scenario in each.name]
+    scenarios = [scenario for scenario in SCENARIOS if asked.scenario in scenario.name]
     began, reports = time.monotonic(), []
     if asked.random:
-        found = (wander(each, FAR, asked.seed, asked.random) for each in scenarios)
+        found = (wander(scenario, FAR, asked.seed, asked.random) for scenario in scenarios)
     else:
         wanted = [
-            (each, bounds)
-            for each, bounds in walks(wide=asked.full)
-            if each in scenarios and asked.share.takes(f"{each.name} {bounds}")
+            (walk, bounds)
+            for walk, bounds in walks(wide=asked.full)
+            if walk in scenarios and asked.share.takes(f"{walk.name} {bounds}")
         ]
         found = explore_all(wanted, asked.processes)
     for report in found:

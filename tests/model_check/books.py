@@ -29,7 +29,7 @@ def apply(state: State, actor: Actor, effect: Effect) -> tuple[State, Any, Broke
 
 def _late_role_change(world: World) -> int | None:
     late = enumerate(world.late)
-    return next((index for index, each in late if each.effect.name in ROLE_CHANGES), None)
+    return next((index for index, entry in late if entry.effect.name in ROLE_CHANGES), None)
 
 
 def may_land(world: World) -> Iterator[int]:

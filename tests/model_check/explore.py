@@ -143,7 +143,7 @@ def wander(scenario: Scenario, bounds: Bounds, seed: int, paths: int) -> Report:
 def _any_move(model: Model, state: State, random: Random, rate: float) -> tuple[int, Move | None]:
     moves = list(enumerate(model.moves(state)))
     deviate = random.random() < rate
-    wanted = [each for each in moves if each[1].is_deviation is deviate] or moves
+    wanted = [move for move in moves if move[1].is_deviation is deviate] or moves
     return random.choice(wanted) if wanted else (0, None)
 
 

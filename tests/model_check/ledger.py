@@ -69,7 +69,7 @@ class Ledger(NamedTuple):
 def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: str) -> Ledger:
     """Return the ledger after a worker's effect succeeded."""
     match effect.name:
-        case "verify" if all(effect.args[0] != each.payload for each in after.versions):
+        case "verify" if all(effect.args[0] != version.payload for version in after.versions):
             return ledger._replace(verified=ledger.verified | {effect.args[0]})
         case "add":
             ledger = ledger._replace(verified=ledger.verified - {effect.args[0]})

@@ -218,8 +218,8 @@ class Model:
 
     def _acknowledged(self, state: State, actor: Actor) -> Move:
         told = (_who(actor), "ends;", actor.wake_up.message_id, "is acknowledged")
-        done = (each for each in state.ledger.asked if each.wake_up == actor.wake_up)
-        asked = next((each for each in done if each.mode is Ask.EMERGENCY), None)
+        done = (request for request in state.ledger.asked if request.wake_up == actor.wake_up)
+        asked = next((request for request in done if request.mode is Ask.EMERGENCY), None)
         if asked is None:
             return Move(told, state)
         ledger = state.ledger._replace(acknowledged=state.ledger.acknowledged | {asked})
@@ -365,8 +365,8 @@ def _next_due(state: State) -> int | None:
     moments = [queued.after for queued in state.queue]
     if stored.block is None and stored.phase is not Phase.SETTLED:
         waits = (stored.lease_until, stored.wake_at)
-        moments += [int((each - START).total_seconds()) for each in waits if each is not None]
-    return min((each for each in moments if each > world.clock), default=None)
+        moments += [int((wait - START).total_seconds()) for wait in waits if wait is not None]
+    return min((moment for moment in moments if moment > world.clock), default=None)
 
 
 def _sweep_reason(world: World) -> str | None:

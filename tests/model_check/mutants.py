@@ -249,7 +249,7 @@ def a_vote_counts_as_a_commit(patch: pytest.MonkeyPatch) -> None:
     def vote(run: Run) -> Any:
         outcome = rolling.vote(run)
         facts = {key: value for key, value in outcome.facts.items() if key != "acked"}
-        acked = tuple(each.name for each in run.participants.outside)
+        acked = tuple(participant.name for participant in run.participants.outside)
         return structs.replace(outcome, facts={**facts, "acked": acked})
 
     patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.VOTING: vote})

@@ -157,7 +157,7 @@ class _Tape:
         self.said.append((severity, message))
 
     def publish(self, messages: Sequence[Mapping[str, str]]) -> None:
-        self.ask("publish", tuple(pairs(each) for each in messages))
+        self.ask("publish", tuple(pairs(message) for message in messages))
 
     def candidate(self) -> str:
         self._candidates += 1

@@ -175,8 +175,10 @@ def walks(*, wide: bool) -> list[tuple[Scenario, Bounds]]:
         else (BOUNDS, BOUNDS_AT_ONCE, BOUNDS_OF_THREE)
     )
     bounds = (one, at_once, three)
-    longest_first = sorted(SCENARIOS, key=lambda each: -len(each.opening))
-    return [(each, within) for each in longest_first for within in bounds[_breadth(each)]]
+    longest_first = sorted(SCENARIOS, key=lambda scenario: -len(scenario.opening))
+    return [
+        (scenario, within) for scenario in longest_first for within in bounds[_breadth(scenario)]
+    ]
 
 
 def _breadth(scenario: Scenario) -> int:

@@ -120,13 +120,13 @@ class Bounds:
 
 
 def seat(state: State, actor: Actor) -> State:
-    others = [each for each in state.actors if each.serial != actor.serial]
-    actors = sorted([*others, actor], key=lambda each: each.serial)
+    others = [other for other in state.actors if other.serial != actor.serial]
+    actors = sorted([*others, actor], key=lambda other: other.serial)
     return state._replace(actors=tuple(actors))
 
 
 def unseat(state: State, actor: Actor) -> State:
-    others = tuple(each for each in state.actors if each.serial != actor.serial)
+    others = tuple(other for other in state.actors if other.serial != actor.serial)
     return state._replace(actors=others)
 
 

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.spread
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.plant.__name__)
 def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = next(each for each in scenarios.SCENARIOS if each.name == mutant.scenario)
+    scenario = next(
+        candidate for candidate in scenarios.SCENARIOS if candidate.name == mutant.scenario
+    )
     scenario.setup()  # the world at the start was made by sound code
     mutant.plant(monkeypatch)
     report = explore(scenario, mutant.bounds)

@@ -215,7 +215,7 @@ def state(legacy: Legacy) -> list[Any]:
         "SELECT roleid::regrole, member::regrole, admin_option FROM pg_auth_members ORDER BY 1, 2",
     )
     with closing(legacy.server.connect(legacy.database)) as connection:
-        return [connection.execute(each).fetchall() for each in questions]
+        return [connection.execute(question).fetchall() for question in questions]
 
 
 def owed(steps: tuple[Step, ...]) -> list[str]:

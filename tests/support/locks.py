@@ -13,4 +13,6 @@ def locked(file: str) -> dict[str, Requirement]:
     """Return what a lock pins, by the canonical name."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
     lines = [line.partition("--hash")[0] for line in text.splitlines() if re.match(r"\w", line)]
-    return {canonicalize_name(each.name): each for each in map(Requirement, lines)}
+    return {
+        canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)
+    }

@@ -26,7 +26,9 @@ def test_a_sample_is_the_same_within_a_day_and_comes_to_all_in_time() -> None:
     assert sample(many, DAY) == sample(many, DAY)
     assert len(sample(many, DAY)) == MOST
     days = [sample(many, DAY + timedelta(days=number)) for number in range(10)]
-    assert sorted(each.name for drawn in days for each in drawn) == [each.name for each in many]
+    assert sorted(secret.name for drawn in days for secret in drawn) == [
+        secret.name for secret in many
+    ]
 
 
 def test_ten_thousand_take_half_of_the_quota_and_the_cost_is_said_first() -> None:

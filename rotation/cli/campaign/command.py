@@ -270,10 +270,10 @@ def summary(receipt: Mapping[str, Any], file: Path | None) -> Iterator[str]:
         yield f"the last one {since['max']:.1f} s after the begin"
     if receipt["stopped"]:
         yield f"stopped: {receipt['stopped']}"
-    failed = [each for each in receipt["secrets"] if each["outcome"] in _BAD]
-    yield from (f"  {_short(each['secret'])}: {each['message']}" for each in failed[:5])
+    failed = [entry for entry in receipt["secrets"] if entry["outcome"] in _BAD]
+    yield from (f"  {_short(entry['secret'])}: {entry['message']}" for entry in failed[:5])
     if receipt["failed"] or receipt["left"]:
-        under_way = sum(bool(each["asked_at"]) for each in _open(receipt))
+        under_way = sum(bool(entry["asked_at"]) for entry in _open(receipt))
         yield f"left: {under_way} under way, {receipt['left'] - under_way} not asked"
         yield f"go on with: {receipt['resume']}"
     if file is not None:
@@ -284,13 +284,13 @@ _BAD: Final = frozenset({"blocked", "reverted", "aborted", "too-late"})
 
 
 def _open(receipt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [each for each in receipt["secrets"] if each["outcome"] is None]
+    return [entry for entry in receipt["secrets"] if entry["outcome"] is None]
 
 
 def _how_on(receipt: Mapping[str, Any]) -> str:
     if receipt["resume"] is None:
         return "everything was answered"
-    under_way = sum(bool(each["asked_at"]) for each in _open(receipt))
+    under_way = sum(bool(entry["asked_at"]) for entry in _open(receipt))
     left = receipt["left"] - under_way
     return f"{under_way} under way, {left} not asked; go on with: {receipt['resume']}"
 
@@ -304,7 +304,7 @@ def _code(receipt: Mapping[str, Any]) -> int:
 
 def _refused(receipt: Mapping[str, Any]) -> bool:
     """Whether somebody who should have taken part could not."""
-    return any(each["why"] != NOT_MANAGED for each in receipt["left_out"])
+    return any(entry["why"] != NOT_MANAGED for entry in receipt["left_out"])
 
 
 def _confirm(chosen: Choices, selection: Selection) -> None:

@@ -88,11 +88,11 @@ class Logbook:
         """Begin a new file with everything that does not change."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{head.mode.value}-{head.started_at:%Y%m%dt%H%M%S}-{head.id[:8]}.jsonl"
-        book = cls(path, head, {each.name: Story(each) for each in targets})
+        book = cls(path, head, {target.name: Story(target) for target in targets})
         book._handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         book._lock()
         stories = book.stories.values()
-        book._append([msgspec.to_builtins(head), *(_fields(each.target) for each in stories)])
+        book._append([msgspec.to_builtins(head), *(_fields(story.target) for story in stories)])
         return book
 
     @classmethod

@@ -51,7 +51,7 @@ class Looker:
         return {text: self._read(text, seen[text]) for text in names}
 
     def _listed(self, matching: str) -> dict[str, Secret]:
-        listed = {str(each.name): each for each in self._context.store.list(matching)}
+        listed = {str(secret.name): secret for secret in self._context.store.list(matching)}
         self.reads += len(listed) // _PAGE + 1
         return listed
 

@@ -57,7 +57,7 @@ def body(context: Context, preview: Preview) -> dict[str, Any]:
         "mode": preview.kind.ask.value,
         "filter": preview.matching or None,
         "reason": preview.reason,
-        "secrets": [each.name for each in selection.targets],
+        "secrets": [target.name for target in selection.targets],
         "databases": dict(_places(selection)),
         "consumers": dict(_consumers(context, selection)),
         "sessions": sight.sessions if sight else None,
@@ -65,7 +65,7 @@ def body(context: Context, preview: Preview) -> dict[str, Any]:
         "sessions_unseen": dict(sight.unseen) if sight else {},
         "followed": list(selection.followed),
         "blocked": list(selection.blocked),
-        "left_out": [{"secret": each, "why": why} for each, why in selection.left_out.items()],
+        "left_out": [{"secret": name, "why": why} for name, why in selection.left_out.items()],
         "seconds": _seconds(preview),
     }
 
@@ -76,7 +76,7 @@ def _rows(context: Context, preview: Preview) -> Iterator[tuple[str, str]]:
         yield "filter", preview.matching
     if preview.reason:
         yield "reason", preview.reason
-    yield "secrets", _some([each.short for each in selection.snapshots])
+    yield "secrets", _some([snapshot.short for snapshot in selection.snapshots])
     places = _places(selection)
     named = [f"{name} ({count})" for name, count in places.most_common()]
     yield "databases", f"{len(places)}: {_some(named)}"
@@ -99,13 +99,15 @@ def _sessions(sight: Sight) -> Iterator[tuple[str, str]]:
 
 
 def _states(selection: Selection) -> Iterator[tuple[str, str]]:
-    records = [each.state.record for each in selection.snapshots if each.state]
+    records = [snapshot.state.record for snapshot in selection.snapshots if snapshot.state]
     flying = Counter(
-        each.state.phase.value for each in selection.snapshots if each.state and each.state.record
+        snapshot.state.phase.value
+        for snapshot in selection.snapshots
+        if snapshot.state and snapshot.state.record
     )
     if flying:
         yield "in flight", ", ".join(f"{count} {name}" for name, count in flying.most_common())
-    served = [each for each in records if each and each.mode is Mode.EMERGENCY]
+    served = [record for record in records if record and record.mode is Mode.EMERGENCY]
     if selection.followed:
         said = f"{len(selection.followed)} under way already: followed, not asked again"
         yield "emergency", said
@@ -131,7 +133,7 @@ def _seconds(preview: Preview) -> float | None:
 
 
 def _places(selection: Selection) -> Counter[str]:
-    return Counter(each.place for each in selection.targets)
+    return Counter(target.place for target in selection.targets)
 
 
 def _consumers(context: Context, selection: Selection) -> Counter[str]:
@@ -139,7 +141,7 @@ def _consumers(context: Context, selection: Selection) -> Counter[str]:
     counted: Counter[str] = Counter()
     for snapshot in selection.snapshots:
         stages = snapshot.policy.rollout if snapshot.policy else ()
-        kinds = {each.kind for stage in stages for each in stage.participants}
+        kinds = {participant.kind for stage in stages for participant in stage.participants}
         counted.update(sorted(kinds & context.participants.keys()))
     return counted
 

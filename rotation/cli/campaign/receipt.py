@@ -42,11 +42,13 @@ def compose(
 ) -> dict[str, Any]:
     """Return the receipt."""
     head, stories = logbook.head, list(logbook.stories.values())
-    ended = [each.verdict for each in stories if each.verdict is not None]
-    done = sum(each.code == OK for each in ended)
-    times = [each.seconds for each in ended if each.seconds is not None]
+    ended = [story.verdict for story in stories if story.verdict is not None]
+    done = sum(verdict.code == OK for verdict in ended)
+    times = [verdict.seconds for verdict in ended if verdict.seconds is not None]
     since = [
-        (each.revoked_at - head.started_at).total_seconds() for each in ended if each.revoked_at
+        (verdict.revoked_at - head.started_at).total_seconds()
+        for verdict in ended
+        if verdict.revoked_at
     ]
     return {
         "schema": SCHEMA,
@@ -62,14 +64,14 @@ def compose(
         "stopped": stopped or None,
         "resume": resume_command(logbook) if done < len(stories) else None,
         "secrets_total": len(stories),
-        "asked": sum(each.asked_at is not None for each in stories),
+        "asked": sum(story.asked_at is not None for story in stories),
         "done": done,
         "failed": len(ended) - done,
         "left": len(stories) - len(ended),
-        "outcomes": dict(sorted(Counter(each.outcome for each in ended).items())),
+        "outcomes": dict(sorted(Counter(verdict.outcome for verdict in ended).items())),
         "time_to_revoke": _summed(times),
         "since_start": _summed(since),
-        "secrets": [_secret(logbook, each) for each in stories],
+        "secrets": [_secret(logbook, story) for story in stories],
         "left_out": [{"secret": name, "why": why} for name, why in sorted(left_out.items())],
     }
 

@@ -99,13 +99,13 @@ class Runner:
 
     def _begin(self) -> None:
         """Take up every secret that is not well yet; what was asked before is looked for first."""
-        stories = [each for each in self._logbook.stories.values() if not _is_well(each)]
+        stories = [story for story in self._logbook.stories.values() if not _is_well(story)]
         for story in stories:
             self._take_up(story)
-        begun = [each for each in stories if self._was_begun(each)]
+        begun = [story for story in stories if self._was_begun(story)]
         if not begun:
             return
-        seen = self._looker.look([each.target.secret.name for each in begun])
+        seen = self._looker.look([story.target.secret.name for story in begun])
         for story in begun:
             self._find(story.target.name, seen[story.target.name])
 
@@ -149,9 +149,9 @@ class Runner:
 
     def _look(self) -> None:
         flying = [
-            self._asked[each.name].before.secret.name
-            for each in self.subjects.values()
-            if each.condition is campaign.Condition.ASKED
+            self._asked[subject.name].before.secret.name
+            for subject in self.subjects.values()
+            if subject.condition is campaign.Condition.ASKED
         ]
         if not flying:
             return

@@ -52,12 +52,12 @@ def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection
             left_out[str(secret.name)] = str(error)
         else:
             taken.append((snapshot, target))
-    snapshots = tuple(each for each, _ in taken)
+    snapshots = tuple(subject for subject, _ in taken)
     return Selection(
         snapshots,
         tuple(target for _, target in taken),
-        tuple(each.short for each in snapshots if kind.serving(each)),
-        tuple(each.short for each in snapshots if each.block),
+        tuple(subject.short for subject in snapshots if kind.serving(subject)),
+        tuple(subject.short for subject in snapshots if subject.block),
         left_out,
     )
 

@@ -42,16 +42,16 @@ def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Sig
 
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        futures = [pool.submit(count, each) for each in snapshots]
+        futures = [pool.submit(count, subject) for subject in snapshots]
         done, _ = wait(futures, seconds)
     finally:
         ends.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    seen = [each.result() for each in done]
-    unseen = Counter(each for each in seen if isinstance(each, str))
+    seen = [future.result() for future in done]
+    unseen = Counter(observed for observed in seen if isinstance(observed, str))
     if late := len(futures) - len(done):
         unseen["no time was left"] += late
-    counts = [each for each in seen if isinstance(each, int)]
+    counts = [observed for observed in seen if isinstance(observed, int)]
     return Sight(sum(counts), len(counts), unseen)
 
 
@@ -62,7 +62,7 @@ def _count(context: Context, snapshot: Snapshot) -> int | str:
         with closing(context.issuer(snapshot.policy)) as issuer:
             if not isinstance(issuer, SeesUse):
                 return f"{issuer.spec.name} cannot show use"
-            active = [each for each in issuer.handles() if snapshot.handle in {each, ""}]
-            return sum(len(issuer.observe(each, None).sessions) for each in active)
+            active = [handle for handle in issuer.handles() if snapshot.handle in {handle, ""}]
+            return sum(len(issuer.observe(handle, None).sessions) for handle in active)
     except RotationError as error:
         return error.reason

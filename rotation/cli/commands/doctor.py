@@ -92,12 +92,12 @@ def doctor(
         fixed = _mend(context, found, ask=not yes)
         if fixed:
             effort, found = look()
-    found = sorted(found, key=lambda each: _ORDER.index(each.severity))
+    found = sorted(found, key=lambda finding: _ORDER.index(finding.severity))
     body = {
         "healthy": not found,
         "secrets": effort.secrets,
         "of": effort.of,
-        "findings": [_body(each) for each in found],
+        "findings": [_body(finding) for finding in found],
         "fixed": fixed,
     }
     context.answer(body, "\n".join(_lines(found, fixed, effort)))
@@ -135,7 +135,7 @@ def _sources(
     from rotation.doctor.reading import Sources  # noqa: PLC0415 - Google's libraries
 
     settings = context.settings
-    first = next((each for each in secrets if len(each.topics) == 1), None)
+    first = next((secret for secret in secrets if len(secret.topics) == 1), None)
     topic = settings.topic or (first.topics[0] if first else "")
     if topic and not topic.startswith("projects/"):
         topic = f"projects/{context.project}/topics/{topic}"
@@ -169,9 +169,9 @@ def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[
 
     def uses(name: SecretName) -> tuple[Sighting, ...]:
         return tuple(
-            Sighting(f"{each.path}:{each.line}", each.says, each.fix)
-            for each in lines
-            if each.state in wrong and each.secret.rpartition("/")[2] == name.secret_id
+            Sighting(f"{line.path}:{line.line}", line.says, line.fix)
+            for line in lines
+            if line.state in wrong and line.secret.rpartition("/")[2] == name.secret_id
         )
 
     return uses
@@ -182,13 +182,13 @@ def _mend(context: Context, found: Sequence[Finding], *, ask: bool) -> list[str]
 
     deployment = wiring.make_deployment(context.settings, context.identity)
     done = []
-    for each in found:
-        if each.fix is None:
+    for finding in found:
+        if finding.fix is None:
             continue
-        if ask and not click.confirm(f"{each.message}. Mend it?", err=True):
+        if ask and not click.confirm(f"{finding.message}. Mend it?", err=True):
             continue
         try:
-            done.append(mend(each.fix, context.store, deployment))
+            done.append(mend(finding.fix, context.store, deployment))
         except RotationError as error:
             click.echo(f"rotation: not mended: {printable(str(error))}", err=True)
     return done
@@ -209,9 +209,9 @@ def _progress(context: Context, total: int) -> Iterator[Callable[[str], None]]:
 
 def _code(found: Sequence[Finding], fail_on: str) -> int:
     failing = {Severity.ERROR} if fail_on == "error" else {Severity.ERROR, Severity.WARNING}
-    if any(each.severity in failing for each in found):
+    if any(finding.severity in failing for finding in found):
         return NO
-    return UNREACHABLE if any(each.severity is Severity.UNSEEN for each in found) else OK
+    return UNREACHABLE if any(finding.severity is Severity.UNSEEN for finding in found) else OK
 
 
 def _body(finding: Finding) -> Mapping[str, Any]:
@@ -227,21 +227,21 @@ def _body(finding: Finding) -> Mapping[str, Any]:
 
 
 def _lines(found: Sequence[Finding], fixed: Sequence[str], effort: Effort) -> Iterator[str]:
-    yield from (f"mended: {printable(each)}" for each in fixed)
+    yield from (f"mended: {printable(message)}" for message in fixed)
     secrets = "1 secret" if effort.secrets == 1 else f"{effort.secrets} secrets"
     secrets += f" of {effort.of}" if effort.secrets < effort.of else ""
     if not found:
         yield f"{secrets} looked at: nothing to mend"
         return
-    for about in dict.fromkeys(each.about for each in found):
+    for about in dict.fromkeys(finding.about for finding in found):
         yield about if about == INSTALLATION else about.rpartition("/")[2]
-        for each in found:
-            if each.about == about:
-                yield from _finding_lines(each)
+        for finding in found:
+            if finding.about == about:
+                yield from _finding_lines(finding)
     told = ", ".join(
-        f"{sum(each.severity is one for each in found)} {one.value}"
+        f"{sum(finding.severity is one for finding in found)} {one.value}"
         for one in _ORDER
-        if any(each.severity is one for each in found)
+        if any(finding.severity is one for finding in found)
     )
     yield f"{secrets} looked at: {told}"
 

@@ -76,7 +76,7 @@ def drill(ctx: click.Context, /, scenario: str, *, listing: bool, **options: Any
 
     context = ctx.ensure_object(Context)
     if listing:
-        titles = {name: each.title for name, each in SCENARIOS.items()}
+        titles = {name: kind.title for name, kind in SCENARIOS.items()}
         context.answer(titles, "\n".join(f"{name:<9}{text}" for name, text in titles.items()))
         return
     if scenario not in SCENARIOS:
@@ -109,7 +109,7 @@ def _exercise(
         fleet = Fleet(stack, http, codec.POLICY)
         fleet.make(wanted)
         parts.enter_context(closing(scenario))
-        ids = [each.id for each in wanted]
+        ids = [wish.id for wish in wanted]
         scenario.stage(fleet, ids)
         _await_incident(scenario, fleet, ids)
         file.write(stack.environment())
@@ -129,8 +129,8 @@ def _wanted(context: Context, count: int, like: str) -> "list[Wanted]":
     found = managed(context, (), like)
     if not found:
         raise PermanentError(f"no managed secret matches {like}", reason="no-match")
-    kept = [(each, _foreign(each.labels)) for each in found[:count]]
-    return [Wanted(each.name.secret_id, {**labels, **_LABEL}) for each, labels in kept]
+    kept = [(secret, _foreign(secret.labels)) for secret in found[:count]]
+    return [Wanted(secret.name.secret_id, {**labels, **_LABEL}) for secret, labels in kept]
 
 
 def _foreign(labels: Mapping[str, str]) -> dict[str, str]:
@@ -228,4 +228,4 @@ def _verdict(missing: Sequence[str], seconds: float) -> Iterator[str]:
         yield f"the incident is over, after {seconds:.0f} s"
         return
     yield f"the incident is not over after {seconds:.0f} s"
-    yield from (f"  {each}" for each in missing)
+    yield from (f"  {fault}" for fault in missing)

@@ -56,9 +56,9 @@ def generate(ctx: click.Context, root: Path | None, *, check: bool) -> None:
     changes = files.drift(at, wanted)
     if not check:
         files.write(at, wanted, also=documents.DOCUMENTS)
-    body = {"changes": [{"path": each.path, "how": each.how} for each in changes]}
+    body = {"changes": [{"path": change.path, "how": change.how} for change in changes]}
     done = "" if check else "mended: "
-    told = [f"{each.path}: {done}{each.how}" for each in changes]
+    told = [f"{change.path}: {done}{change.how}" for change in changes]
     if check and changes:
         told.append("run: rotation generate")
     context.answer(body, "\n".join(told or [f"{len(wanted)} files are what the code says"]))

@@ -40,7 +40,7 @@ class _Told:
 
     def rows(self) -> list[Mapping[str, Any]]:
         """Return each receipt once, the newest first; whole where it is known whole."""
-        whole = {each.sequence: _row(each) for each in self.lines if each.form is not None}
+        whole = {line.sequence: _row(line) for line in self.lines if line.form is not None}
         rows: dict[int, Mapping[str, Any]] = {}
         if self.last is not None:
             rows[self.last.sequence] = receipts.line(self.last, self.secret)
@@ -75,13 +75,13 @@ def history(
     context = ctx.ensure_object(Context)
     found = map(context.snapshot, managed(context, [secret] if secret else (), ""))
     lines, faults = _read(file) if file else ([], [])
-    told = [_told(each, lines, alone=bool(secret)) for each in found]
+    told = [_told(snapshot, lines, alone=bool(secret)) for snapshot in found]
     if not secret:
-        faults += _strangers(lines, {each.secret for each in told})
+        faults += _strangers(lines, {message.secret for message in told})
     if not verify:
         faults, told = [], [_Told(e.secret, e.last, e.before, e.lines, ()) for e in told]
     _answer(context, told, faults, verify=verify, jsonl=jsonl)
-    ctx.exit(NO if faults or any(each.faults for each in told) else OK)
+    ctx.exit(NO if faults or any(message.faults for message in told) else OK)
 
 
 def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
@@ -100,26 +100,26 @@ def _told(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _Told:
     name = str(snapshot.secret.name)
     last, before = snapshot.receipts
     held = chain.on_secret(name, last, before)
-    mine = [each for each in lines if alone or each.secret == name]
+    mine = [line for line in lines if alone or line.secret == name]
     faults = chain.verify(name, held, mine)
-    ours = tuple(each for each in mine if each.secret == name)
+    ours = tuple(entry for entry in mine if entry.secret == name)
     return _Told(name, last, before, ours, tuple(faults))
 
 
 def _strangers(lines: Sequence[Entry], known: set[str]) -> list[Fault]:
     return [
-        Fault(each.place, "foreign", f"{each.secret} is not a managed secret of this project")
-        for each in lines
-        if each.secret not in known
+        Fault(line.place, "foreign", f"{line.secret} is not a managed secret of this project")
+        for line in lines
+        if line.secret not in known
     ]
 
 
 def _answer(
     context: Context, told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool, jsonl: bool
 ) -> None:
-    every = [*faults, *(fault for each in told for fault in each.faults)]
+    every = [*faults, *(fault for message in told for fault in message.faults)]
     if jsonl:
-        for row in (row for each in told for row in each.rows()):
+        for row in (row for message in told for row in message.rows()):
             click.echo(json.dumps(row, ensure_ascii=False))
         for fault in every:
             click.echo(str(fault), err=True)
@@ -127,11 +127,11 @@ def _answer(
     body = {
         "secrets": [
             {
-                "secret": each.secret,
-                "receipts": each.rows(),
-                "faults": [str(f) for f in each.faults],
+                "secret": message.secret,
+                "receipts": message.rows(),
+                "faults": [str(f) for f in message.faults],
             }
-            for each in told
+            for message in told
         ],
         "faults": [str(fault) for fault in faults],
         "sound": not every if verify else None,
@@ -140,9 +140,9 @@ def _answer(
 
 
 def _text(told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool) -> Iterator[str]:
-    for each in told:
-        rows = each.rows()
-        short = printable(each.secret.rpartition("/")[2])
+    for message in told:
+        rows = message.rows()
+        short = printable(message.secret.rpartition("/")[2])
         if not rows:
             yield f"{short}: no rotation has ended yet"
         for row in rows:
@@ -152,7 +152,7 @@ def _text(told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool) -> It
     for fault in faults:
         yield f"FAULT {printable(str(fault))}"
     if verify and not faults:
-        count = sum(len(each.rows()) for each in told)
+        count = sum(len(message.rows()) for message in told)
         yield f"sound: {count} receipts, each names the one before it"
 
 

@@ -79,9 +79,9 @@ def _wish(context: Context, name: SecretName, number: int | None, *, marker: boo
 
 
 def _diff(file: Path, before: bytes, after: bytes) -> list[str]:
-    old, new = (each.decode().splitlines() for each in (before, after))
+    old, new = (part.decode().splitlines() for part in (before, after))
     found = difflib.unified_diff(old, new, str(file), str(file), lineterm="")
-    return ["\t".join(map(printable, each.split("\t"))) for each in found]
+    return ["\t".join(map(printable, line.split("\t"))) for line in found]
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -107,7 +107,7 @@ def _sentence(done: str, wish: Wish) -> str:
 
 
 def _about_markers(file: Path, adopted: Adopted) -> str:
-    lines = ", ".join(str(each) for each in adopted.unmarked)
+    lines = ", ".join(str(number) for number in adopted.unmarked)
     many = "s" if len(adopted.unmarked) > 1 else ""
     return (
         f"no comment can stand on line{many} {lines} of {printable(str(file))}; in the policy, let"

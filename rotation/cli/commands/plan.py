@@ -58,7 +58,7 @@ def _issuer_of(context: Context, policy: Policy) -> Mapping[str, Any]:
 
 def _obstructed(planned: RotationPlan) -> bool:
     return any(
-        any(each.obstacle for _, each in stage.participants)
+        any(participant.obstacle for _, participant in stage.participants)
         or any(verdict.look is Look.FAIL for _, verdict in stage.gates)
         for stage in planned.stages
     )
@@ -83,13 +83,13 @@ def _lines(snapshot: Snapshot, planned: RotationPlan, issuer: Mapping[str, Any])
 def _stage_lines(stage: PlannedStage) -> Iterator[str]:
     soak = f", watched for {format_duration(stage.soak)}" if stage.soak else ""
     yield f"stage {stage.name}{soak}"
-    for name, each in stage.participants:
+    for name, participant in stage.participants:
         yield f"  {name}"
-        for edit in each.edits:
+        for edit in participant.edits:
             yield f"    {printable(edit.place)}"
             yield from (f"      {printable(line)}" for line in edit.diff.splitlines())
-        if each.obstacle:
-            yield f"    in the way: {printable(each.obstacle)}"
+        if participant.obstacle:
+            yield f"    in the way: {printable(participant.obstacle)}"
     for name, verdict in stage.gates:
         yield f"  gate {name}: {_verdict(verdict)}"
 
@@ -112,14 +112,14 @@ def _body(snapshot: Snapshot, planned: RotationPlan) -> Mapping[str, Any]:
                 "participants": [
                     {
                         "name": name,
-                        "edits": [{"place": e.place, "diff": e.diff} for e in each.edits],
-                        "obstacle": each.obstacle or None,
+                        "edits": [{"place": e.place, "diff": e.diff} for e in participant.edits],
+                        "obstacle": participant.obstacle or None,
                     }
-                    for name, each in stage.participants
+                    for name, participant in stage.participants
                 ],
                 "gates": [
-                    {"name": name, "verdict": each.look.value, "evidence": each.evidence}
-                    for name, each in stage.gates
+                    {"name": name, "verdict": gate.look.value, "evidence": gate.evidence}
+                    for name, gate in stage.gates
                 ],
             }
             for stage in planned.stages

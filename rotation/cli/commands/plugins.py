@@ -22,7 +22,9 @@ def plugins(ctx: click.Context) -> None:
     """
     context = ctx.ensure_object(Context)
     found = [described(kind, spec) for kind, spec in context.specs]
-    context.answer({"plugins": found}, "\n".join(line for each in found for line in _lines(each)))
+    context.answer(
+        {"plugins": found}, "\n".join(line for plugin in found for line in _lines(plugin))
+    )
 
 
 def _lines(plugin: Mapping[str, Any]) -> Iterator[str]:
@@ -31,10 +33,12 @@ def _lines(plugin: Mapping[str, Any]) -> Iterator[str]:
     for need in plugin["permissions"]:
         when = f", with {need['when']}" if need["when"] else ""
         yield f"  needs {need['name']} on {need['which'] or need['on']}{when}: {need['why']}"
-    for each in plugin["permissions_not_needed"]:
-        yield f"  not needed: {each['what']}: {each['why']}"
+    for spared in plugin["permissions_not_needed"]:
+        yield f"  not needed: {spared['what']}: {spared['why']}"
     for title, key in (("rights there", "rights"), ("must reach", "network")):
-        yield from (f"  {title}: {each}" for each in plugin[key])
-    settings = [f"{each['name']}{'' if each['required'] else '?'}" for each in plugin["settings"]]
+        yield from (f"  {title}: {text}" for text in plugin[key])
+    settings = [
+        f"{setting['name']}{'' if setting['required'] else '?'}" for setting in plugin["settings"]
+    ]
     if settings:
         yield f"  settings (? optional): {' '.join(settings)}"

@@ -23,7 +23,7 @@ from rotation.config import ConfigError
 from rotation.pins.use import State
 
 _NOT_PINNED: Final = (State.ALIAS, State.LATEST, State.UNPINNED, State.UNCLEAR)
-_CHOICES: Final = [*(each.value for each in State if each is not State.PINNED), "none"]
+_CHOICES: Final = [*(state.value for state in State if state is not State.PINNED), "none"]
 
 
 class _States(click.ParamType[frozenset[State]]):
@@ -37,11 +37,11 @@ class _States(click.ParamType[frozenset[State]]):
     ) -> frozenset[State]:
         if not isinstance(value, str):
             return value
-        names = [each.strip() for each in value.split(",") if each.strip()]
-        wrong = [each for each in names if each not in _CHOICES]
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        wrong = [name for name in names if name not in _CHOICES]
         if wrong or not names:
             self.fail(f"{value!r} is not a list of: {', '.join(_CHOICES)}", param, ctx)
-        return frozenset(State(each) for each in names if each != "none")
+        return frozenset(State(name) for name in names if name != "none")
 
 
 @click.command()
@@ -57,7 +57,7 @@ class _States(click.ParamType[frozenset[State]]):
 @click.option(
     "--fail-on",
     type=_States(),
-    default=",".join(each.value for each in _NOT_PINNED),
+    default=",".join(state.value for state in _NOT_PINNED),
     show_default=True,
     metavar="STATES",
     help=f"What makes the exit code 1: a comma list of {', '.join(_CHOICES)}.",
@@ -80,15 +80,15 @@ def scan(
     context = ctx.ensure_object(Context)
     what = Scan(root, exclude, _project(context))
     lines = list(what.lines())
-    failing = [each for each in lines if each.state in fail_on]
+    failing = [line for line in lines if line.state in fail_on]
     if form == "sarif":
         click.echo(json.dumps(sarif.render(lines, fail_on, version("rotation")), indent=2))
     elif form == "json" or context.json:
         click.echo(json.dumps(_body(root, lines, fail_on), indent=2))
     else:
         click.echo("\n".join([*map(_text, lines), _summary(lines)]))
-    for each in what.unread:
-        click.echo(f"rotation: not read: {printable(each)}", err=True)
+    for path in what.unread:
+        click.echo(f"rotation: not read: {printable(path)}", err=True)
     ctx.exit(NO if failing else USAGE if what.unread else OK)
 
 
@@ -109,8 +109,8 @@ def _text(line: Line) -> str:
 def _summary(lines: Sequence[Line]) -> str:
     if not lines:
         return "no use of a secret was found"
-    files = len({each.path for each in lines})
-    counts = Counter(each.state for each in lines)
+    files = len({line.path for line in lines})
+    counts = Counter(line.state for line in lines)
     told = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
     return f"{len(lines)} {_many('use', len(lines))} in {files} {_many('file', files)}: {told}"
 
@@ -120,23 +120,23 @@ def _many(word: str, count: int) -> str:
 
 
 def _body(root: Path, lines: Sequence[Line], fail_on: Collection[State]) -> Mapping[str, Any]:
-    counts = Counter(each.state for each in lines)
+    counts = Counter(line.state for line in lines)
     return {
         "root": str(root),
         "failing": sum(counts[state] for state in fail_on),
         "counts": {state.value: counts[state] for state in State},
         "uses": [
             {
-                "path": each.path,
-                "line": each.line,
-                "column": each.column,
-                "secret": each.secret,
-                "kind": each.kind,
-                "state": each.state.value,
-                "version": each.version or None,
-                "marked": each.marked,
-                "fix": each.fix or None,
+                "path": line.path,
+                "line": line.line,
+                "column": line.column,
+                "secret": line.secret,
+                "kind": line.kind,
+                "state": line.state.value,
+                "version": line.version or None,
+                "marked": line.marked,
+                "fix": line.fix or None,
             }
-            for each in lines
+            for line in lines
         ],
     }

@@ -46,18 +46,18 @@ def status(
     """
     context = ctx.ensure_object(Context)
     found = managed(context, secrets, matching)
-    snapshots = ordered([context.snapshot(each) for each in found])
+    snapshots = ordered([context.snapshot(secret) for secret in found])
     if blocked or in_flight:
         snapshots = [
-            each
-            for each in snapshots
-            if (blocked and each.needs_a_person) or (in_flight and each.is_in_flight)
+            snapshot
+            for snapshot in snapshots
+            if (blocked and snapshot.needs_a_person) or (in_flight and snapshot.is_in_flight)
         ]
-    stuck = [each for each in snapshots if each.needs_a_person]
+    stuck = [snapshot for snapshot in snapshots if snapshot.needs_a_person]
     body = {
         "now": context.clock.now(),
         "needs_a_person": len(stuck),
-        "secrets": [describe(each) for each in snapshots],
+        "secrets": [describe(snapshot) for snapshot in snapshots],
     }
     if context.is_terminal and len(snapshots) > 1:
         print_table(snapshots)
@@ -68,7 +68,7 @@ def status(
 
 def ordered(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """Put first what a person should see first."""
-    return sorted(snapshots, key=lambda each: (rank(each), str(each.secret.name)))
+    return sorted(snapshots, key=lambda snapshot: (rank(snapshot), str(snapshot.secret.name)))
 
 
 def rank(snapshot: Snapshot) -> int:
@@ -85,4 +85,4 @@ def _text(snapshots: Sequence[Snapshot], *, narrowed: bool) -> str:
         return "no secret with a policy is like that"
     if not snapshots:
         return "no secret of this project has a policy; see: rotation policy apply --help"
-    return "\n".join(line for each in snapshots for line in wording.details(each))
+    return "\n".join(line for snapshot in snapshots for line in wording.details(snapshot))

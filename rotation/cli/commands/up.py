@@ -145,7 +145,7 @@ def _create_sample(stack: "Stack", count: int | None) -> None:
 
     store = wiring.make_store_at(stack.services.secret_manager_grpc, stack.options.project)
     try:
-        existing = frozenset(each.name.secret_id for each in store.list())
+        existing = frozenset(secret.name.secret_id for secret in store.list())
         if count is None:
             create_sample(stack, existing)
         else:

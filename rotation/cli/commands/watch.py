@@ -82,7 +82,7 @@ class _Named:
     def look(self) -> Sequence[Snapshot]:
         """Return where they stand now."""
         found = managed(self.context, self.names, "")
-        return [self.context.snapshot(each) for each in found]
+        return [self.context.snapshot(secret) for secret in found]
 
 
 def _looks(watched: _Watched, every: float) -> Iterator[tuple[Sequence[Snapshot], str]]:
@@ -106,7 +106,7 @@ def _looks(watched: _Watched, every: float) -> Iterator[tuple[Sequence[Snapshot]
 
 
 def _settled(snapshots: Sequence[Snapshot]) -> bool:
-    return not any(each.is_in_flight for each in snapshots)
+    return not any(snapshot.is_in_flight for snapshot in snapshots)
 
 
 def _tell(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: bool) -> None:
@@ -114,10 +114,10 @@ def _tell(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: boo
     for snapshots, trouble in looks:
         if trouble:
             click.echo(f"not reached: {trouble}", err=True)
-        for each in snapshots:
-            lines = list(_steady(each))
-            if told.get(str(each.secret.name)) != lines:
-                told[str(each.secret.name)] = lines
+        for snapshot in snapshots:
+            lines = list(_steady(snapshot))
+            if told.get(str(snapshot.secret.name)) != lines:
+                told[str(snapshot.secret.name)] = lines
                 click.echo("\n".join(lines))
         if until_settled and not trouble and _settled(snapshots):
             return
@@ -150,22 +150,22 @@ def screen(
     snapshots: Sequence[Snapshot], trouble: str, width: int, height: int
 ) -> list[tuple[str, str]]:
     """Return the lines of one screen, each with its style: a summary, and as much as fits."""
-    counts = Counter(_word(each) for each in snapshots)
+    counts = Counter(_word(snapshot) for snapshot in snapshots)
     said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     first: list[tuple[str, str]] = [(f"{len(snapshots)} secrets: {said}", "bold")]
     if trouble:
         first.append((f"not reached: {printable(trouble)}", "yellow"))
     whole = [
-        (line, "red" if each.needs_a_person else "")
-        for each in snapshots
-        for line in wording.details(each)
+        (line, "red" if snapshot.needs_a_person else "")
+        for snapshot in snapshots
+        for line in wording.details(snapshot)
     ]
     first = [(cut(line, width), style) for line, style in first]
     if len(whole) + len(first) < height and all(len(line) <= width for line, _ in whole):
         return first + whole
     head, *lines = rows(snapshots, width)
     most = max(height - len(first) - 3, 1)
-    styles = ["red" if each.needs_a_person else "" for each in snapshots]
+    styles = ["red" if snapshot.needs_a_person else "" for snapshot in snapshots]
     body = list(zip(lines, styles, strict=True))[:most]
     left = len(lines) - len(body)
     more = [(f"and {left} more: rotation status", "dim")] if left else []

@@ -225,7 +225,7 @@ def json_option(command: _Command) -> _Command:
 
 def printable(text: str) -> str:
     """Return ``text`` on one line, without anything that would steer a terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _encode(value: object) -> str:

@@ -61,7 +61,9 @@ class Fleet:
 
     def _list_whole(self) -> None:
         listed = self._listed(self._matching)
-        self._known = {str(each.name): self._snapshot(each) for each in listed if is_managed(each)}
+        self._known = {
+            str(secret.name): self._snapshot(secret) for secret in listed if is_managed(secret)
+        }
         lists = _lists(len(listed))
         if lists == 1:
             self._whole_at, self.pause = 0.0, 0.0
@@ -79,13 +81,17 @@ class Fleet:
             self._picks = False
             return False
         self.pause = 2 * EVERY_LIST * _lists(len(listed))
-        moving = {str(each.name): each for each in listed if is_managed(each)}
-        rested = [name for name, each in self._known.items() if _moves(each) and name not in moving]
+        moving = {str(secret.name): secret for secret in listed if is_managed(secret)}
+        rested = [
+            name
+            for name, snapshot in self._known.items()
+            if _moves(snapshot) and name not in moving
+        ]
         if len(rested) > _FEW:
             return False
         for name in rested:
             moving[name] = self._context.store.get(self._known[name].secret.name)
-        self._known |= {name: self._snapshot(each) for name, each in moving.items()}
+        self._known |= {name: self._snapshot(secret) for name, secret in moving.items()}
         return True
 
     def _listed(self, matching: str) -> Sequence[Secret]:

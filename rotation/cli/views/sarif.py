@@ -76,7 +76,7 @@ def _result(line: Line, fails: bool) -> Mapping[str, Any]:  # noqa: FBT001 - one
 
 def _identity(lines: Sequence[Line], index: int) -> Mapping[str, str]:
     """Return what tells a result from others even when lines move."""
-    alike = [(each.path, each.secret, each.kind) for each in lines[: index + 1]]
+    alike = [(line.path, line.secret, line.kind) for line in lines[: index + 1]]
     path, secret, kind = alike[-1]
     text = f"{path}\0{secret}\0{kind}\0{alike.count(alike[-1])}"
     return {"secretUse/v1": hashlib.sha256(os.fsencode(text)).hexdigest()}

@@ -38,10 +38,10 @@ def find(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
         raise click.UsageError("give either names of secrets or a --filter, not both")
     if names:
         wanted = dict.fromkeys(context.secret_name(text) for text in names)
-        found = {each.name: each for each in map(context.store.get, wanted)}
+        found = {secret.name: secret for secret in map(context.store.get, wanted)}
         return list(found.values())
     _ = context.project  # a missing project is told before anything is asked of Google
-    return sorted(context.store.list(matching), key=lambda each: str(each.name))
+    return sorted(context.store.list(matching), key=lambda secret: str(secret.name))
 
 
 def managed(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
@@ -51,9 +51,9 @@ def managed(context: Context, names: Sequence[str], matching: str) -> list[Secre
         PermanentError: One that was named is not managed.
     """
     found = find(context, names, matching)
-    if names and (strangers := [each for each in found if not is_managed(each)]):
+    if names and (strangers := [secret for secret in found if not is_managed(secret)]):
         raise _not_managed(strangers[0])
-    return [each for each in found if is_managed(each)]
+    return [secret for secret in found if is_managed(secret)]
 
 
 def find_managed(context: Context, text: str) -> Snapshot:

@@ -77,7 +77,7 @@ class Scan:
             except PinError:
                 continue  # no text
             shown = path.as_posix()
-            yield from (self._line(name, shown, each) for each in found)
+            yield from (self._line(name, shown, sighting) for sighting in found)
 
     def _files(self) -> Iterator[Path]:
         if not stat.S_ISDIR(self.root.stat().st_mode):
@@ -86,11 +86,11 @@ class Scan:
         for folder, folders, files in os.walk(self.root, onerror=self._not_read):
             here = Path(folder)
             folders[:] = sorted(
-                each
-                for each in folders
-                if each not in SKIPPED_FOLDERS
-                and not each.endswith(".egg-info")
-                and not self._is_excluded(here / each)
+                folder
+                for folder in folders
+                if folder not in SKIPPED_FOLDERS
+                and not folder.endswith(".egg-info")
+                and not self._is_excluded(here / folder)
             )
             for name in sorted(files):
                 path = here / name

@@ -32,9 +32,9 @@ def print_table(snapshots: Sequence[Snapshot]) -> None:
     for number, line in enumerate(lines):
         stuck = number > 0 and snapshots[number - 1].needs_a_person
         console.print(Text(line, style="red" if stuck else ""), soft_wrap=True)
-    for each in snapshots:
-        if each.needs_a_person:
-            console.print(Text(f"{each.short}: {wording.attention(each)}", style="red"))
+    for snapshot in snapshots:
+        if snapshot.needs_a_person:
+            console.print(Text(f"{snapshot.short}: {wording.attention(snapshot)}", style="red"))
 
 
 def rows(snapshots: Sequence[Snapshot], width: int) -> list[str]:
@@ -44,7 +44,7 @@ def rows(snapshots: Sequence[Snapshot], width: int) -> list[str]:
     for leaving in LEAVING:
         if _wide(columns) <= width:
             break
-        columns = [each for each in columns if each[0] != leaving]
+        columns = [column for column in columns if column[0] != leaving]
     widths = [max(map(len, texts)) for _, texts in columns]
     lines = (
         (" " * _GAP).join(text.ljust(wide) for text, wide in zip(line, widths, strict=True))

@@ -36,7 +36,7 @@ def phase(snapshot: Snapshot) -> str:
     stage = state.record.stage if state.record else ""
     if state.phase is not Phase.ROLLING_OUT or not stage:
         return state.phase.value
-    stages = [each.stage for each in snapshot.policy.rollout] if snapshot.policy else []
+    stages = [entry.stage for entry in snapshot.policy.rollout] if snapshot.policy else []
     place = f", stage {stages.index(stage) + 1} of {len(stages)}" if stage in stages else ""
     return f"{state.phase.value} to {printable(stage)}{place}"
 
@@ -70,7 +70,7 @@ def attention(snapshot: Snapshot) -> str:
     if not said and block:
         since = moment(block.since, snapshot.now)
         said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, snapshot)}"]
-    return "; ".join(printable(each) for each in said)
+    return "; ".join(printable(remark) for remark in said)
 
 
 def next_step(block: Block, snapshot: Snapshot) -> str:

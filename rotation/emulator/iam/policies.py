@@ -88,7 +88,7 @@ class Iam:
             return True
         project = "/".join(resource.split("/")[:2])
         policies = (own, self.policy(project))
-        roles = {role for each in policies if each for role in _bound(each, caller)}
+        roles = {role for policy in policies if policy for role in _bound(policy, caller)}
         return any(role == ALL or permission in self._grants(role) for role in roles)
 
     def permit(
@@ -151,7 +151,7 @@ class Iam:
     def number(self, project: str) -> str | None:
         """Return the number of a project, as a text; None where there is no such project."""
         name = self.named(project).partition("/")[2]
-        return next((digits for digits, each in self._ids.items() if each == name), None)
+        return next((digits for digits, taken in self._ids.items() if taken == name), None)
 
     def named(self, resource: str) -> str:
         """Spell a name with the project's id."""

@@ -99,9 +99,13 @@ class _Served:
         return json_format.MessageToDict(self._iam().set_policy(_project(http), policy))
 
     async def test_permissions(self, http: Request) -> Any:  # noqa: ANN401 - JSON
-        asked = [str(each) for each in (await _body(http)).get("permissions", [])]
+        asked = [str(permission) for permission in (await _body(http)).get("permissions", [])]
         iam, caller, project = self._iam(), caller_of(http.headers.items()), _project(http)
-        return {"permissions": [each for each in asked if iam.allows(caller, each, project, None)]}
+        return {
+            "permissions": [
+                permission for permission in asked if iam.allows(caller, permission, project, None)
+            ]
+        }
 
     async def list_roles(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         iam = self._iam()
@@ -136,8 +140,8 @@ class _Served:
         return told
 
     async def testable(self, _http: Request) -> Any:  # noqa: ANN401 - JSON
-        known = sorted({each for granted in PREDEFINED.values() for each in granted})
-        return {"permissions": [{"name": each, "stage": "GA"} for each in known]}
+        known = sorted({permission for granted in PREDEFINED.values() for permission in granted})
+        return {"permissions": [{"name": permission, "stage": "GA"} for permission in known]}
 
     async def show(self, _http: Request) -> Any:  # noqa: ANN401 - JSON
         iam = self._iam()

@@ -33,7 +33,11 @@ async def answer(api: PubSubApi, method: Method, request: Any, caller: str) -> A
     response = await method.handle(api, request)
     if method.name == "TestIamPermissions":
         iam, resource = api.broker.iam, method.resource_of(request)
-        allowed = [each for each in request.permissions if _allows(iam, caller, each, resource)]
+        allowed = [
+            permission
+            for permission in request.permissions
+            if _allows(iam, caller, permission, resource)
+        ]
         del response.permissions[:]
         response.permissions.extend(allowed)
     return response

@@ -103,9 +103,11 @@ class Dispatcher:
         denied, iam = self.failures.denied_permissions(), self.store.permissions
         own = policy_on(self.store, resource)
         granted = [
-            each
-            for each in response.permissions
-            if each not in denied and "" not in denied and iam.allows(caller, each, resource, own)
+            permission
+            for permission in response.permissions
+            if permission not in denied
+            and "" not in denied
+            and iam.allows(caller, permission, resource, own)
         ]
         del response.permissions[:]
         response.permissions.extend(granted)

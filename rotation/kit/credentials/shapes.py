@@ -91,7 +91,7 @@ def replace_login(data: bytes, user: str, password: str, find: Finder) -> bytes 
     spots = [(spot, user) for spot in found.users]
     spots += [(spot, password) for spot in found.passwords]
     text = data.decode()
-    for spot, value in sorted(spots, key=lambda each: each[0].start, reverse=True):
+    for spot, value in sorted(spots, key=lambda pair: pair[0].start, reverse=True):
         text = text[: spot.start] + spot.spell(value) + text[spot.end :]
     again = find(text.encode())
     wanted = (found.shape, user, Password(password), found.host, found.port, found.database)
@@ -134,7 +134,7 @@ def _in_query(body: str, offset: int, place: tuple[str, int | None, str]) -> Fou
     found: dict[str, list[re.Match[str]]] = {"user": [], "password": []}
     for match in re.finditer(r"(?<=[?&])(user|password)=([^&#]*)", body):
         found[match[1]].append(match)
-    if [len(each) for each in found.values()] != [1, 1]:
+    if [len(values) for values in found.values()] != [1, 1]:
         return None
     users, passwords = (
         (Spot(offset + match.start(2), offset + match.end(2), percent),)
@@ -156,7 +156,7 @@ def find_in_lines(text: str, dialect: Dialect) -> Found | None:
     urls = [found for _, value in values if (found := _url_inside(value, dialect))]
     users = [value for key, value in values if dialect.user.fullmatch(key)]
     passwords = [value for key, value in values if dialect.password.fullmatch(key)]
-    logins = {(each.user, each.password.reveal()) for each in urls}
+    logins = {(url.user, url.password.reveal()) for url in urls}
     logins |= {(user.text, word.text) for user in users for word in passwords}
     if len(logins) != 1 or len(users) != len(passwords):
         return None
@@ -173,8 +173,8 @@ def find_in_lines(text: str, dialect: Dialect) -> Found | None:
         host or (whole.host if whole else ""),
         int(port) if port.isdecimal() else whole.port if whole else None,
         database or (whole.database if whole else ""),
-        tuple(each.spot for each in users) + tuple(s for each in urls for s in each.users),
-        tuple(each.spot for each in passwords) + tuple(s for each in urls for s in each.passwords),
+        tuple(value.spot for value in users) + tuple(s for url in urls for s in url.users),
+        tuple(value.spot for value in passwords) + tuple(s for url in urls for s in url.passwords),
     )
 
 

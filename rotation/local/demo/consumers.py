@@ -132,7 +132,7 @@ class Tally:
     @classmethod
     def of(cls, report: Report) -> "Tally":
         """Return what one consumer has done."""
-        return cls(*(getattr(report, each.name) for each in fields(cls)))
+        return cls(*(getattr(report, attribute.name) for attribute in fields(cls)))
 
     def __sub__(self, other: "Tally") -> "Tally":
         return Tally(*(a - b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
@@ -146,7 +146,7 @@ class Tally:
         return self.failed_queries + self.failed_logins + self.failed_reads
 
     def _numbers(self) -> tuple[int, ...]:
-        return tuple(getattr(self, each.name) for each in fields(self))
+        return tuple(getattr(self, attribute.name) for attribute in fields(self))
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Consumers:
     def deploy(self, version: int) -> list[Told]:
         """Give the pinned consumers another version number; return everyone's report."""
         members = [member for process in self._processes for member in process.members]
-        return self._ask({each.name: version for each in members if each.binding == "pinned"})
+        return self._ask({member.name: version for member in members if member.binding == "pinned"})
 
     def tally(self) -> Tally:
         """Add up what everyone has done so far."""

@@ -140,8 +140,12 @@ class Director:
 
         def moved() -> bool:
             self._log.catch_up()
-            told = [each for each in self.consumers.reports() if pinned or each.binding != "pinned"]
-            return all(each.report.version == version for each in told)
+            told = [
+                report
+                for report in self.consumers.reports()
+                if pinned or report.binding != "pinned"
+            ]
+            return all(message.report.version == version for message in told)
 
         who = "all consumers" if pinned else "consumers of current and latest"
         seconds = await_that(f"{who} moving to version {version}", moved)
@@ -190,9 +194,9 @@ class Director:
 
     def _kinds(self) -> str:
         kinds: dict[str, int] = {}
-        for each in self.consumers.reports():
-            for kind, count in each.report.failures.items():
-                kinds[f"{each.binding} {kind}"] = kinds.get(f"{each.binding} {kind}", 0) + count
+        for report in self.consumers.reports():
+            for kind, count in report.report.failures.items():
+                kinds[f"{report.binding} {kind}"] = kinds.get(f"{report.binding} {kind}", 0) + count
         return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
 
 

@@ -119,7 +119,7 @@ def _claim_dead(director: Director, intruder: Intruder, leaked: int, seconds: fl
         f"{seconds:.2f} s after it was published",
         held=seconds <= LIMIT and intruder.still_refused(),
     )
-    sessions = {each["slot"]: each["sessions"] for each in director.world.slots()}
+    sessions = {slot["slot"]: slot["sessions"] for slot in director.world.slots()}
     slot = str(director.world.payloads[leaked]["username"])
     director.claim(
         "its sessions are ended",
@@ -132,9 +132,9 @@ def _claim_recovered(director: Director, version: int) -> None:
     """Await the consumers; those that follow a name need one retry, pinned ones a deployment."""
     director.await_moved(version, pinned=False)
     streaks = [
-        each.report.longest_streak
-        for each in director.consumers.reports()
-        if each.binding != "pinned"
+        report.report.longest_streak
+        for report in director.consumers.reports()
+        if report.binding != "pinned"
     ]
     director.claim(
         "every consumer of current and latest is back with its first retry",

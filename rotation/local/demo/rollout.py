@@ -68,7 +68,7 @@ class Act:
     def pins(self) -> dict[str, int]:
         """Return the version that each file of the base names."""
         pin = Pin(SecretName.parse(self.world.secret), locate="resource")
-        contents = {each.stage: self._git.read(each.path) for each in self.apps}
+        contents = {app.stage: self._git.read(app.path) for app in self.apps}
         return {
             stage: int(find(content, pin_path(stage), pin)[0].value)
             for stage, content in contents.items()
@@ -76,13 +76,13 @@ class Act:
 
     def told(self, stage: str) -> dict[str, Any]:
         """Ask one process what it did."""
-        port = next(each.port for each in self.apps if each.stage == stage)
+        port = next(app.port for app in self.apps if app.stage == stage)
         answer: dict[str, Any] = self.world.http.get(f"http://127.0.0.1:{port}/").json()
         return answer
 
     def is_well(self, stage: str) -> bool:
         """Ask one process for its health."""
-        app = next(each for each in self.apps if each.stage == stage)
+        app = next(candidate for candidate in self.apps if candidate.stage == stage)
         return self.world.http.get(app.health).is_success
 
     def await_on(self, stage: str, version: int) -> None:
@@ -118,7 +118,10 @@ def staged_rollout(director: Director, folder: Path) -> None:
         director.keep_for_search(f"the Git repository of {SHOP}", act.repository.everything())
         act.world.versions()
         director.remember_passwords(
-            {f"{SHOP} version {n}'s": each["password"] for n, each in act.world.payloads.items()}
+            {
+                f"{SHOP} version {n}'s": payload["password"]
+                for n, payload in act.world.payloads.items()
+            }
         )
 
 

@@ -36,7 +36,7 @@ def first_credential(director: Director) -> None:
         raise DemoError("without a first credential there is nothing to rotate")
     director.consumers.begin(world.stack.services.consumer_grpc, world.secret, current)
     told = director.consumers.reports()
-    bindings = [each.binding for each in told]
+    bindings = [message.binding for message in told]
     kinds = ", ".join(f"{bindings.count(kind)} {kind}" for kind in dict.fromkeys(bindings))
     director.line(f"{len(told)} consumer processes start: {kinds}")
     director.await_moved(current, pinned=True)

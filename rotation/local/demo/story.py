@@ -106,7 +106,7 @@ def _search(director: Director, processes: list[bytes]) -> None:
 
 def _passwords(world: World) -> dict[str, str]:
     world.versions()
-    minted = {f"version {n}'s": each["password"] for n, each in world.payloads.items()}
+    minted = {f"version {n}'s": payload["password"] for n, payload in world.payloads.items()}
     return {**minted, **world.further}
 
 

@@ -75,7 +75,7 @@ class Traffic:
                 # The reader looks after the signer: it knows what the signer has just learned.
                 signer = self._read(http, "current")
                 readable = (self._read(http, alias) for alias in ("current", "previous"))
-                self._known = {each.id: each for each in readable if each}
+                self._known = {key.id: key for key in readable if key}
                 if signer is None:
                     self.failed_reads += 1
                     continue
@@ -238,7 +238,7 @@ def _search(director: Director) -> None:
     director.scene("searching everything that was written")
     world = director.world
     world.versions()
-    keys = {f"version {number}'s": each["key"] for number, each in world.payloads.items()}
+    keys = {f"version {number}'s": payload["key"] for number, payload in world.payloads.items()}
     places = [
         Place("the function's log", world.stack.function.log.read_bytes(), world.secret),
         Place("labels and annotations", json.dumps(world.described()).encode(), world.secret),

@@ -72,7 +72,9 @@ class World:
     def versions(self) -> dict[int, str]:
         """Return the state of every version, and keep the payloads of new ones."""
         answer = self._get(f"{self.secret}/versions", pageSize=100)
-        states = {number_of(each): str(each["state"]) for each in answer.get("versions", [])}
+        states = {
+            number_of(version): str(version["state"]) for version in answer.get("versions", [])
+        }
         for number, state in states.items():
             if state == "ENABLED" and number not in self.payloads:
                 data = self._get(f"{self.secret}/versions/{number}:access")["payload"]["data"]
@@ -124,7 +126,7 @@ class World:
     def publish_together(self, *messages: Mapping[str, str]) -> None:
         """Publish several messages in one call."""
         url = f"{self.stack.services.pubsub_rest}/v1/{self.stack.topic}:publish"
-        body = {"messages": [{"attributes": dict(each)} for each in messages]}
+        body = {"messages": [{"attributes": dict(message)} for message in messages]}
         self.http.post(url, json=body).raise_for_status()
 
     def events(self) -> list[str]:
@@ -134,7 +136,9 @@ class World:
         while True:
             answer = self.http.post(url, json={"maxMessages": 1000, "returnImmediately": True})
             answer.raise_for_status()
-            messages = [each["message"] for each in answer.json().get("receivedMessages", [])]
+            messages = [
+                received["message"] for received in answer.json().get("receivedMessages", [])
+            ]
             if not messages:
                 return texts
             for message in messages:

@@ -50,13 +50,13 @@ class Fleet:
         first = self.stack.services.clock.now() + timedelta(days=1)
         made = []
         with self.stack.postgres.connect() as connection, connection.transaction():
-            for number, each in enumerate(wanted):
+            for number, wish in enumerate(wanted):
                 login = {**admin, "username": f"x{number}_a", "password": secrets.token_urlsafe(24)}
                 self._create_slots(connection, number, login["password"])
-                self.leaked[each.id] = login
+                self.leaked[wish.id] = login
                 policy = self._policy(number)
                 body = {
-                    "labels": dict(each.labels),
+                    "labels": dict(wish.labels),
                     "topics": [{"name": self.stack.topic}],
                     "rotation": {
                         "nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}",
@@ -64,10 +64,10 @@ class Fleet:
                     },
                     "annotations": {self.policy_key: json.dumps(policy)},
                 }
-                made.append((each.id, body, login))
+                made.append((wish.id, body, login))
         self.stack.create_secrets(made)
         self.stack.let_function("rotationReader", [ROTATOR])
-        self.stack.let_function("rotationFunction", [each.id for each in wanted])
+        self.stack.let_function("rotationFunction", [wish.id for wish in wanted])
 
     def described(self, secret_id: str) -> dict[str, Any]:
         """Return one secret as it is stored."""

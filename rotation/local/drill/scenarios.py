@@ -54,7 +54,7 @@ class Leak:
 
     def stage(self, fleet: Fleet, ids: Sequence[str]) -> None:
         """Log in as somebody else would."""
-        self._intruders = [fleet.log_in(fleet.leaked[each]) for each in ids[:3]]
+        self._intruders = [fleet.log_in(fleet.leaked[secret_id]) for secret_id in ids[:3]]
 
     def is_staged(self, fleet: Fleet, ids: Sequence[str]) -> bool:
         """Whether the incident shows."""
@@ -74,10 +74,10 @@ class Leak:
 
     def missing(self, fleet: Fleet, ids: Sequence[str]) -> Iterator[str]:
         """Yield what still works, and what does not."""
-        works = [each for each in ids if fleet.can_log_in(fleet.leaked[each])]
+        works = [secret_id for secret_id in ids if fleet.can_log_in(fleet.leaked[secret_id])]
         if works:
             yield f"{len(works)} leaked credentials still work: {_some(works)}"
-        dead = [each for each in ids if not fleet.can_log_in(fleet.current(each))]
+        dead = [secret_id for secret_id in ids if not fleet.can_log_in(fleet.current(secret_id))]
         if dead:
             yield f"{len(dead)} secrets have no credential that works: {_some(dead)}"
         if inside := sum(map(_is_inside, self._intruders)):
@@ -89,9 +89,9 @@ class Leak:
 
     def close(self) -> None:
         """Let the intruders go."""
-        for each in self._intruders:
+        for intruder in self._intruders:
             with contextlib.suppress(psycopg.Error):
-                each.close()
+                intruder.close()
 
 
 class Blocked:
@@ -155,14 +155,14 @@ class Revert:
 
     def stage(self, fleet: Fleet, ids: Sequence[str]) -> None:
         """Rotate everything."""
-        for each in ids:
-            name = f"projects/{fleet.stack.options.project}/secrets/{each}"
+        for secret_id in ids:
+            name = f"projects/{fleet.stack.options.project}/secrets/{secret_id}"
             fleet.stack.publish(eventType="ROTATION_REQUEST", secretId=name, reason="schedule")
 
     def is_staged(self, fleet: Fleet, ids: Sequence[str]) -> bool:
         """Whether the incident shows."""
-        users = {each: fleet.current(each)["username"] for each in ids}
-        return all(users[each] != fleet.leaked[each]["username"] for each in ids)
+        users = {secret_id: fleet.current(secret_id)["username"] for secret_id in ids}
+        return all(users[secret_id] != fleet.leaked[secret_id]["username"] for secret_id in ids)
 
     def told(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
@@ -177,8 +177,12 @@ class Revert:
 
     def missing(self, fleet: Fleet, ids: Sequence[str]) -> Iterator[str]:
         """Yield who has not gone back."""
-        users = {each: fleet.current(each)["username"] for each in ids}
-        gone = [each for each in ids if users[each] != fleet.leaked[each]["username"]]
+        users = {secret_id: fleet.current(secret_id)["username"] for secret_id in ids}
+        gone = [
+            secret_id
+            for secret_id in ids
+            if users[secret_id] != fleet.leaked[secret_id]["username"]
+        ]
         if gone:
             yield f"{len(gone)} secrets still hand out the new version: {_some(gone)}"
 
@@ -191,7 +195,7 @@ class Revert:
 
 
 SCENARIOS: dict[str, type[Leak] | type[Blocked] | type[Revert]] = {
-    each.name: each for each in (Leak, Blocked, Revert)
+    check.name: check for check in (Leak, Blocked, Revert)
 }
 
 

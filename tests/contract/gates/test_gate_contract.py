@@ -72,7 +72,7 @@ def test_consumers_that_suffer_fail(web: Web, speaker: Speaker) -> None:
 def test_a_look_can_be_repeated_by_anybody(web: Web, speaker: Speaker) -> None:
     web.says(body=speaker.well)
     gate = speaker.gate(web.url)
-    verdicts = [each.check(watch()) for each in (gate, gate, speaker.gate(web.url))]
+    verdicts = [looking.check(watch()) for looking in (gate, gate, speaker.gate(web.url))]
     assert verdicts[0] == verdicts[1] == verdicts[2]
 
 

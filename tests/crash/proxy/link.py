@@ -112,7 +112,9 @@ class Link:
 
     def cut(self, ending: Ending, to: Address | None = None) -> int:
         """Cut every connection, or those to one address; return how many."""
-        cut = [each for each in self._connections if to is None or each.target == to]
+        cut = [
+            connection for connection in self._connections if to is None or connection.target == to
+        ]
         for connection in cut:
             connection.end(ending)
         return len(cut)

@@ -136,7 +136,7 @@ def _pull(arguments: argparse.Namespace, name: str) -> None:
     body = {"maxMessages": int(arguments.limit or 1), "returnImmediately": True}
     found = _call("POST", f"{name}:pull", body, pubsub=True).get("receivedMessages", [])
     if found and arguments.auto_ack:
-        ids = {"ackIds": [each["ackId"] for each in found]}
+        ids = {"ackIds": [delivery["ackId"] for delivery in found]}
         _call("POST", f"{name}:acknowledge", ids, pubsub=True)
     show(found, arguments.format)
 
@@ -179,7 +179,9 @@ def _bind(verb: str) -> Callable[[argparse.Namespace], None]:
     def do(arguments: argparse.Namespace) -> None:
         name = _secret(arguments.secret)
         policy = _call("GET", f"{name}:getIamPolicy")
-        members = {each["role"]: set(each["members"]) for each in policy.get("bindings", [])}
+        members = {
+            binding["role"]: set(binding["members"]) for binding in policy.get("bindings", [])
+        }
         of_role = members.setdefault(arguments.role, set())
         (of_role.add if verb == "add" else of_role.discard)(arguments.member)
         policy["bindings"] = [
@@ -223,11 +225,13 @@ def _update(arguments: argparse.Namespace) -> None:  # noqa: C901
                 raise SystemExit(f"ERROR: gcloud crashed (KeyError): {min(gone - kept.keys())!r}")
             merged = {**kept, **_pairs(update or "")}
             body[field] = {key: value for key, value in merged.items() if key not in gone}
-    topics = [each["name"] for each in before.get("topics", [])]
+    topics = [topic["name"] for topic in before.get("topics", [])]
     if arguments.add_topics:
         body["topics"] = [*topics, *arguments.add_topics.split(",")]
     if arguments.remove_topics:
-        body["topics"] = [each for each in topics if each not in arguments.remove_topics.split(",")]
+        body["topics"] = [
+            topic for topic in topics if topic not in arguments.remove_topics.split(",")
+        ]
     if arguments.clear_topics:
         body["topics"] = []
     if "topics" in body:

@@ -79,7 +79,10 @@ def two_at_once(pool: Rotating[Any]) -> Iterator[list[str]]:
     """Borrow two connections; a pool with one idle has to log in for the second."""
     with ExitStack() as stack:
         borrowed = [stack.enter_context(pool.connection()) for _ in range(2)]
-        yield [str(each.execute("SELECT session_user::text").fetchone()[0]) for each in borrowed]
+        yield [
+            str(connection.execute("SELECT session_user::text").fetchone()[0])
+            for connection in borrowed
+        ]
 
 
 def move(world: World, load: Load) -> None:

@@ -67,7 +67,7 @@ def test_pygithub_sees_the_request_that_we_made(world: GitHubWorld, repository: 
 
 def blob_id(repository: Repository) -> str:
     tree = repository.get_git_tree(repository.get_git_ref("heads/main").object.sha)
-    return next(each.sha for each in tree.tree if each.path == "README.md")
+    return next(element.sha for element in tree.tree if element.path == "README.md")
 
 
 def test_pygithub_as_an_app_gets_a_token(world: GitHubWorld) -> None:
@@ -174,7 +174,7 @@ def test_the_check_finds_what_is_wrong(
 def test_what_we_said_was_checked_at_all(world: GitHubWorld) -> None:
     prepared(world)
     committed(world)
-    names = {each.name for each in world.server.exchanges}
+    names = {checked.name for checked in world.server.exchanges}
     assert {"query MergeState", "mutation Commit", "mutation Ready"} <= names
     assert any(name.startswith("PUT") for name in names)
     assert MOVE.change.next == 4

@@ -138,10 +138,10 @@ class Store:
         """Return the commit and everything behind it."""
         found, waiting = set(), [oid]
         while waiting:
-            each = waiting.pop()
-            if each not in found:
-                found.add(each)
-                waiting += self.parents(each)
+            commit = waiting.pop()
+            if commit not in found:
+                found.add(commit)
+                waiting += self.parents(commit)
         return found
 
     def fork(self, base: str, head: str) -> str | None:

@@ -114,8 +114,10 @@ class Scene:
         def take(running: Any) -> list[Any]:
             deliveries = running.broker.lease(self._audit, 100_000)
             if deliveries:
-                running.broker.acknowledge(self._audit, [each.ack_id for each in deliveries])
-            return [each.message for each in deliveries]
+                running.broker.acknowledge(
+                    self._audit, [delivery.ack_id for delivery in deliveries]
+                )
+            return [delivery.message for delivery in deliveries]
 
         return self.call(take)
 

@@ -25,7 +25,7 @@ class Project:
     def __init__(self, count: int, *, picks: bool = True) -> None:
         policy = {codec.POLICY: ""}
         names = [SecretName("p", f"s-{number:05}") for number in range(count)]
-        self.secrets = {each: Secret(each, "0", NOW, annotations=policy) for each in names}
+        self.secrets = {name: Secret(name, "0", NOW, annotations=policy) for name in names}
         self.lists = 0
         self.decoded = 0
         self.gets = 0
@@ -38,7 +38,9 @@ class Project:
         wanted = f"labels.{codec.PHASE}:*"
         assert matching in {"", wanted}
         found = [
-            each for each in self.secrets.values() if codec.PHASE in each.labels or not matching
+            secret
+            for secret in self.secrets.values()
+            if codec.PHASE in secret.labels or not matching
         ]
         self.lists += max(-(-len(found) // PAGE), 1)
         yield from found
@@ -67,7 +69,7 @@ class Project:
         ends, moving = self.time + seconds, []
         while self.time < ends:
             seen = fleet.look()
-            moving.append(sum(codec.PHASE in each.secret.labels for each in seen))
+            moving.append(sum(codec.PHASE in snapshot.secret.labels for snapshot in seen))
             assert len(seen) == len(self.secrets)
             self.time += max(EVERY, fleet.pause)
         return moving

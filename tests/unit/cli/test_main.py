@@ -163,11 +163,11 @@ def test_plugins_come_from_their_specs(capsys: pytest.CaptureFixture[str]) -> No
     assert "  needs secretmanager.secrets.update on managed-secret: store the aliases" in shown
     assert main(["plugins", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["plugins"]
-    assert {(each["kind"], each["name"]) for each in found} >= {
+    assert {(plugin["kind"], plugin["name"]) for plugin in found} >= {
         ("issuer", "postgresql"),
         ("participant", "alias"),
     }
-    port = next(each for each in found[0]["settings"] if each["name"] == "port")
+    port = next(setting for setting in found[0]["settings"] if setting["name"] == "port")
     assert (port["required"], port["default"]) == (False, "5432")
 
 

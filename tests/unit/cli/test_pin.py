@@ -254,7 +254,7 @@ def test_the_file_is_replaced_whole_and_keeps_its_mode(file: Path) -> None:
         assert before.read().endswith(b"latest\r\n")
     assert file.read_bytes() == f"a: {ORDERS.version(7)}  {MARKER}\r\n".encode()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert [each.name for each in file.parent.iterdir()] == ["a.yaml"]
+    assert [path.name for path in file.parent.iterdir()] == ["a.yaml"]
 
 
 def test_a_dry_run_shows_and_writes_nothing(file: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_failed_write_leaves_the_file_and_no_other(
     assert main(["pin", str(file), "--secret", NAME, "--version", "7"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert file.read_bytes() == before
-    assert [each.name for each in file.parent.iterdir()] == ["a.yaml"]
+    assert [path.name for path in file.parent.iterdir()] == ["a.yaml"]
 
 
 def test_a_link_stays_a_link(file: Path) -> None:
@@ -319,7 +319,7 @@ def test_what_is_wrong_ends_in_one_line(
     file: Path, arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = file.read_bytes()
-    words = [str(file) if each == "FILE" else each for each in arguments]
+    words = [str(file) if argument == "FILE" else argument for argument in arguments]
     assert main(["pin", *words]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert file.read_bytes() == before

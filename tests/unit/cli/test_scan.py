@@ -121,9 +121,9 @@ def uses(*arguments: str | Path) -> list[dict[str, Any]]:
 def test_every_use_of_every_format_is_found(tree: Path) -> None:
     found = uses(tree)
     keys = ("path", "line", "secret", "kind", "state")
-    assert {tuple(each[key] for key in keys) for each in found} == EXPECTED
+    assert {tuple(result[key] for key in keys) for result in found} == EXPECTED
     assert len(found) == len(EXPECTED)
-    assert all(bool(each["fix"]) is (each["state"] != "pinned") for each in found)
+    assert all(bool(result["fix"]) is (result["state"] != "pinned") for result in found)
 
 
 def test_people_get_one_line_each_with_what_mends_it(tree: Path) -> None:
@@ -140,15 +140,15 @@ def test_people_get_one_line_each_with_what_mends_it(tree: Path) -> None:
 
 def test_the_commands_that_are_proposed_do_mend_it(tree: Path) -> None:
     for _ in range(20):
-        fixes = [each["fix"] for each in uses(tree) if (each["fix"] or "").startswith("run: ")]
+        fixes = [use["fix"] for use in uses(tree) if (use["fix"] or "").startswith("run: ")]
         if not fixes:
             break
         words = fixes[0].removeprefix("run: rotation ").split()
         result = CliRunner().invoke(rotation, [*words, "--version", "8"])
         assert result.exit_code == 0, result.output
-    left = {each["state"] for each in uses(tree)}
+    left = {use["state"] for use in uses(tree)}
     assert left == {"pinned", "indirect", "unclear", "unpinned", "latest"}
-    by_hand = {each["secret"] for each in uses(tree) if each["state"] in {"unpinned", "latest"}}
+    by_hand = {use["secret"] for use in uses(tree) if use["state"] in {"unpinned", "latest"}}
     assert by_hand == {"tls-key", "projects/{project}/secrets/{}"}
 
 
@@ -222,8 +222,8 @@ def test_strange_names_of_files_are_no_trouble(tmp_path: Path) -> None:
     assert len(result.stdout.splitlines()) == 5
     assert len(uses(tmp_path)) == 4
     locations = [
-        each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-        for each in sarif(tmp_path)["runs"][0]["results"]
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for result in sarif(tmp_path)["runs"][0]["results"]
     ]
     assert sorted(locations) == [
         *("%FF.yaml", "a%20b%27c.yaml", "gr%C3%B6%C3%9Fe%231.yaml", "new%0Aline.yaml")
@@ -239,27 +239,27 @@ def sarif(*arguments: str | Path) -> dict[str, Any]:
 def test_the_sarif_log_is_one_by_the_schema(tree: Path) -> None:
     (run,) = sarif(tree)["runs"]
     results = run["results"]
-    assert len(results) == len([each for each in EXPECTED if each[4] != "pinned"])
+    assert len(results) == len([use for use in EXPECTED if use[4] != "pinned"])
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert all(rules[each["ruleIndex"]] == each["ruleId"] for each in results)
-    first = next(each for each in results if "main.go" in json.dumps(each))
+    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in results)
+    first = next(result for result in results if "main.go" in json.dumps(result))
     assert first["ruleId"] == "secret-version-latest"
     assert first["level"] == "error"
     assert first["locations"][0]["physicalLocation"] == {
         "artifactLocation": {"uri": "app/main.go", "uriBaseId": "%SRCROOT%"},
         "region": {"startLine": 1, "startColumn": 53},
     }
-    levels = {each["ruleId"]: each["level"] for each in results}
+    levels = {result["ruleId"]: result["level"] for result in results}
     assert levels["secret-version-indirect"] == "note"
-    assert {each["level"] for each in sarif(tree, "--fail-on", "none")["runs"][0]["results"]} == {
-        "note"
-    }
+    assert {
+        result["level"] for result in sarif(tree, "--fail-on", "none")["runs"][0]["results"]
+    } == {"note"}
 
 
 def test_results_of_sarif_keep_their_identity_when_lines_move(tree: Path) -> None:
     def identities() -> list[str]:
         results = sarif(tree)["runs"][0]["results"]
-        return [each["partialFingerprints"]["secretUse/v1"] for each in results]
+        return [result["partialFingerprints"]["secretUse/v1"] for result in results]
 
     before = identities()
     path = tree / "deploy.sh"
@@ -282,9 +282,9 @@ def test_a_folder_without_secrets_is_well(tmp_path: Path) -> None:
 
 def test_all_golden_files_are_scanned(tmp_path: Path) -> None:
     found = uses(GOLDEN)
-    cases = {each["path"].split("/")[0] for each in found}
+    cases = {result["path"].split("/")[0] for result in found}
     assert len(cases) > 100
-    assert {each["kind"] for each in found} == {
+    assert {result["kind"] for result in found} == {
         *("cloud-run", "external-secret", "gcloud", "github-actions", "marker", "pins-file"),
         *("reference", "terraform"),
     }

@@ -32,8 +32,8 @@ def test_columns_leave_in_their_order() -> None:
     seen = [len(names(width)) for width in range(10, 80)]
     assert seen == sorted(seen)
     gone = [{name for name, _ in COLUMNS} - set(names(width)) for width in range(79, 20, -1)]
-    for each in gone:
-        assert each == set(LEAVING[: len(each)])
+    for columns in gone:
+        assert columns == set(LEAVING[: len(columns)])
 
 
 @pytest.mark.parametrize("width", [10, 30, 80, 120])

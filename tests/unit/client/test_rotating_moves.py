@@ -199,7 +199,7 @@ def test_closing_leaves_no_pool_open() -> None:
     with world.rotating() as pool:
         world.version = 2
         pool.refresh()
-    assert [each.is_closed for each in world.pools] == [True, True]
+    assert [pool.is_closed for pool in world.pools] == [True, True]
 
 
 def test_the_same_credential_opens_nothing() -> None:

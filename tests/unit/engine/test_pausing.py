@@ -86,7 +86,7 @@ def test_worker_killed_between_the_word_and_what_follows_leaves_it_to_the_sweep(
     world.store.trouble = lambda _: None
     assert "rotation_paused" not in world.labels
     world.worker().sweep()
-    assert [each["reason"] for each in world.outbox.messages] == ["overdue"]
+    assert [message["reason"] for message in world.outbox.messages] == ["overdue"]
     step(world, seconds=1)
     assert world.labels["rotation_phase"] == "soaking"
 

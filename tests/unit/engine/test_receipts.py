@@ -58,7 +58,7 @@ def faults(world: World, lines: list[Any]) -> list[Fault]:
 
 
 def kinds(found: list[Fault]) -> set[tuple[str, str]]:
-    return {(each.place, each.kind) for each in found}
+    return {(fault.place, fault.kind) for fault in found}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_sound_receipts_have_no_fault(world: World) -> None:
 def test_the_log_may_repeat_a_receipt_and_comes_with_a_wrapper(world: World) -> None:
     lines = logged(world)
     as_doubles = json.loads(json.dumps(lines), parse_int=float)
-    wrapped = [{"insertId": "x", "jsonPayload": each} for each in as_doubles]
+    wrapped = [{"insertId": "x", "jsonPayload": double} for double in as_doubles]
     assert faults(world, [*wrapped[:3], wrapped[2], *wrapped[3:]]) == []
 
 
@@ -156,9 +156,9 @@ def test_a_line_that_stands_twice_in_an_export_is_named(world: World) -> None:
 def test_a_secret_that_was_put_back_is_seen(world: World) -> None:
     lines = exported(world)
     older = chain.on_secret(str(NAME), *codec.receipts_of(rotated(1).store.secret))
-    entries = [chain.read_line(json.dumps(each), "line") for each in lines]
-    found = chain.verify(str(NAME), older, [each for each in entries if isinstance(each, Entry)])
-    assert "ahead" in {each.kind for each in found}
+    entries = [chain.read_line(json.dumps(line), "line") for line in lines]
+    found = chain.verify(str(NAME), older, [entry for entry in entries if isinstance(entry, Entry)])
+    assert "ahead" in {fault.kind for fault in found}
 
 
 def test_a_line_that_is_no_receipt_is_told_or_left_out(world: World) -> None:
@@ -283,7 +283,7 @@ def test_drift_has_an_event_of_its_own() -> None:
 def test_every_event_is_documented_and_no_other() -> None:
     page = (ROOT / "deploy/docs/logs.md").read_text()
     documented = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
-    assert documented - {"event"} == {each.value for each in events.Event}
+    assert documented - {"event"} == {event.value for event in events.Event}
 
 
 def test_the_release_is_the_projects() -> None:

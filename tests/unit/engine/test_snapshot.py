@@ -54,7 +54,7 @@ def test_without_a_participant_that_knows_the_record_is_believed() -> None:
 def test_every_fault_is_told_and_the_policy_is_first() -> None:
     world = World()
     snapshot = read(world, annotations={}, labels={"rotation_phase": "soaking"})
-    assert [type(each) for each in snapshot.faults] == [PolicyError, StateError]
+    assert [type(fault) for fault in snapshot.faults] == [PolicyError, StateError]
     assert snapshot.needs_a_person
     assert snapshot.current is None
     with pytest.raises(PolicyError, match="removed"):

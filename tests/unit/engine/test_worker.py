@@ -937,7 +937,7 @@ def test_sweep_of_many_overdue_secrets_names_some_and_counts_all() -> None:
     world.store.list = lambda _="": iter(many)  # type: ignore[method-assign]
     world.worker().sweep()
     named = [line["secret"] for line in world.journal.told("overdue")]
-    assert named == [str(each.name) for each in many[:NAMED]]
+    assert named == [str(secret.name) for secret in many[:NAMED]]
     severity, message = world.journal.lines[-1]
     assert severity == "WARNING"
     assert f"{NAMED + 7} woken" in message

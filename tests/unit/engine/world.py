@@ -369,7 +369,7 @@ class Lines:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one event."""
-        return [each for each in self.events if each["event"] == event]
+        return [happened for happened in self.events if happened["event"] == event]
 
     def __contains__(self, text: str) -> bool:
         return any(text in message for _, message in self.lines)

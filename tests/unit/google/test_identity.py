@@ -74,7 +74,7 @@ def test_each_audience_has_a_token_of_its_own_and_it_is_kept(metadata: Web) -> N
     audiences = [AUDIENCE, "https://other.test", AUDIENCE]
     got = tokens(f"127.0.0.1:{metadata.port}", *audiences)
     assert [audience_of(token) for token in got] == audiences
-    asked = [each.path for each in metadata.asked if "/identity" in each.path]
+    asked = [request.path for request in metadata.asked if "/identity" in request.path]
     assert len(asked) == 2
 
 

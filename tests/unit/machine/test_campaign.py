@@ -16,12 +16,12 @@ def subjects(text: str, *, places: int = 100) -> list[Subject]:
     """Read ``w`` waiting, ``a`` asked, ``d`` done, ``f`` failed; ended in this order."""
     made = []
     for number, letter in enumerate(text):
-        each = Subject(f"s{number}", "1", f"db{number % places}")
+        subject = Subject(f"s{number}", "1", f"db{number % places}")
         if letter != "w":
-            each = each.asked(0.0)
+            subject = subject.asked(0.0)
         if letter in "df":
-            each = each.ended(1.0 + number / 100, failed=letter == "f")
-        made.append(each)
+            subject = subject.ended(1.0 + number / 100, failed=letter == "f")
+        made.append(subject)
     return made
 
 
@@ -75,13 +75,16 @@ def test_with_nothing_left_to_ask_failures_stop_nothing() -> None:
 def test_the_window_grows_with_what_is_answered_and_not_beyond_the_limit() -> None:
     fast = subjects("d" * 40 + "w")
     assert campaign.window(fast, FREE, 2.0) == FREE.together
-    slow = [replace(each, ended_at=(each.ended_at or 0) * 10) for each in subjects("dd" + "w" * 20)]
+    slow = [
+        replace(subject, ended_at=(subject.ended_at or 0) * 10)
+        for subject in subjects("dd" + "w" * 20)
+    ]
     assert campaign.window(slow, FREE, 20.0) == campaign.LEAST
 
 
 def test_slow_answers_in_parallel_widen_the_window() -> None:
     """Requests that take minutes each, as pull requests do, are not asked eight at a time."""
-    slow = [each.asked(0.0).ended(120.0, failed=False) for each in subjects("w" * 8)]
+    slow = [subject.asked(0.0).ended(120.0, failed=False) for subject in subjects("w" * 8)]
     assert campaign.window(slow, FREE, 121.0) > campaign.LEAST
 
 
@@ -126,18 +129,18 @@ def test_every_path_keeps_the_limits_asks_once_and_ends(
             assert every[name].condition is Condition.WAITING
             every[name] = every[name].asked(now)
             asked.append((now, name))
-        flying = [each for each in every.values() if each.condition is Condition.ASKED]
+        flying = [subject for subject in every.values() if subject.condition is Condition.ASKED]
         _check(flying, asked, every, limits, now)
         if step.over:
             break
         now += looks
-        for number, each in enumerate(flying):
+        for number, subject in enumerate(flying):
             takes, failed = answers[number % len(answers)]
-            if now - (each.asked_at or 0) >= takes:
-                every[each.name] = each.ended(now, failed=failed)
+            if now - (subject.asked_at or 0) >= takes:
+                every[subject.name] = subject.ended(now, failed=failed)
     else:
         pytest.fail("it never ends")
-    waiting = sum(each.condition is Condition.WAITING for each in every.values())
+    waiting = sum(subject.condition is Condition.WAITING for subject in every.values())
     assert bool(waiting) == bool(step.stopped)
     assert len(asked) == len({name for _, name in asked}) == len(every) - waiting
 
@@ -150,10 +153,10 @@ def _check(
     now: float,
 ) -> None:
     assert len(flying) <= limits.together
-    for place in {each.place for each in flying}:
-        assert sum(each.place == place for each in flying) <= limits.per_place
+    for place in {subject.place for subject in flying}:
+        assert sum(subject.place == place for subject in flying) <= limits.per_place
     for project in "pq":
-        assert sum(each.project == project for each in flying) <= limits.per_project
+        assert sum(subject.project == project for subject in flying) <= limits.per_project
         if limits.per_minute:
             stretch = max(campaign.STRETCH, 60 / limits.per_minute)
             times = [at for at, name in asked if every[name].project == project]

@@ -46,14 +46,14 @@ def test_the_pointers_can_be_read() -> None:
 def test_the_pins_files_are_found(name: str) -> None:
     kind = name.rsplit(".", 1)[1]
     texts = [text for language, text in BLOCKS if language == kind]
-    (text,) = [each for each in texts if "secrets" in each]
+    (text,) = [text for text in texts if "secrets" in text]
     (place,) = find(text.encode(), name, Pin(ORDERS, "resource"))
     assert place.value == "3"
 
 
 def test_the_markers_are_markers() -> None:
     (listed,) = [text for _, text in BLOCKS if text.startswith("{{/*")]
-    markers = [each for line in listed.splitlines() for each in re.split(r"  +", line)]
+    markers = [word for line in listed.splitlines() for word in re.split(r"  +", line)]
     assert len(markers) == 4
     for marker in markers:
         (place,) = find(f"{marker}\nversion = 3\n".encode(), "a.txt", Pin(ORDERS))

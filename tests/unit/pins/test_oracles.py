@@ -32,7 +32,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def parser(path: str) -> Callable[[str], Any] | None:
-    return next((each for end, each in PARSERS.items() if path.endswith(end)), None)
+    return next((check for end, check in PARSERS.items() if path.endswith(end)), None)
 
 
 def parsed(content: bytes, path: str) -> Any:
@@ -43,8 +43,8 @@ def parsed(content: bytes, path: str) -> Any:
 
 def values(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     if isinstance(node, dict | list):
-        for key, each in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from values(each, (*path, key))
+        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from values(child, (*path, key))
     else:
         yield path, node
 
@@ -58,7 +58,7 @@ READABLE = [name for name in MOVED if parser(CASES[name]["file"]) and not name.s
 def test_others_see_only_the_versions_change(name: str) -> None:
     content, path = before(name)
     after = (GOLDEN / name / "expected").read_bytes()
-    old, new = (dict(values(parsed(each, path))) for each in (content, after))
+    old, new = (dict(values(parsed(part, path))) for part in (content, after))
     assert list(old) == list(new)
     changed = {key: (old[key], new[key]) for key in old if old[key] != new[key]}
     assert changed
@@ -76,7 +76,7 @@ def tokens(tree: Any) -> list[Any]:
     """The tokens below a node of the other parser, in order."""
     if not hasattr(tree, "children"):
         return [tree]
-    return [token for each in tree.children if each is not None for token in tokens(each)]
+    return [token for child in tree.children if child is not None for token in tokens(child)]
 
 
 def literals(tree: Any) -> set[tuple[int, int]]:

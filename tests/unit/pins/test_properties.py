@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8
     lambda text: "rotation" not in text and "orders" not in text
 )
 #: What the parser of YAML takes when it is escaped as JSON does.
-BASIC = TEXT.filter(lambda text: all(each < "\ud800" for each in text))
+BASIC = TEXT.filter(lambda text: all(character < "\ud800" for character in text))
 NUMBERS = st.integers(1, 10**9)
 LINE_ENDS = st.sampled_from(["\n", "\r\n"])
 
@@ -52,7 +52,7 @@ def test_text_around_a_full_name_never_changes(
     above: str, below: str, previous: int, following: int
 ) -> None:
     assume(not re.match(r"[\w$%<{-]", below))
-    above = "".join(each for each in above if each not in "#/\"'-;%<{*")
+    above = "".join(character for character in above if character not in "#/\"'-;%<{*")
 
     def file(version: int) -> str:
         return f"{above}\n projects/acme/secrets/orders/versions/{version}{below}"

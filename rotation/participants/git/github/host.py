@@ -98,11 +98,11 @@ class GitHub:
             return Comparison(None, (), frozenset())
         commits = tuple(
             Commit(
-                each["sha"],
-                tuple(parent["sha"] for parent in each["parents"]),
-                each["commit"]["message"],
+                commit["sha"],
+                tuple(parent["sha"] for parent in commit["parents"]),
+                commit["commit"]["message"],
             )
-            for each in body["commits"]
+            for commit in body["commits"]
         )
         names = (
             name
@@ -202,7 +202,7 @@ class GitHub:
         if (oid, path) not in self._entries:
             folder, _, name = path.rpartition("/")
             found = self._api.query(ENTRIES, expression=f"{oid}:{folder}")["object"] or {}
-            entries = (each for each in found.get("entries") or () if each["name"] == name)
+            entries = (entry for entry in found.get("entries") or () if entry["name"] == name)
             entry = next(entries, None)
             self._entries[oid, path] = (entry["mode"], entry["oid"]) if entry else None
         return self._entries[oid, path]

@@ -44,7 +44,9 @@ class Rules:
             parameters = rule.get("parameters") or {}
             match rule["type"]:
                 case "required_status_checks":
-                    checks |= {each["context"] for each in parameters["required_status_checks"]}
+                    checks |= {
+                        parameter["context"] for parameter in parameters["required_status_checks"]
+                    }
                 case "pull_request":
                     methods &= set(parameters.get("allowed_merge_methods") or _BUTTONS)
                 case "required_linear_history":

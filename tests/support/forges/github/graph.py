@@ -69,7 +69,7 @@ class Graph:
     ) -> Any:
         """Return of a value what was asked for."""
         if isinstance(value, list):
-            return [self._chosen(each, selection, variables) for each in value]
+            return [self._chosen(item, selection, variables) for item in value]
         if selection is None or value is None:
             return value
         chosen: dict[str, Any] = {}
@@ -117,8 +117,8 @@ class Graph:
             return None
         tree = store.repo[entry[1].encode()]
         entries = [
-            {"name": each.path.decode(), "mode": each.mode, "oid": each.sha.decode()}
-            for each in tree.items()  # type: ignore[attr-defined]
+            {"name": entry.path.decode(), "mode": entry.mode, "oid": entry.sha.decode()}
+            for entry in tree.items()  # type: ignore[attr-defined]
         ]
         return {"__typename": "Tree", "entries": entries}
 
@@ -126,7 +126,9 @@ class Graph:
         forge = self._forge
         mergeable = forge.mergeable(pull)
         state = "UNKNOWN" if mergeable == "UNKNOWN" else forge.blocked(pull)
-        checks = [self._bodies.context(each) for each in forge.checks.get(forge.heads(pull)[0], ())]
+        checks = [
+            self._bodies.context(check) for check in forge.checks.get(forge.heads(pull)[0], ())
+        ]
         auto = {"enabledAt": "2026-11-24T12:00:00Z"} if pull.auto_merge else None
         return {
             "__typename": "PullRequest",
@@ -179,8 +181,8 @@ class Graph:
         if head != given["expectedHeadOid"]:
             raise GraphQLFault("STALE_DATA", "Expected branch to point to something else")
         files: dict[str, bytes | None] = {
-            each["path"]: base64.b64decode(each["contents"], validate=True)
-            for each in given["fileChanges"].get("additions") or ()
+            addition["path"]: base64.b64decode(addition["contents"], validate=True)
+            for addition in given["fileChanges"].get("additions") or ()
         }
         # It knows no modes: whether it keeps an executable bit is not documented, so it does not.
         tree = store.tree(store.tree_of(head), dict.fromkeys(files, PLAIN), files)

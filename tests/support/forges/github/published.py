@@ -72,7 +72,9 @@ class Published:
             return
         pointer = f"#/paths/{template.replace('~', '~0').replace('/', '~1')}"
         pointer += f"/{exchange.method.lower()}"
-        declared = {self._resolved(each)["name"] for each in operation.get("parameters", ())}
+        declared = {
+            self._resolved(parameter)["name"] for parameter in operation.get("parameters", ())
+        }
         yield from (f"unknown parameter {name}" for name in exchange.query.keys() - declared)
         if exchange.sent is not None:
             yield from self._body_faults(pointer, operation, exchange.sent)
@@ -80,7 +82,7 @@ class Published:
 
     def _operation(self, exchange: Exchange) -> tuple[str, Mapping[str, Any] | None]:
         # The template with the fewest variables is meant; a reference may hold slashes.
-        for template in sorted(self._rest["paths"], key=lambda each: each.count("{")):
+        for template in sorted(self._rest["paths"], key=lambda path: path.count("{")):
             pattern = re.sub(r"\\{(ref|branch|basehead)\\}", "(.+)", re.escape(template))
             pattern = re.sub(r"\\{\w+\\}", "([^/]+)", pattern)
             methods = self._rest["paths"][template]
@@ -200,10 +202,10 @@ def load(folder: Path) -> Published | str:
 def _as_json_schema(value: Any) -> Any:
     """Turn OpenAPI 3.0 into JSON Schema: ``nullable`` is the one difference that matters here."""
     if isinstance(value, list):
-        return [_as_json_schema(each) for each in value]
+        return [_as_json_schema(item) for item in value]
     if not isinstance(value, dict):
         return value
-    made = {name: _as_json_schema(each) for name, each in value.items() if name != "example"}
+    made = {name: _as_json_schema(item) for name, item in value.items() if name != "example"}
     if made.get("nullable") is not True:
         return made
     del made["nullable"]
@@ -217,9 +219,9 @@ def _shape(exchange: Exchange) -> tuple[Any, Any, Any]:
 def _outline(value: Any) -> Any:
     """Return the structure of a value: members and types, and short texts, which may be enums."""
     if isinstance(value, dict):
-        return {name: _outline(each) for name, each in value.items()}
+        return {name: _outline(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_outline(each) for each in value]
+        return [_outline(item) for item in value]
     if isinstance(value, str):
         return value if value.isupper() and len(value) < 20 else "text"
     return type(value).__name__

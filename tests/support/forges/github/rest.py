@@ -118,11 +118,11 @@ class Rest:
     @route("POST", "/git/trees")
     def create_tree(self, *, query: Query, body: Any) -> tuple[int, Any]:
         entries = {
-            each["path"]: (
-                int(each["mode"], 8),
-                each["sha"] if "sha" in each else self.store.blob(each["content"].encode()),
+            entry["path"]: (
+                int(entry["mode"], 8),
+                entry["sha"] if "sha" in entry else self.store.blob(entry["content"].encode()),
             )
-            for each in body["tree"]
+            for entry in body["tree"]
         }
         return 201, self.bodies.tree(self.store.tree_with(body.get("base_tree"), entries))
 

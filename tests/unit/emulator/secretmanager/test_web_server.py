@@ -1,6 +1,8 @@
 import asyncio
 import socket
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -45,11 +47,10 @@ def test_answers_are_not_held_back_by_nagles_algorithm() -> None:
 
 def test_idle_connection_is_kept_for_longer_than_clients_keep_it() -> None:
     # Clients and server with the same 5 s met in one of a hundred requests: a broken connection.
-    request = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
     with serve_in_background(lambda: web.serve_app(APP)) as background:
-        port = httpx.URL(background.served).port
-        with socket.create_connection(("127.0.0.1", port or 0), timeout=10) as connection:
+        connection = HTTPConnection(background.served.removeprefix("http://"), timeout=10)
+        with closing(connection):
             for pause in (5.5, 0):
-                connection.sendall(request)
-                assert connection.recv(4096).endswith(b"hello")
+                connection.request("GET", "/")
+                assert connection.getresponse().read() == b"hello"
                 time.sleep(pause)
