@@ -9,9 +9,10 @@ Rules of this module:
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from rotation.engine import events
 from rotation.engine.crashpoints import CrashPoint

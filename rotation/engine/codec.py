@@ -15,14 +15,14 @@ Rules of this module:
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple, fields, replace
 
 from rotation.model.errors import StateError
 from rotation.model.phase import RETIRING, Phase
@@ -68,16 +68,14 @@ _LARGEST = 10**18
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class _StoredRecord:
+class _StoredRecord(Struct, frozen=True):
     """The record annotation: the full phase (the label merges some), and the record."""
 
     phase: Phase
     record: Record
 
 
-@dataclass(frozen=True)
-class Maps:
+class Maps(Struct, frozen=True):
     """The three maps of one UpdateSecret, whole."""
 
     labels: dict[str, str]
@@ -245,22 +243,12 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-_is_record = cache(is_dataclass)
-
-
-@cache
-def _values(kind: type[Any]) -> Callable[[Any], Iterable[Any]]:
-    """Return what reads all fields of a record of this kind at once; every one has several."""
-    return attrgetter(*(field.name for field in fields(kind)))
-
-
 def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - a record, or several
     """Whether every time is in UTC and every number counts something.
 
     A sweep asks ten thousand times: most fields are texts or absent, and promise nothing.
     """
-    whole: Any = type(value)
-    for item in value if whole is tuple else _values(whole)(value):
+    for item in value if type(value) is tuple else astuple(value):
         kind: Any = type(item)
         if kind is str or item is None:
             continue
@@ -269,7 +257,7 @@ def _keeps_promises(value: Any) -> bool:  # noqa: ANN401 - a record, or several
         elif kind is int:
             kept = 0 <= item <= _LARGEST
         else:
-            kept = not (kind is tuple or _is_record(kind)) or _keeps_promises(item)
+            kept = not (kind is tuple or isinstance(item, Struct)) or _keeps_promises(item)
         if not kept:
             return False
     return True
@@ -287,9 +275,9 @@ def _compact(value: Any) -> Any:  # noqa: ANN401 - a record, or several, or what
     kind: Any = type(value)
     if kind is tuple:
         return [_compact(item) for item in value]
-    if not _is_record(kind):
+    if not isinstance(value, Struct):
         return value
-    named = zip(_defaults(kind), _values(kind)(value), strict=True)
+    named = zip(_defaults(kind), astuple(value), strict=True)
     return {name: _compact(item) for (name, default), item in named if item != default}
 
 

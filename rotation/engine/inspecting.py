@@ -7,7 +7,7 @@ Rules of this module:
      lease, and ``latest`` stays readable.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from rotation.engine import versions
 from rotation.engine.run import Run

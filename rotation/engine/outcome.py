@@ -1,11 +1,11 @@
 """What the effects of a phase ended in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from rotation.model.phase import Event
 from rotation.model.rotation import Record

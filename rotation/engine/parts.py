@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from msgspec import Struct, field
@@ -20,8 +19,7 @@ from rotation.ports.publisher import Publisher
 from rotation.ports.secrets import SecretStore
 
 
-@dataclass(frozen=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What every tick works with."""
 
     store: SecretStore
@@ -51,8 +49,7 @@ class Plugins(Struct, frozen=True):
     environment: RolloutEnvironment = field(default_factory=RolloutEnvironment)
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Everything."""
 
     tools: Tools

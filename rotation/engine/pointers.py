@@ -5,8 +5,9 @@ participants are asked.  An alias is never written by itself: it moves in the wr
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from rotation.engine.participants import Participants
 from rotation.machine import pointing, transitions

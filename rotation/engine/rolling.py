@@ -12,9 +12,10 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence

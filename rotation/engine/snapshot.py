@@ -10,9 +10,10 @@ Rules of this module:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from rotation.engine import codec
 from rotation.engine.participants import pointed, riding_of
@@ -26,8 +27,7 @@ from rotation.model.wakeup import WakeUp, WakeUpKind
 from rotation.policies.policy import Kinds, check_fits, decode_policy
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """One secret as read at one moment."""
 
     secret: Secret

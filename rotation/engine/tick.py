@@ -10,8 +10,9 @@ Rules of this module:
      again: the worker before may have died in between.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from rotation.engine import codec, events
 from rotation.engine.acting import Acting

@@ -13,10 +13,10 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rotation.machine import due, pausing, transitions
 from rotation.machine.transitions import Claim
@@ -80,8 +80,7 @@ class Inspect(Struct, frozen=True):
 Decision = Done | Busy | Store | Act | Inspect
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """Everything a decision may look at."""
 
     state: State

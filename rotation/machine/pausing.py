@@ -11,8 +11,9 @@ Rules of this module:
      that were published at once, the pause.
 """
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from rotation.model.phase import Event, Phase
 from rotation.model.rotation import Pause, Record, State

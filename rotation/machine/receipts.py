@@ -14,10 +14,12 @@ Rules of this module:
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from rotation.model.rotation import Brief, Receipt
 
@@ -33,7 +35,7 @@ _INTERNAL = frozenset({"last", "copies", "scheduled", "emergencies_until", "emer
 
 def public(receipt: Receipt) -> dict[str, Any]:
     """Return the public form: plain JSON values."""
-    names = (field.name for field in fields(receipt) if field.name not in _INTERNAL)
+    names = (name for name in receipt.__struct_fields__ if name not in _INTERNAL)
     return _filled({name: getattr(receipt, name) for name in names})
 
 
@@ -65,7 +67,7 @@ def brief(receipt: Receipt) -> Brief:
 
 def public_brief(brief: Brief) -> dict[str, Any]:
     """Return the short form as plain JSON values."""
-    return _filled({field.name: getattr(brief, field.name) for field in fields(brief)})
+    return _filled(asdict(brief))
 
 
 def history(last: Receipt | None, before: tuple[Brief, ...]) -> tuple[Brief, ...]:
@@ -130,7 +132,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any field
             return value.isoformat().replace("+00:00", "Z")
         case tuple():
             return [_plain(item) for item in value]
-        case _ if is_dataclass(value):
-            return _filled({field.name: getattr(value, field.name) for field in fields(value)})
+        case Struct():
+            return _filled(asdict(value))
         case _:
             return value

@@ -13,12 +13,12 @@ Rules of this module:
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rotation.machine import pausing, receipts
 from rotation.model.errors import IllegalTransitionError
@@ -268,7 +268,7 @@ def _settle(state: State, record: Record, event: Event, now: datetime) -> State:
     current = record.next if kept else record.previous
     last = state.receipt
     receipt = Receipt(
-        **{field.name: getattr(record, field.name) for field in fields(RotationFacts)},
+        **{name: getattr(record, name) for name in RotationFacts.__struct_fields__},
         **_emergencies(record, last, kept=kept),
         outcome="rotated" if kept else ("reverted" if record.next else "aborted"),
         settled_at=now,

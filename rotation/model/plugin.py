@@ -6,7 +6,6 @@ Rules of this module:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
@@ -142,8 +141,7 @@ class Observation(Struct, frozen=True):
     unobservable_reason: str = ""
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What a login with a credential proved."""
 
     #: Nodes logged in to.

@@ -7,16 +7,16 @@ Rules of this module:
   3. No record ever holds a payload.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from rotation.model.phase import Mode, Phase
 from rotation.model.plugin import Verification
 from rotation.model.wakeup import Ask, Request
 
 
-@dataclass(frozen=True, kw_only=True)
-class RotationFacts:
+class RotationFacts(Struct, frozen=True, kw_only=True):
     """What is known of one rotation: while it is in flight, and in its receipt."""
 
     id: str
@@ -50,8 +50,7 @@ class RotationFacts:
     rolled_out_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record(RotationFacts):
+class Record(RotationFacts, frozen=True, kw_only=True):
     """The rotation in flight."""
 
     #: Message whose delivery holds the lease; its redelivery must not be acknowledged early.
@@ -106,8 +105,7 @@ class Record(RotationFacts):
         return self.mode is Mode.EMERGENCY or after
 
 
-@dataclass(frozen=True, kw_only=True)
-class Receipt(RotationFacts):
+class Receipt(RotationFacts, frozen=True, kw_only=True):
     """What the last rotation did, and what is in force since."""
 
     #: ``rotated``, ``aborted`` or ``reverted``.
@@ -142,8 +140,7 @@ class Receipt(RotationFacts):
     in_force_since: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Brief:
+class Brief(Struct, frozen=True):
     """What is kept of a receipt that is not the last one any more."""
 
     sequence: int
@@ -157,8 +154,7 @@ class Brief:
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True):
     """Why a person must look."""
 
     #: Slug, the value of the label.
@@ -168,8 +164,7 @@ class Block:
     since: datetime
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """What people asked for last: whether routine rotations go on.
 
     It stays when the pause is over, so that a request that comes late is known to be older.
@@ -188,8 +183,7 @@ class Pause:
     again: Request | None = None
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """What the labels, annotations and aliases of one secret say about its rotation."""
 
     phase: Phase = Phase.SETTLED

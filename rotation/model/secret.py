@@ -4,9 +4,10 @@ These records hold what was read under one ETag; they decide nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+
+from msgspec import Struct, field
 
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
@@ -20,8 +21,7 @@ class VersionState(Enum):
     DESTROYED = "destroyed"
 
 
-@dataclass(frozen=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """A rotation schedule: when it fires next, and the period after that."""
 
     next_time: datetime
@@ -29,8 +29,7 @@ class Schedule:
     period: timedelta | None = None
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """One secret under one ETag."""
 
     #: With the project number, as answered.
@@ -51,8 +50,7 @@ class Secret:
     managed_rotation: bool = False
 
 
-@dataclass(frozen=True)
-class VersionStatus:
+class VersionStatus(Struct, frozen=True):
     """One version without its payload, under an ETag of its own."""
 
     number: int
@@ -60,8 +58,7 @@ class VersionStatus:
     etag: str
 
 
-@dataclass(frozen=True)
-class SecretVersion:
+class SecretVersion(Struct, frozen=True):
     """One version and its payload."""
 
     number: int

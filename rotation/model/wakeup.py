@@ -1,8 +1,9 @@
 """A delivered message, decoded.  It carries no truth: only "look at this secret, and why"."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct
 
 from rotation.model.names import SecretName
 
@@ -30,8 +31,7 @@ class Ask(Enum):
     RESUME = "resume"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """Who asked for a rotation, when and why."""
 
     mode: Ask
@@ -43,8 +43,7 @@ class Request:
     requested_by: str = ""
 
 
-@dataclass(frozen=True)
-class WakeUp:
+class WakeUp(Struct, frozen=True):
     """One delivery."""
 
     kind: WakeUpKind

@@ -8,8 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from rotation.engine.crashpoints import CrashPoint
 from tests.bench.figures import Figure, Goal

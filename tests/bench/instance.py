@@ -11,8 +11,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from rotation.engine.gather import Threads
 from rotation.engine.pool import IssuerPool

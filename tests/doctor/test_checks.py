@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rotation import doctor
 from rotation.doctor import check_installation, check_parts, check_secret
@@ -68,7 +69,7 @@ IN_FLIGHT = State(phase=Phase.PREPARING, record=RECORD, receipt=RECEIPT, current
 
 
 def sound(**changed: Any) -> SecretFacts:
-    return replace(SOUND, snapshot=replace(SNAPSHOT, **changed))
+    return replace(SOUND, snapshot=structs.replace(SNAPSHOT, **changed))
 
 
 def slugs(facts: SecretFacts) -> set[str]:
@@ -84,18 +85,22 @@ def test_a_sound_secret_has_no_finding() -> None:
     ("facts", "expected"),
     [
         (
-            sound(secret=replace(SECRET, schedule=Schedule(NOW - DAY, 30 * DAY))),
+            sound(secret=structs.replace(SECRET, schedule=Schedule(NOW - DAY, 30 * DAY))),
             {"overdue"},
         ),
         (
-            sound(state=State(receipt=replace(RECEIPT, published_at=NOW - 60 * DAY), current=2)),
+            sound(
+                state=State(
+                    receipt=structs.replace(RECEIPT, published_at=NOW - 60 * DAY), current=2
+                )
+            ),
             {"age"},
         ),
-        (sound(state=replace(IN_FLIGHT, lease_until=NOW - DAY)), {"stuck"}),
-        (sound(state=replace(IN_FLIGHT, wake_at=NOW - DAY)), {"stuck"}),
-        (sound(state=replace(IN_FLIGHT, lease_until=NOW - DAY, wake_at=NOW)), set()),
-        (sound(secret=replace(SECRET, aliases={"current": 1})), {"alias"}),
-        (sound(secret=replace(SECRET, managed_rotation=True)), {"managed-rotation"}),
+        (sound(state=structs.replace(IN_FLIGHT, lease_until=NOW - DAY)), {"stuck"}),
+        (sound(state=structs.replace(IN_FLIGHT, wake_at=NOW - DAY)), {"stuck"}),
+        (sound(state=structs.replace(IN_FLIGHT, lease_until=NOW - DAY, wake_at=NOW)), set()),
+        (sound(secret=structs.replace(SECRET, aliases={"current": 1})), {"alias"}),
+        (sound(secret=structs.replace(SECRET, managed_rotation=True)), {"managed-rotation"}),
         (replace(SOUND, versions={2: VersionState.DESTROYED}), {"current-version"}),
         (
             replace(SOUND, versions={2: Unseen("version 2", "no such version", is_missing=True)}),
@@ -108,7 +113,10 @@ def test_a_sound_secret_has_no_finding() -> None:
             {"participant"},
         ),
         (replace(SOUND, replies=Unseen("participants", "denied")), {"not-seen"}),
-        (replace(SOUND, publishes={SECRET.topics[0]: Unseen("rights", "denied")}), {"not-seen"}),
+        (
+            replace(SOUND, publishes={SECRET.topics[0]: Unseen("rights", "denied")}),
+            {"not-seen"},
+        ),
         (replace(SOUND, topics={TOPIC: Unseen("the topic", "denied")}), {"not-seen"}),
     ],
 )

@@ -14,8 +14,9 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 FOUND = Path(".hypothesis") / "atheris"
 LONGEST_INPUT = 2000

@@ -6,10 +6,10 @@ Rules of this module:
   2. Foreign entries are whatever Secret Manager accepts, at its limits too.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rotation.engine import codec
 from rotation.model.names import SecretName

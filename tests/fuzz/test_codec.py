@@ -4,12 +4,12 @@ import json
 import unicodedata
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import astuple, replace
 
 from rotation.emulator.secretmanager.texts import check_aliases, check_annotations, check_labels
 from rotation.engine import codec
@@ -157,7 +157,7 @@ def check_sound(state: State) -> None:
     for part in (state.record, state.receipt, state.block):
         if part is None:
             continue
-        for value in vars(part).values():
+        for value in astuple(part):
             if isinstance(value, datetime):
                 moments.append(value)
             elif type(value) is int:

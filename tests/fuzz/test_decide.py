@@ -1,12 +1,12 @@
 """For any state, wake-up, policy and time a decision is made, and it keeps its promises."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rotation.engine import codec
 from rotation.machine import sweep, transitions

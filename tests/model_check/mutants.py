@@ -9,12 +9,13 @@ Rules of this module:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from rotation.engine import acting, codec, preparing, retiring, rolling, versions
 from rotation.engine.effects import EFFECTS

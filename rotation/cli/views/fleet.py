@@ -11,8 +11,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from rotation.cli.views.context import Context
 from rotation.engine import codec

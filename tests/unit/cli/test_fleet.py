@@ -1,12 +1,12 @@
 """A fleet of any size is watched with 30 lists a minute, and what moves is seen in seconds."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.cli.views.fleet import PAGE, Fleet
 from rotation.engine import codec

@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.model.wakeup import Ask, WakeUp

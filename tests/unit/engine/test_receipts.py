@@ -3,12 +3,12 @@
 import json
 import re
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from rotation.engine import codec, events
 from rotation.engine.crashpoints import CrashPoint

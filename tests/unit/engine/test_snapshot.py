@@ -1,11 +1,11 @@
 """Everybody reads a secret by one record; what cannot be understood is a fault in it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.model.errors import PolicyError, StateError

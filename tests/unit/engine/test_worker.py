@@ -1,8 +1,8 @@
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.worker import NAMED

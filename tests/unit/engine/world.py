@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.parts import Limits, Parts, Plugins, Tools

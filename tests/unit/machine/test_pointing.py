@@ -1,9 +1,9 @@
 """Which version a phase works from, where aliases should point, and when they move."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.machine import pointing
 from rotation.model.phase import Event, Mode, Phase

@@ -1,8 +1,9 @@
+import dataclasses
 from collections import deque
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.machine import transitions
 from rotation.machine.transitions import HANDED, TRANSITIONS, Claim
@@ -50,7 +51,7 @@ def test_a_wait_holds_no_lease() -> None:
 
 
 def test_no_soak_is_passed_through() -> None:
-    policy = replace(POLICY, soak=timedelta())
+    policy = dataclasses.replace(POLICY, soak=timedelta())
     state = transitions.advance(begun(), Event.PUBLISHED, NOW, policy, delayed=False, next=4)
     assert state.phase is Phase.SUSPENDING
     assert state.lease_until == CLAIM.until
@@ -137,7 +138,7 @@ def test_nothing_is_published_outside_preparing() -> None:
 
 
 def test_looks_are_spread_over_the_time_of_observation() -> None:
-    policy = replace(POLICY, retire=Retire(observe=timedelta(hours=4)))
+    policy = dataclasses.replace(POLICY, retire=Retire(observe=timedelta(hours=4)))
     assert transitions.look_interval(policy) == timedelta(hours=1)
 
 
