@@ -11,7 +11,8 @@ Rules of this module:
   5. A credential is dead before it is recorded as dead.  Its version is disabled after that, since
      nothing depends on it: what a crash leaves enabled opens nothing, and is destroyed in the end.
      What the issuer cannot suspend ends with the revoke alone; its version is disabled before,
-     which can be undone.
+     which can be undone.  A credential that is its version and nothing else dies as that is
+     disabled, so there it comes before the record in an emergency, too.
   6. Who asks to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
@@ -28,7 +29,7 @@ from rotation.engine.use import look_at_use
 from rotation.machine import transitions
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.phase import Event, Phase
-from rotation.model.plugin import Observation
+from rotation.model.plugin import Fence, Observation
 from rotation.ports.issuer import Suspends
 
 #: Shortest time between two looks at a slot that is still in use.
@@ -90,6 +91,8 @@ def restore(run: Run) -> Outcome:
 def revoke(run: Run) -> Outcome:
     """End the previous credential for good."""
     run.check_pointer()
+    if run.can.fence is Fence.SECRET:
+        _for_previous(run, run.versions.disable)
     ended = run.issuer.revoke(run.previous_handle, run.token)
     run.reach(CrashPoint.REVOKED)
     line = f"{_minute(run)} revoked; {ended} sessions ended"
