@@ -134,6 +134,21 @@ def test_emergency_asked_while_it_goes_back_by_itself_still_rotates() -> None:
     assert world.issuer.roles["app_a"].password is None
 
 
+def test_emergency_serves_what_was_kept_while_preparing() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.MINTED).tick(world.scheduled())
+    world.clock.advance(seconds=1)
+    kept, late = world.asked(), world.asked()
+    world.worker().tick(kept)
+    world.clock.advance(seconds=1)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    for routine in (kept, late):
+        world.worker().tick(routine)
+    world.settle()
+    assert (world.receipt["mode"], world.receipt["current"]) == ("emergency", 2)
+
+
 def test_check_while_it_goes_back_finds_no_drift() -> None:
     world = World()
     world.worker().tick(world.scheduled())
