@@ -134,6 +134,22 @@ def test_emergency_asked_while_it_goes_back_by_itself_still_rotates() -> None:
     assert world.issuer.roles["app_a"].password is None
 
 
+def test_emergency_that_a_fault_keeps_from_being_stored_is_said_to_be_lost() -> None:
+    world = World()
+    world.store.touch(annotations={"rotation.policy": "{"})
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.labels["rotation_blocked"] == "policy-invalid"
+    assert "the emergency r1 was not served and is not kept: ask again" in world.journal
+
+
+def test_emergency_that_is_kept_is_not_said_to_be_lost() -> None:
+    world = World()
+    world.store.disable(NAME, 1, world.store.version(NAME, 1).etag)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.labels["rotation_blocked"]
+    assert "not kept" not in world.journal
+
+
 def test_emergency_serves_what_was_kept_while_preparing() -> None:
     world = World()
     with pytest.raises(Killed):
