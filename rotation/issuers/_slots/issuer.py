@@ -142,8 +142,8 @@ class TwoSlots:
             shown = self._target.sessions_show_in
             raise SlotInUseError(
                 f"somebody has a session on {slot.name}, on {where}; its password must not change",
-                remedy=f"find the consumer in {shown} and move it to the current version, or end its"
-                " sessions if nobody owns it; then unblock",
+                remedy=f"find the consumer in {shown} and move it to the current version, or end"
+                " its sessions if nobody owns it; then unblock",
             )
 
     def _password_for(self, slot: str, payload: Payload) -> Password:
