@@ -204,4 +204,5 @@ def _facts(
         "published_at": run.now,
         "verified": verified,
         "policy_digest": run.policy_digest,
+        "issuer": run.policy.issuer.kind,
     }

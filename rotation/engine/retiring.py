@@ -11,7 +11,8 @@ Rules of this module:
   5. A credential is dead before it is recorded as dead.  Its version is disabled after that, since
      nothing depends on it: what a crash leaves enabled opens nothing, and is destroyed in the end.
      What the issuer cannot suspend ends with the revoke alone; its version is disabled before,
-     which can be undone.
+     which can be undone.  A credential that is its version and nothing else dies as that is
+     disabled, so there it comes before the record in an emergency, too.
   6. Who asks to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
@@ -26,9 +27,13 @@ from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
 from rotation.engine.run import Run
 from rotation.engine.use import look_at_use
 from rotation.machine import transitions
-from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.errors import (
+    CredentialRefusedError,
+    PermanentError,
+    VersionUnavailableError,
+)
 from rotation.model.phase import Event, Phase
-from rotation.model.plugin import Observation
+from rotation.model.plugin import Fence, Observation
 from rotation.ports.issuer import Suspends
 
 #: Shortest time between two looks at a slot that is still in use.
@@ -90,6 +95,8 @@ def restore(run: Run) -> Outcome:
 def revoke(run: Run) -> Outcome:
     """End the previous credential for good."""
     run.check_pointer()
+    if run.can.fence is Fence.SECRET:
+        _for_previous(run, run.versions.disable)
     ended = run.issuer.revoke(run.previous_handle, run.token)
     run.reach(CrashPoint.REVOKED)
     line = f"{_minute(run)} revoked; {ended} sessions ended"
@@ -108,21 +115,18 @@ def destroy(run: Run) -> Outcome | Waiting:
 
 
 def revert(run: Run) -> Outcome:
-    """Make the previous credential work again, and prove it, before consumers go back to it."""
-    record, name = run.state.in_flight, run.secret.name
-    if record.previous is None:
-        raise PermanentError("there is no previous version to go back to", reason="no-way-back")
-    _for_previous(run, run.versions.enable)
-    run.payload = run.store.access(name, record.previous).payload
-    _restore(run, run.issuer.identify(run.payload))
+    """Make the previous credential work again, and prove it, before consumers go back to it.
+
+    Where that cannot be and all consumers have *next*, an emergency goes on with that: it may be
+    what leaked.
+    """
+    record = run.state.in_flight
     try:
-        run.issuer.verify(run.payload)
-    except CredentialRefusedError as error:
-        raise PermanentError(
-            f"the credential of version {record.previous} is refused too: {error}",
-            remedy="ask for an emergency rotation once a version works again",
-            reason="no-way-back",
-        ) from None
+        _bring_back(run)
+    except PermanentError:
+        if record.urgent and record.rolled_out_at is not None:
+            return Outcome(Event.NO_WAY_BACK, {"reverted": "", "alarm": False})
+        raise
     run.reach(CrashPoint.REVERTED)
     event = Event.POINTED_BACK if run.handed_outside() else Event.REVERTED
     return Outcome(event, {"acked": ()})
@@ -143,6 +147,32 @@ def abort(run: Run) -> Outcome | Waiting:
     return Outcome(
         Event.ABORTED, {"highest": tidied.highest, "copies": copies, "evidence": evidence}
     )
+
+
+def _bring_back(run: Run) -> None:
+    """Make the previous credential work, and use it.
+
+    Raises:
+        PermanentError: It will not work again by itself.
+    """
+    record = run.state.in_flight
+    if record.previous is None:
+        raise PermanentError("there is no previous version to go back to", reason="no-way-back")
+    try:
+        _for_previous(run, run.versions.enable)
+        run.payload = run.store.access(run.secret.name, record.previous).payload
+        _restore(run, run.issuer.identify(run.payload))
+        run.issuer.verify(run.payload)
+    except (VersionUnavailableError, CredentialRefusedError) as error:
+        forward = (
+            f"ask for an emergency: it goes on with version {record.next}, which consumers have"
+        )
+        mended = f"make version {record.previous} work again by hand, then unblock"
+        raise PermanentError(
+            f"version {record.previous} cannot be brought back: {error.args[0]}",
+            remedy=mended if record.rolled_out_at is None else f"{mended}; or {forward}",
+            reason="no-way-back",
+        ) from None
 
 
 def _disable_revoked(run: Run) -> None:

@@ -157,6 +157,8 @@ def read_snapshot(
         state = codec.decode(secret, observed)
     except StateError as error:
         state_fault = error
+    if policy and state and (policy_fault := _other_issuer(policy, state)):
+        policy = None
     current = observed if observed is not None else _recorded(state)
     return Snapshot(secret, now, policy, policy_fault, state, state_fault, current)
 
@@ -168,6 +170,17 @@ def _policy(secret: Secret, kinds: Kinds) -> Policy:
     policy = decode_policy(text, kinds)
     check_fits(policy, schedule.period if schedule else None)
     return policy
+
+
+def _other_issuer(policy: Policy, state: State) -> PolicyError | None:
+    """Say that the rotation in flight is another issuer's; its credentials are not this one's."""
+    began, kind = state.record.issuer if state.record else "", policy.issuer.kind
+    if began in {"", kind}:
+        return None
+    return PolicyError(
+        f"the rotation in flight began with the issuer {began}, and the policy names {kind}",
+        remedy=f"put issuer.kind: {began} back, and the rotation goes on; change it once settled",
+    )
 
 
 def _recorded(state: State | None) -> int | None:

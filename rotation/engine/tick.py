@@ -37,7 +37,7 @@ from rotation.model.phase import Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import Request, WakeUp, WakeUpKind
+from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 
 
 class Tick:
@@ -204,6 +204,10 @@ class Tick:
         elif stored is None or stored.message != block.message:
             self._write(codec.encode_block(block, self._secret))
         self._report.event(events.blocked(error.reason, str(error)))
+        request = self._wake_up.request
+        if run is None and request and request.mode is Ask.EMERGENCY:
+            lost = f"the emergency {request.id} was not served and is not kept"
+            self.note("ERROR", f"{lost}: ask again once this is mended")
 
     def _claim(self) -> Claim:
         now = self._parts.tools.clock.now()

@@ -110,6 +110,14 @@ def translate(
             return PermanentError(shown)
 
 
+#: What helps where a version cannot be read, by its state; nothing brings a payload back.
+_REMEDIES: Final = {
+    "DISABLED": "enable the version, or point the alias current to one that works",
+    "DESTROYED": "give a rotation in flight up (remove the label rotation_phase), add a version"
+    " that works, point the alias current to it, then unblock",
+}
+
+
 def already_gone(error: GoogleAPICallError) -> bool:
     """Say whether a version is destroyed, or its destruction scheduled."""
     return _GONE.search(str(error.message)) is not None
@@ -118,10 +126,8 @@ def already_gone(error: GoogleAPICallError) -> bool:
 def _refused(message: str, shown: str) -> RotationError:
     if "etag" in message:
         return EtagMismatchError(shown)
-    if _NOT_ENABLED.search(message):
-        return VersionUnavailableError(
-            shown, remedy="enable the version, or point the alias current to one that works"
-        )
+    if found := _NOT_ENABLED.search(message):
+        return VersionUnavailableError(shown, remedy=_REMEDIES[found[1]])
     return PermanentError(shown)
 
 

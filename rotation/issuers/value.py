@@ -184,7 +184,7 @@ def _decoded(text: str) -> bytes | None:
 def _unreadable(what: str) -> PayloadError:
     return PayloadError(
         f"the payload is not a key of this issuer: {what}",
-        remedy="rotate: the next version is, or add one that is by hand",
+        remedy="add a version that is, and point the alias current to it; then unblock",
     )
 
 

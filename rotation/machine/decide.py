@@ -175,7 +175,7 @@ def _routine(s: Situation, request: Request) -> Decision:
         if state.block:
             return _proceed(s)
         return _keep(s, request) if state.paused else _start(s, request)
-    if request.at <= record.started_at or record.again:
+    if request.at <= _meant_since(record) or record.again:
         return _served(s, request)
     known = request.id in {record.request_id, *record.serves}
     return _proceed(s) if known else _remember(s, request)
@@ -196,12 +196,14 @@ def _overtake(s: Situation, request: Request) -> Decision:
     if record is None:
         return _start(s, request)
     if state.phase is Phase.PREPARING:
+        kept = (record.again.id,) if record.again else ()  # its credential is still to come
         asked = replace(
             record,
             mode=Mode.EMERGENCY,
             requested_at=request.at,
             request_id=request.id,
-            serves=(*record.serves, record.request_id)[-KEPT_REQUESTS:],
+            again=None,
+            serves=(*record.serves, record.request_id, *kept)[-KEPT_REQUESTS:],
             reason=request.reason,
             requested_by=request.requested_by,
         )
@@ -285,10 +287,14 @@ def _is_older(request: Request, record: Record) -> bool:
 
     A revert delivered late, or once more, was asked of the rotation that its sender saw.
     """
-    meant = record.started_at
+    return request.at < _meant_since(record)
+
+
+def _meant_since(record: Record) -> datetime:
+    """Return when a rotation became what it is: it began, or an emergency overtook it."""
     if record.mode is Mode.EMERGENCY and record.requested_at is not None:
-        meant = max(meant, record.requested_at)
-    return request.at < meant
+        return max(record.started_at, record.requested_at)
+    return record.started_at
 
 
 def _unblock(s: Situation, _: Request) -> Decision:

@@ -9,7 +9,7 @@ Rules of this module:
 from collections.abc import Collection
 
 from rotation.machine import pausing, rollout, transitions
-from rotation.model.phase import Event, Mode, Phase
+from rotation.model.phase import Event, Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Record, State
 
@@ -51,9 +51,7 @@ def expected(state: State, policy: Policy, riding: Collection[str]) -> int | Non
 
 def is_beyond_doubt(state: State) -> bool:
     """Whether the phase goes on wherever consumers are pointed: what leaked is revoked."""
-    record = state.in_flight
-    urgent = record.mode is Mode.EMERGENCY or record.again is not None
-    return urgent and state.phase is Phase.REVOKING
+    return state.in_flight.urgent and state.phase is Phase.REVOKING
 
 
 def moving(state: State, event: Event, policy: Policy, stage: str) -> list[str]:

@@ -60,6 +60,7 @@ TRANSITIONS: Mapping[tuple[Phase, Event], Phase] = {
     (Phase.DESTROYING, Event.DESTROYED): Phase.SETTLED,
     (Phase.REVERTING, Event.REVERTED): Phase.ABORTING,
     (Phase.REVERTING, Event.POINTED_BACK): Phase.WITHDRAWING,
+    (Phase.REVERTING, Event.NO_WAY_BACK): Phase.REVOKING,
     (Phase.WITHDRAWING, Event.WITHDRAWN): Phase.ABORTING,
     (Phase.ABORTING, Event.ABORTED): Phase.SETTLED,
 }

@@ -80,7 +80,7 @@ class Payload:
         if fields is None:
             raise PayloadError(
                 "the payload is not a JSON object",
-                remedy="add a version whose payload is one JSON object with username and password",
+                remedy="add a version whose payload is one JSON object, as its issuer wants it",
             )
         return fields
 

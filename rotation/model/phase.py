@@ -85,6 +85,8 @@ class Event(Enum):
     REVERTED = "consumers on previous again"
     #: Consumers of aliases are; those of other participants follow.
     POINTED_BACK = "aliases on previous again"
+    #: *previous* cannot be brought back, and an emergency waits: it goes on with *next*.
+    NO_WAY_BACK = "no way back in an emergency"
     WITHDRAWN = "participants on previous again"
     ABORTED = "next forgotten"
 

@@ -55,6 +55,8 @@ class Record(RotationFacts, frozen=True, kw_only=True):
 
     #: Message whose delivery holds the lease; its redelivery must not be acknowledged early.
     message_id: str
+    #: Kind of the issuer that *next* was minted by: no other can end what this rotation ends.
+    issuer: str = ""
     #: Highest version number known when the rotation started; ours comes after it.
     base: int
     #: Version that was current at the start; None when this is the first credential.

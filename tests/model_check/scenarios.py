@@ -12,6 +12,7 @@ from functools import cache
 
 from rotation.model.payload import Payload
 from rotation.model.phase import Phase
+from rotation.model.secret import VersionState
 
 from .moves import Model
 from .state import (
@@ -36,9 +37,13 @@ PAUSE, RESUME, RETIRE = "pause", "resume", "retire"
 CHECK, WAKE = "check", "wake"
 
 
-def _walked(until: Callable[[World, bool], bool], start: Callable[[], World] = new_world) -> World:
-    """Return the world of a calm rotation when ``until`` holds of it, and of whether all rest."""
-    model = Model(Scenario("calm", (FIRING,), setup=start), CALM)
+def _walked(
+    until: Callable[[World, bool], bool],
+    start: Callable[[], World] = new_world,
+    opening: str = FIRING,
+) -> World:
+    """Return the world of a calm path when ``until`` holds of it, and of whether all rest."""
+    model = Model(Scenario("calm", (opening,), setup=start), CALM)
     state: State = model.start()
     while not until(state.world, not state.actors):
         state = next(model.moves(state)).state
@@ -49,6 +54,18 @@ def _walked(until: Callable[[World, bool], bool], start: Callable[[], World] = n
 def soaking() -> World:
     """A version is published; old and new both work."""
     return _walked(lambda world, rests: rests and world.stored.phase is Phase.SOAKING)
+
+
+def _lost() -> World:
+    world = soaking()
+    lost = world.versions[0]._replace(state=VersionState.DESTROYED)
+    return world._replace(versions=(lost, *world.versions[1:]))
+
+
+@cache
+def no_way_back() -> World:
+    """A revert was asked, and somebody had destroyed the previous version by hand."""
+    return _walked(lambda world, _: world.stored.block is not None, _lost, REVERT)
 
 
 @cache
@@ -128,6 +145,9 @@ SCENARIOS = (
     Scenario("soaking", (WAKE,), (*NOISE, *ASKED, FIRING, STRAGGLER), soaking),
     Scenario("soaking, and an emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT), soaking),
     Scenario("soaking, and a revert", (REVERT,), (*NOISE, EMERGENCY, ROUTINE), soaking),
+    Scenario(
+        "no way back, and an emergency", (EMERGENCY,), (*NOISE, ROUTINE), no_way_back, breadth=2
+    ),
     Scenario("the soak is over, and a revert", (WAKE, REVERT), (EMERGENCY,), soaked),
     Scenario("the soak is over, and an emergency", (WAKE, EMERGENCY), (REVERT,), soaked),
     Scenario("observing", (WAKE,), (*NOISE, *ASKED, STRAGGLER), observing),

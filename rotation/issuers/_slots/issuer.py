@@ -81,7 +81,7 @@ class TwoSlots:
     def revoke(self, handle: str, token: int) -> int:
         """Scramble the password, stop logins and end every session on every node."""
         with self._change(handle, token) as change:
-            slot = _existing(change.view.slot)
+            slot = _existing(change)
             if slot.can_login or not _has(slot, token, SlotState.REVOKED):
                 change.scramble(_marked(slot, token, SlotState.REVOKED))
             ended = change.end_sessions()
@@ -113,7 +113,7 @@ class TwoSlots:
     def _set_login(self, name: str, token: int, state: SlotState) -> None:
         allowed = state is SlotState.RESTORED
         with self._change(name, token) as change:
-            slot = _existing(change.view.slot)
+            slot = _existing(change)
             revoked = slot.marker is not None and slot.marker.state is SlotState.REVOKED
             if revoked and allowed:
                 raise PermanentError(
@@ -142,7 +142,8 @@ class TwoSlots:
             shown = self._target.sessions_show_in
             raise SlotInUseError(
                 f"somebody has a session on {slot.name}, on {where}; its password must not change",
-                remedy=f"find the consumer in {shown} and move it to the current version",
+                remedy=f"find the consumer in {shown} and move it to the current version, or end"
+                " its sessions if nobody owns it; then unblock",
             )
 
     def _password_for(self, slot: str, payload: Payload) -> Password:
@@ -156,12 +157,14 @@ class TwoSlots:
         return first if slot == second else second
 
 
-def _existing(slot: Slot) -> Slot:
+def _existing(change: Change) -> Slot:
+    """Return the slot; one that is missing was dropped, or this is the wrong system."""
+    slot = change.view.slot
     if slot.exists:
         return slot
     raise PermanentError(
         f"the slot role {slot.name} does not exist",
-        remedy="rotate: a missing slot is created by the next rotation into it",
+        remedy=change.statement_to_create(),
         reason="role-missing",
     )
 

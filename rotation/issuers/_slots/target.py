@@ -63,6 +63,9 @@ class Change(Protocol):
     def check_ready(self) -> None:
         """Raise what keeps the slot from being changed at all."""
 
+    def statement_to_create(self) -> str:
+        """Return what a person runs to make the missing slot."""
+
     def set_password(self, password: Password, mark: Marker) -> None:
         """Let the slot log in with this password; make a missing slot like its sibling."""
 

@@ -49,6 +49,12 @@ class RoleChange:
                 reason="role-missing",
             )
 
+    def statement_to_create(self) -> str:
+        """Return what makes the slot's role as the rotator wants it."""
+        info = self._connection.info
+        slot = self.view.slot.name
+        return rights.create_slot(self._settings, slot, info.user, info.server_version)
+
     def set_password(self, password: Password, mark: Marker) -> None:
         """Set LOGIN and the verifier of the password."""
         connection, slot = self._connection, self.view.slot
@@ -89,10 +95,10 @@ class RoleChange:
         )
 
     def _remedy(self) -> str:
-        user, version = self._connection.info.user, self._connection.info.server_version
-        if self.view.slot.exists:
-            return rights.change_slots(self._settings, user, version)
-        return rights.create_slot(self._settings, self.view.slot.name, user, version)
+        if not self.view.slot.exists:
+            return self.statement_to_create()
+        info = self._connection.info
+        return rights.change_slots(self._settings, info.user, info.server_version)
 
 
 class PostgreSQLTarget:

@@ -95,11 +95,16 @@ def test_without_the_right_to_end_sessions_the_credential_dies_and_the_grant_is_
         assert not is_alive(session)
 
 
-def test_retiring_a_missing_role_is_permanent(site: Site) -> None:
+@pytest.mark.parametrize("effect", ["suspend", "revoke"])
+def test_retiring_a_missing_role_is_permanent_until_it_is_made_again(
+    site: Site, effect: str
+) -> None:
     site.run("DROP ROLE {}", site.slots[1])
     with pytest.raises(PermanentError) as caught:
-        site.issuer().suspend(site.slots[1], 1)
+        getattr(site.issuer(), effect)(site.slots[1], 1)
     assert caught.value.reason == "role-missing"
+    site.run(caught.value.remedy)
+    getattr(site.issuer(), effect)(site.slots[1], 1)
 
 
 def test_an_observer_names_who_is_still_there(site: Site) -> None:

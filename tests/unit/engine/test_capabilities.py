@@ -1,5 +1,13 @@
+import json
+from typing import ClassVar
+
+import pytest
+from msgspec import structs
+
 from rotation.engine.use import look_at_use
+from rotation.model.errors import TemporaryError
 from rotation.model.payload import Payload
+from rotation.model.plugin import Fence, IssuerSpec
 from rotation.model.wakeup import Ask
 from rotation.ports.issuer import IssuerEnvironment
 
@@ -32,3 +40,36 @@ def test_use_that_cannot_be_shown_proves_nothing() -> None:
     observed = look_at_use(issuer, "app_a", Payload(b"{}"))
     assert (observed.sessions, observed.is_conclusive) == ((), False)
     assert "memory cannot show" in observed.unobservable_reason
+
+
+class MemoryValues(MemoryKeys):
+    """Credentials that are their versions and nothing else: nobody outside knows them."""
+
+    spec: ClassVar[IssuerSpec] = structs.replace(
+        MemoryKeys.spec,
+        capabilities=structs.replace(MemoryKeys.spec.capabilities, fence=Fence.SECRET),
+    )
+
+
+def test_a_credential_that_is_its_version_is_not_recorded_as_dead_while_that_is_enabled() -> None:
+    world = World(kind=MemoryValues)
+
+    def refuse(call: str) -> None:
+        if call == "disable":
+            raise TemporaryError("DisableSecretVersion: UNAVAILABLE")
+
+    world.store.trouble = refuse
+    with pytest.raises(TemporaryError):
+        world.worker().tick(world.asked(Ask.EMERGENCY))
+    record = json.loads(world.store.secret.annotations["rotation.record"])["record"]
+    assert "revoked_at" not in record
+    world.store.trouble = lambda _: None
+    world.worker().tick(world.woken())
+    assert world.states() == {1: "disabled", 2: "enabled"}
+
+
+def test_a_mass_emergency_disables_the_versions_that_are_their_credentials() -> None:
+    world = World(kind=MemoryValues)
+    world.store.busy = True
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.states() == {1: "disabled", 2: "enabled"}

@@ -5,14 +5,14 @@ import pytest
 
 from rotation.engine.crashpoints import CrashPoint
 from rotation.machine import transitions
-from rotation.model.errors import LeaseHeldError, TemporaryError
+from rotation.model.errors import LeaseHeldError, PermanentError, TemporaryError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Session
 from rotation.model.rotation import State
 from rotation.model.secret import VersionState
 from rotation.model.wakeup import Ask, Request
 
-from .world import Killed, World
+from .world import NAME, Killed, World
 
 
 def test_latest_opens_a_session_at_every_moment_of_a_revert() -> None:
@@ -134,6 +134,37 @@ def test_emergency_asked_while_it_goes_back_by_itself_still_rotates() -> None:
     assert world.issuer.roles["app_a"].password is None
 
 
+def test_emergency_that_a_fault_keeps_from_being_stored_is_said_to_be_lost() -> None:
+    world = World()
+    world.store.touch(annotations={"rotation.policy": "{"})
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.labels["rotation_blocked"] == "policy-invalid"
+    assert "the emergency r1 was not served and is not kept: ask again" in world.journal
+
+
+def test_emergency_that_is_kept_is_not_said_to_be_lost() -> None:
+    world = World()
+    world.store.disable(NAME, 1, world.store.version(NAME, 1).etag)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.labels["rotation_blocked"]
+    assert "not kept" not in world.journal
+
+
+def test_emergency_serves_what_was_kept_while_preparing() -> None:
+    world = World()
+    with pytest.raises(Killed):
+        world.worker(CrashPoint.MINTED).tick(world.scheduled())
+    world.clock.advance(seconds=1)
+    kept, late = world.asked(), world.asked()
+    world.worker().tick(kept)
+    world.clock.advance(seconds=1)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    for routine in (kept, late):
+        world.worker().tick(routine)
+    world.settle()
+    assert (world.receipt["mode"], world.receipt["current"]) == ("emergency", 2)
+
+
 def test_check_while_it_goes_back_finds_no_drift() -> None:
     world = World()
     world.worker().tick(world.scheduled())
@@ -152,6 +183,40 @@ def test_revert_to_a_credential_that_is_dead_too_asks_for_a_person() -> None:
     world.worker().tick(world.asked(Ask.REVERT))
     assert world.labels["rotation_blocked"] == "no-way-back"
     assert world.aliases["current"] == 2
+
+
+def _destroyed(world: World) -> None:
+    world.store.destroy(NAME, 1, world.store.version(NAME, 1).etag)
+
+
+def _changed(world: World) -> None:
+    world.issuer.roles["app_a"].password = "changed by hand"
+
+
+def _dropped(world: World) -> None:
+    def refuse(call: str) -> None:
+        if call == "restore":
+            raise PermanentError("the slot role app_a does not exist", reason="role-missing")
+
+    world.issuer.trouble = staticmethod(refuse)
+
+
+@pytest.mark.parametrize("lose", [_destroyed, _changed, _dropped])
+def test_emergency_goes_on_where_there_is_no_way_back(lose: Callable[[World], None]) -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    lose(world)
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert "rotation_blocked" in world.labels
+    world.clock.advance(minutes=1)
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert "rotation_blocked" not in world.labels
+    assert (world.receipt["outcome"], world.receipt["current"]) == ("rotated", 2)
+    assert world.aliases["current"] == 3
+    assert world.logs_in(3)
+    assert world.issuer.roles["app_b"].password is None
+    world.settle()
+    assert world.receipt["mode"] == "emergency"
 
 
 def test_latest_works_after_adoption_below_a_dead_version() -> None:

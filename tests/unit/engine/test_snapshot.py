@@ -1,5 +1,6 @@
 """Everybody reads a secret by one record; what cannot be understood is a fault in it."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from .world import GateSettings, MemorySettings, PinSettings, World
 
 def read(world: World, **changes: Any) -> Snapshot:
     kinds = Kinds(
-        {"memory": MemorySettings},
+        {"memory": MemorySettings, "value": MemorySettings},
         {"alias": AliasParticipant.spec.settings, "pin": PinSettings},
         {"gate": GateSettings},
     )
@@ -63,6 +64,17 @@ def test_every_fault_is_told_and_the_policy_is_first() -> None:
         snapshot.sound_policy()
     with pytest.raises(StateError, match="no annotation"):
         snapshot.readable_state()
+
+
+def test_another_kind_of_issuer_than_the_rotation_began_with_is_a_fault_of_the_policy() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    other = json.dumps({"issuer": {"kind": "value"}})
+    snapshot = read(world, annotations={**world.store.secret.annotations, "rotation.policy": other})
+    with pytest.raises(PolicyError, match="began with the issuer memory") as raised:
+        snapshot.check()
+    assert "issuer.kind" in raised.value.remedy
+    assert snapshot.is_in_flight
 
 
 def test_a_fault_of_the_state_leaves_the_receipts_readable() -> None:

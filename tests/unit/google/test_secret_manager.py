@@ -196,8 +196,9 @@ def test_access_to_a_version_not_enabled_is_told_apart(
 ) -> None:
     message = f"Secret Version [{NAME}/versions/3] is in {state} state."
     service.script("AccessSecretVersion", (CODE.FAILED_PRECONDITION, message))
-    with pytest.raises(VersionUnavailableError, match=state):
+    with pytest.raises(VersionUnavailableError, match=state) as raised:
         store.access(NAME, 3)
+    assert ("enable the version" in raised.value.remedy) is (state == "DISABLED")
 
 
 # Guarded updates

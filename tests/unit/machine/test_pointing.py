@@ -58,6 +58,8 @@ def test_only_a_revocation_in_an_emergency_is_beyond_doubt() -> None:
         urgent = replace(RECORD, **change)
         assert pointing.is_beyond_doubt(replace(revoking, record=urgent))
         assert not pointing.is_beyond_doubt(State(Phase.SOAKING, record=urgent))
+    kept = replace(RECORD, again=Request(Ask.ROUTINE, NOW, "r2"))
+    assert not pointing.is_beyond_doubt(replace(revoking, record=kept))
 
 
 @pytest.mark.parametrize(
