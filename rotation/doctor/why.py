@@ -63,7 +63,7 @@ WHY: Final = {
     "sweep-paused": "waits never end, and lost messages are never found",
     "sweep-rights": "the sweep finds nothing",
     "sweep-topic": "the function is not woken by it",
-    "topic": "the schedule fires, and the function never hears of it",
+    "topic": "the schedule fires, and the function never learns of it",
     "topic-missing": "the message of the schedule is lost",
     "topic-publish": "the message of the schedule is lost, and topics cannot be changed",
 }  # fmt: skip

@@ -23,7 +23,7 @@ from rotation.model.deployment import (
 )
 from rotation.model.errors import AccessDeniedError, NotFoundError, RotationError
 
-_Seen = TypeVar("_Seen")
+_Read = TypeVar("_Read")
 
 _BASIC: Final = frozenset({"roles/editor", "roles/owner"})
 _PUBSUB: Final = ("roles/pubsub.editor", "roles/pubsub.admin")
@@ -39,7 +39,7 @@ _ANYBODY: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Base URLs of the services, as gcloud is told them."""
+    """Base URLs of the services, in gcloud's own variables."""
 
     pubsub: str = "https://pubsub.googleapis.com"
     secret_manager: str = "https://secretmanager.googleapis.com"  # noqa: S105 - an address
@@ -226,7 +226,7 @@ class Deployment:
                 return
 
 
-def _look(what: str, read: Callable[[], _Seen]) -> "_Seen | Unseen":
+def _look(what: str, read: Callable[[], _Read]) -> "_Read | Unseen":
     try:
         return read()
     except RotationError as error:

@@ -39,12 +39,12 @@ def is_below(file: str, place: str) -> bool:
 
 
 def test_words_of_one_system_stay_where_it_is_looked_after() -> None:
-    strays = {
+    misplaced = {
         file: words
         for file, words in speakers().items()
         if not any(is_below(file, place) for place in ALLOWED)
     }
-    assert strays == {}
+    assert misplaced == {}
 
 
 @pytest.mark.parametrize("place", ALLOWED)

@@ -45,7 +45,7 @@ class Outcome:
     #: What happened, and when.
     log: list[str] = field(default_factory=list)
     #: The end of what the function said about the secret.
-    said: list[str] = field(default_factory=list)
+    log_tail: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -82,7 +82,7 @@ class Player:
         finally:
             self.faults.recover()
             if outcome.violations:
-                outcome.said = [str(line) for line in self.target.log()[-40:]]
+                outcome.log_tail = [str(line) for line in self.target.log()[-40:]]
             remove(self.stage, self.target)
             outcome.faults = self.faults.injected
             outcome.seconds = time.monotonic() - self._started
@@ -144,7 +144,7 @@ class Player:
         figures.update(rules.finished(stored))
         figures["asked"] = len(self._published)
         figures["refused on purpose"] = verdict.on_purpose
-        figures["strays read"] = verdict.strays
+        figures["orphans read"] = verdict.orphans
         figures["calls"] = sum(self.stage.scene.controls.calls().values())
         delivered = self.stage.links.push.counts()["connections"]
         figures["deliveries"] = delivered - self._deliveries

@@ -58,8 +58,8 @@ def as_table(findings: Findings) -> str:
         ("passwords searched for", f"{places}: {'; '.join(findings.leaks) or 'none found'}")
     )
     rows += [("FAULT", fault) for fault in findings.faults]
-    told = [*findings.unexpected, *findings.late][:_TOLD]
-    rows += [("FAILURE", str(story)) for story in told]
+    stories = [*findings.unexpected, *findings.late][:_TOLD]
+    rows += [("FAILURE", str(story)) for story in stories]
     rows.append(("verdict", "every claim held" if findings.held else "NOT every claim held"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
@@ -85,5 +85,5 @@ def _in_ms(seconds: Sequence[float]) -> str:
 
 def _counts(kinds: dict[str, int]) -> str:
     total = sum(kinds.values())
-    said = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
-    return f"{total} ({said})" if kinds else "0"
+    by_kind = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
+    return f"{total} ({by_kind})" if kinds else "0"

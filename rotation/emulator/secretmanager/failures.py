@@ -67,7 +67,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.mode is not Mode.STALE or _may_be_stale(rpc, request)
 
     def view(self) -> View:
-        """How old a stale read is: one write, unless said otherwise."""
+        """How old a stale read is: one write, unless it was set."""
         if not self.seconds and not self.writes:
             return View(writes=1)
         return View(self.seconds, self.writes)

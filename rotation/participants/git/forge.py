@@ -110,10 +110,10 @@ class Forge(ABC):
             return Comparison(base, (), frozenset())
         return self._compared(base, head) or self._git.compare(base, head)
 
-    def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
+    def write(self, branch: str, known_head: str | None, parent: str, files: Files) -> str:
         """Add one commit; a branch that exists is moved by a compare-and-set of Git itself."""
-        if seen is not None:
-            return self._git.write(branch, seen, parent, files)
+        if known_head is not None:
+            return self._git.write(branch, known_head, parent, files)
         made = self._create(branch, parent, files)
         return made or self._made_before(branch, parent, files)
 

@@ -3,7 +3,7 @@
 Rules of this module:
   1. Nothing is on disk and nothing is sent; `plain` fetches and pushes.
   2. A commit follows from its parents, its files and its message alone: made twice it has one id.
-  3. History is shallow.  What is not here is said to be unknown, never to be absent.
+  3. History is shallow.  What is not here is reported as unknown, never as absent.
 """
 
 import re

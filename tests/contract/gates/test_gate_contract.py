@@ -296,8 +296,10 @@ def test_without_a_previous_credential_nobody_has_to_leave() -> None:
 
 def test_names_of_clients_are_bounded_and_printable() -> None:
     crowd = [Session("db:5432", f"10.0.0.{n} \x1b[31m{'x' * 500}\n{n}") for n in range(200)]
-    seen = Observation(tuple(crowd), is_conclusive=True, nodes=("db:5432",))
+    observation = Observation(tuple(crowd), is_conclusive=True, nodes=("db:5432",))
     verdict = fine(
-        sessions_gate(left=True).check(watch(next_use=lambda: seen, previous_use=lambda: seen))
+        sessions_gate(left=True).check(
+            watch(next_use=lambda: observation, previous_use=lambda: observation)
+        )
     )
     assert "200 sessions" in verdict.evidence

@@ -89,10 +89,10 @@ def test_a_report_holds_no_secret(world: World, pools: list[Rotating[Any]]) -> N
     with pools[0].connection():
         pools[0].refresh()
         status, headers, body = respond(*pools)
-        told = report(*pools)
+        reported = report(*pools)
     assert (status, headers["Content-Type"]) == (200, "application/json")
-    assert world.passwords_in(body, told, pools) == []
-    entry = told["secrets"][world.number_name][0]
+    assert world.passwords_in(body, reported, pools) == []
+    entry = reported["secrets"][world.number_name][0]
     assert entry["draining"] == [{"version": 1, "rotation_id": world.versions[1].rotation_id()}]
 
 
