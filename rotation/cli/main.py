@@ -71,5 +71,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run() -> NoReturn:
-    """Be the console script."""
+    """Run as the console script."""
     sys.exit(main(sys.argv[1:]))

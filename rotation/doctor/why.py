@@ -53,7 +53,7 @@ WHY: Final = {
     "subscription-expires": "after a quiet month wake-ups have nowhere to go",
     "subscription-filter": "the function misses wake-ups, or is woken by its own writes",
     "subscription-retry": "a failing database is asked many times a second",
-    "subscription-token": "Cloud Run refuses who does not say who it is",
+    "subscription-token": "Cloud Run refuses a caller that does not identify itself",
     "subscription-twice": "each wake-up is served twice, at twice the cost and load",
     "subscription-unwrapped": "the function cannot read what it is sent",
     "sweep": "waits never end, and lost messages are never found",

@@ -150,7 +150,7 @@ class Deployment:
         return _look(f"what {account} may do with {resource}", read)
 
     def may_list(self, account: str, project: str) -> "bool | Unseen":
-        """Tell whether an account may list the secrets of a project, asked as the account."""
+        """Return whether an account may list the secrets of a project, asked as the account."""
         asked = Rest(self._endpoints.projects, account)
         permission = "secretmanager.secrets.list"
 
@@ -161,7 +161,7 @@ class Deployment:
         return _look(f"what {account} may do in project {project}", read)
 
     def grants(self, bindings: Bindings, member: str, permission: str) -> "bool | Unseen":
-        """Tell whether a policy lets a member use a permission."""
+        """Return whether a policy lets a member use a permission."""
         answers = [
             self._role_has(binding.role, permission)
             for binding in bindings

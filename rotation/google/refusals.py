@@ -111,7 +111,7 @@ def translate(
 
 
 def already_gone(error: GoogleAPICallError) -> bool:
-    """Say whether a version is destroyed, or its destruction scheduled."""
+    """Return whether a version is destroyed, or its destruction scheduled."""
     return _GONE.search(str(error.message)) is not None
 
 

@@ -1,7 +1,7 @@
 """Policies, labels, versions and payloads that somebody got wrong.
 
-The credential in force works all the time; what is wrong is said where `rotation status` looks; and
-when it is put right, the next rotation goes through.
+The credential in force works all the time; `rotation status` shows what is wrong; and when it is
+put right, the next rotation goes through.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own is said where it is looked after, and nowhere else."""
+"""What is PostgreSQL's own is written where it is looked after, and nowhere else."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Memory of the function's process: loaded, after a thousand rotations, and at 32 threads.
 
 1. That rotations leave nothing behind is counted in Python: objects, and blocks of its allocator.
-   Resident sizes depend on the native allocator and on the machine; they are told, and judged
+   Resident sizes depend on the native allocator and on the machine; they are shown, and judged
    only where a limit of the platform is meant.
 """
 

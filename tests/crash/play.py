@@ -1,6 +1,6 @@
 """Play one schedule on the stage: ask, hurt, heal, let it come to rest, judge.
 
-1. Each step is carried out at its moment, or as soon after it as the machine allows; each is told
+1. Each step is carried out at its moment, or as soon after it as the machine allows; each is noted
    in the log with the moment it really happened.
 2. Before time is moved past a wait, the pinned consumers have been given the version in force: a
    soak is how long they have for it.
@@ -44,7 +44,7 @@ class Outcome:
     figures: Counter[str] = field(default_factory=Counter)
     #: What happened, and when.
     log: list[str] = field(default_factory=list)
-    #: The end of what the function said about the secret.
+    #: The end of what the function logged about the secret.
     log_tail: list[str] = field(default_factory=list)
     seconds: float = 0.0
 

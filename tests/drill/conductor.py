@@ -62,7 +62,7 @@ class Watched(Consumers):
 
 
 class Quiet:
-    """A narrator for a long drill: nothing is said, the last lines are kept."""
+    """A narrator for a long drill: nothing is printed, the last lines are kept."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.drill.findings import DIRECT, POOLED, Findings, by_kind, percentile
 
-#: Stories told in full; the rest is in the JSON object.
-_TOLD = 40
+#: Stories shown in full; the rest is in the JSON object.
+_SHOWN = 40
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def as_table(findings: Findings) -> str:
         ("passwords searched for", f"{places}: {'; '.join(findings.leaks) or 'none found'}")
     )
     rows += [("FAULT", fault) for fault in findings.faults]
-    stories = [*findings.unexpected, *findings.late][:_TOLD]
+    stories = [*findings.unexpected, *findings.late][:_SHOWN]
     rows += [("FAILURE", str(story)) for story in stories]
     rows.append(("verdict", "every claim held" if findings.held else "NOT every claim held"))
     width = max(len(name) for name, _ in rows)

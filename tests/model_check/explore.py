@@ -3,7 +3,7 @@
 Rules of this module:
   1. A state met before is not walked again, by whatever path it is reached.
   2. What is known of a state met is a digest of its parts and the move it was reached by; the story
-     of a path is told by walking it once more.
+     of a path is found by walking it once more.
 """
 
 from __future__ import annotations

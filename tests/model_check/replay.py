@@ -1,7 +1,7 @@
 """Runs the real engine one effect at a time, as a function of the answers it got.
 
-A worker keeps nothing but what it was told: so a worker in the middle of a tick is its wake-up and
-the answers so far.  Each runs as a coroutine that stands still at every effect.  One that has gone
+A worker keeps nothing but the answers it got: in the middle of a tick it is its wake-up and the
+answers so far.  Each runs as a coroutine that stands still at every effect.  One that has gone
 on cannot go back: where another answer is tried, the tick is run again from its start with the
 answers that led there.  What was run once is remembered.
 
@@ -69,7 +69,7 @@ class Standstill:
     asks: Effect | None
     #: What its tick ended with.
     error: Exception | None = None
-    #: What it has said so far.
+    #: What it has logged so far.
     notes: tuple[tuple[str, str], ...] = ()
 
 

@@ -78,7 +78,7 @@ class State(NamedTuple):
 class Move(NamedTuple):
     """One step."""
 
-    #: Who, and what: parts of a sentence, put together when the story is told.
+    #: Who, and what: parts of a sentence, put together when the story is shown.
     story: tuple[Any, ...]
     state: State
     broken: Broken = ()

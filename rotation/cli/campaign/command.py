@@ -135,7 +135,7 @@ def choices(options: Mapping[str, Any]) -> Choices:
 
 
 def is_campaign(names: Sequence[str], chosen: Choices) -> bool:
-    """Tell whether a command is about more than one secret that was named.
+    """Return whether a command is about more than one secret that was named.
 
     Raises:
         UsageError: It is about nothing, or about two things.

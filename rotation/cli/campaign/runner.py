@@ -36,13 +36,13 @@ class Teller(Protocol):
     """Shows a person how it goes."""
 
     def ended(self, name: str, verdict: Verdict) -> None:
-        """Tell what became of one request."""
+        """Show what became of one request."""
 
     def progress(self, subjects: Mapping[str, Subject], now: float) -> None:
-        """Tell how far it is."""
+        """Show how far it is."""
 
     def line(self, text: str) -> None:
-        """Tell something else."""
+        """Show something else."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Lines:
         self._shown_at = 0.0
 
     def shown(self) -> AbstractContextManager[object]:
-        """Be entered while lines are shown."""
+        """Return what is entered while lines are shown."""
         return nullcontext()
 
     def ended(self, name: str, verdict: Verdict) -> None:
@@ -79,7 +79,7 @@ class Bar:
         self._task: TaskID = self._bar.add_task("", total=total, rest="")
 
     def shown(self) -> AbstractContextManager[Any]:
-        """Be entered while it is drawn."""
+        """Return what is entered while it is drawn."""
         return self._bar
 
     def ended(self, name: str, verdict: Verdict) -> None:

@@ -172,7 +172,7 @@ def _follow(context: Context, asked: Asked, judge: Judge, timeout: float) -> Ver
 
 
 def _changed(last: Snapshot, snapshot: Snapshot) -> bool:
-    """Tell whether there is something new to say."""
+    """Return whether there is something new to say."""
     return _progress(last) != _progress(snapshot)
 
 

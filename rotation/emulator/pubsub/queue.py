@@ -117,7 +117,7 @@ class Queue:
             heapq.heappush(self._leased, (entry.due, number))
 
     def is_running(self, ack_id: str) -> bool:
-        """Say whether this delivery is neither acknowledged nor failed."""
+        """Return whether this delivery is neither acknowledged nor failed."""
         entry = self._find(ack_id)[1]
         return entry is not None and entry.leased
 

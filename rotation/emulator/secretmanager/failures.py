@@ -59,7 +59,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permission: str = ""
 
     def applies_to(self, rpc: Rpc, request: Message) -> bool:
-        """Tell whether a call is of the kind that shall fail."""
+        """Return whether a call is of the kind that shall fail."""
         if self.method not in {"*", rpc.name}:
             return False
         if self.mode is Mode.DENIED and self.permission:

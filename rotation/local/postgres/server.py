@@ -113,7 +113,7 @@ class PostgresServer:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the process started here is alive."""
+        """Return whether the process started here is alive."""
         return self._process is not None and self._process.poll() is None
 
     def superuser_password(self) -> str:

@@ -149,7 +149,7 @@ class Forge(ABC):
         return None
 
     def _after_refusal(self, request: MergeRequest, base: str, head: str) -> MergeState:
-        """Say why a merge was refused: looked up, since the status alone does not tell."""
+        """Say why a merge was refused: looked up, since the status alone does not say."""
         now = self._look(request)
         if ended := self._ended(now, head):
             return ended
@@ -161,7 +161,7 @@ class Forge(ABC):
         return MergeState(Readiness.WAITING, f"{self.name} does not merge {now.number} yet")
 
     def _is_behind(self, base: str, head: str) -> bool:
-        """Say whether a refusal that nothing explains is for what the base has and we have not."""
+        """Whether a refusal that nothing explains is for what the base has and we have not."""
         base_head = self.head(base)
         return base_head is not None and bool(self.compare(head, base_head).commits)
 

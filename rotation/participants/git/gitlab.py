@@ -234,7 +234,7 @@ class GitLab(Forge):
         return _STATUSES.get(status, unknown)
 
     def _behind_draft(self, found: Any) -> str:  # noqa: ANN401 - JSON
-        """Return the status that a draft would have were it none, as far as it is known."""
+        """Return the status that a draft would have if it were not one, as far as it is known."""
         if found.get("has_conflicts"):
             return "conflict"
         approvals = self._get(f"/merge_requests/{found['iid']}/approvals", 404).body

@@ -100,7 +100,7 @@ class Objects:
         return Comparison(fork, commits, paths)
 
     def _may_hide(self, line: dict[str, tuple[str, ...]], ahead: list[str]) -> bool:
-        """Say whether one of ``ahead`` may lie beyond the end of a shallow history."""
+        """Return whether one of ``ahead`` may lie beyond the end of a shallow history."""
         ends = [oid for oid, parents in line.items() if not line.keys() >= set(parents)]
         if not ends or not ahead:
             return False

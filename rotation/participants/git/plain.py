@@ -102,7 +102,7 @@ class PlainGit:
         """Do nothing: there are no drafts."""
 
     def merge_state(self, request: MergeRequest, base: str) -> MergeState:
-        """Say whether the base can be moved to the head of the request."""
+        """Return whether the base can be moved to the head of the request."""
         return self._merge_state(self._base(base), request.head, base)
 
     def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:

@@ -266,7 +266,7 @@ def _ref(branch: str) -> Ref:
 
 
 def _due(branch: str, found: ObjectID | None, old: str | None, new: str | None) -> bool:
-    """Say whether a branch is still to be moved."""
+    """Return whether a branch is still to be moved."""
     here = found.decode() if found else None
     if here == new:
         return False

@@ -98,7 +98,7 @@ INCONCLUSIVE: dict[str, Callable[[bytes, Asked], Reply]] = {
     "UTF-16": lambda well, _: Reply(body=well.decode().encode("utf-16")),
     "very deep": lambda _well, _: Reply(body=b"[" * 100_000),
     "very long": lambda well, _: Reply(body=well + b" " * 2_000_000),
-    "very long, of no told length": lambda well, _: Reply(
+    "very long, of unknown length": lambda well, _: Reply(
         raw=b"HTTP/1.0 200 OK\r\n\r\n" + well + b" " * 2_000_000
     ),
     "breaking off": lambda well, _: broken_off(well),

@@ -1,4 +1,4 @@
-"""What every call makes of every failure: the right class of error, and nothing told.
+"""What every call makes of every failure: the right class of error, and no secret in it.
 
 Each row is a call and a failure of one of its requests; the request that fails is chosen in turn
 until the call no longer sends that many, so that every request of every call has failed.

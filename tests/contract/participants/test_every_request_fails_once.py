@@ -1,6 +1,7 @@
 """A whole rotation in which every request fails the first time it is made.
 
-Before the server did anything, or after it did and nobody heard: the rotation is only longer.
+Before the server did anything, or after it did and the answer was lost: the rotation only takes
+longer.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Checks what was said between us and the stand-in against what GitHub publishes about itself.
+"""Checks what was exchanged between us and the stand-in against what GitHub publishes about itself.
 
 Two npm packages hold it: the OpenAPI description of the REST API, and the GraphQL schema.
 
