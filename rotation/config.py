@@ -40,15 +40,15 @@ class Settings(Struct, frozen=True):
     topic: str = ""
     #: ``host:port`` of an embedded Secret Manager; empty: Google's.
     secret_manager: str = ""
-    #: Base URL of an embedded Secret Manager's REST API, as gcloud is told it; empty: Google's.
+    #: Base URL of an embedded Secret Manager's REST API, in gcloud's own variable; empty: Google's.
     secret_manager_rest: str = ""
-    #: Base URLs of further embedded REST APIs, as gcloud is told them; empty: Google's.
+    #: Base URLs of further embedded REST APIs, in gcloud's own variables; empty: Google's.
     pubsub_rest: str = ""
     run_rest: str = ""
     scheduler_rest: str = ""
     projects_rest: str = ""
     iam_rest: str = ""
-    #: Region of the function and of the sweep's job; empty: told by the push endpoint.
+    #: Region of the function and of the sweep's job; empty: that of the push endpoint.
     region: str = ""
     #: Cloud Run service of the function, by id.
     service: str = "rotation"

@@ -4,7 +4,7 @@ Rules of this module:
   1. A plugin is found by being there: one module in its package, exposing one class under the
      name of its kind.  There is no list to edit; deleting the module removes the plugin.
   2. A policy calls a plugin by its module's name, with ``-`` for ``_``.  What cannot be the name of
-     a plugin is never imported, and which plugins there are is told without importing any.
+     a plugin is never imported, and which plugins there are is known without importing any.
   3. A plugin that cannot be loaded, or breaks a rule, is in the way of the secrets that name it and
      of no other.  `generate`, the doctor and the tests load them all, and refuse every one of them.
   4. A plugin that needs no permission says so: it names what is not needed, and why.

@@ -58,7 +58,7 @@ def make_application(
         environ: The variables; None: this process's own.
         clock: An embedded stack's; None: the system's.
         identity: E-mail address to call embedded services as; empty: their owner.
-        reach: Told each crash point that the worker reaches; None: nobody is.
+        reach: Called with each crash point that the worker reaches; None: nothing is called.
 
     Raises:
         ConfigError: A variable is faulty.
@@ -226,7 +226,7 @@ def _most_wake_ups(settings: Settings) -> int:
 
 
 def _numbers(store: "SecretStore", project: str) -> Callable[[str], str | None]:
-    """Return what tells the number of the process's own project; it is in every answer there."""
+    """Return what finds the number of the process's own project; it is in every answer there."""
 
     @cache
     def own() -> str | None:

@@ -135,7 +135,7 @@ def _schedule(wanted: Wanted) -> Step:
     seconds = f"{wanted.period.total_seconds():.0f}s"
     return Step(
         SCHEDULE,
-        f"let {wanted.topic} be told, first at {wanted.first:%Y-%m-%d %H:%M}Z,"
+        f"have a message sent to {wanted.topic}, first at {wanted.first:%Y-%m-%d %H:%M}Z,"
         f" then every {seconds}",
         "From here on the credential is rotated. A topic or schedule that is there is kept.",
         done=wanted.topic in secret.topics and secret.schedule is not None,

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "rotate": "Ask for a rotation, and follow it.",
     "emergency": "Replace a leaked credential and revoke it at once.",
     "revert": "Send consumers back to the previous version.",
-    "retire": "Retire the previous credential now, if nobody is seen to use it.",
+    "retire": "Retire the previous credential now, if no use of it is observed.",
     "pause": "Hold the rotations of a secret, for example during an incident.",
     "resume": "Let them go on.",
     "history": "Show what rotations did, and check that their receipts are whole.",
@@ -71,5 +71,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run() -> NoReturn:
-    """Be the console script."""
+    """Run as the console script."""
     sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. Pauses double with each failure in a row, up to `LONGEST_PAUSE`.
-  2. A failure is told with the time it began, until it is over.
+  2. A failure is reported with the time it began, until it is over.
 """
 
 import random

@@ -27,7 +27,7 @@ Connection = TypeVar("Connection", bound=Closeable)
 
 
 class PoolClosedError(TemporaryError):
-    """The pool lends no more; whoever asks takes another one."""
+    """The pool lends no more; callers take another one."""
 
     reason = "pool-closed"
 
@@ -43,14 +43,14 @@ def _is_open(connection: Closeable) -> bool:
 
 
 class ConnectionPool(Generic[Connection]):
-    """Lends connections; opens the first one at once, so that a dead credential is told at once.
+    """Lends connections; opens the first one at once, so that a dead credential shows at once.
 
     Args:
         connect: Opens one connection; what it raises is raised to whoever wanted to borrow.
         max_size: How many connections there are at most.
         timeout: Seconds to wait for one to come back.
         is_usable: Whether a connection that lay idle can be lent; asks the driver's ``closed``
-            unless told otherwise.
+            unless set otherwise.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What this consumer says about the credentials it uses: the contract ``rotation.consumer/1``.
 
 Rules of this module:
-  1. A report holds names, numbers, times and few words, never a secret value.
+  1. A report holds names, numbers, times and a few reasons, never a secret value.
   2. A pool that does not know its secret's name, or is not open, is left out: it has nothing to
      say, and who waits for it goes on waiting.
 """

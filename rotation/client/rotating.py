@@ -32,7 +32,7 @@ Connection = TypeVar("Connection")
 Lent_co = TypeVar("Lent_co", covariant=True)
 
 _log: Final = logging.getLogger("rotation.client")
-#: What servers say when it is the login they refuse; for drivers nobody told us about.
+#: What servers say when it is the login they refuse; for drivers that are not known here.
 _REFUSALS: Final = (
     "authentication failed", "access denied", "not permitted to log in", "invalid password",
     "login failed", "wrongpass", "invalid username-password", "invalid username/password",

@@ -1,4 +1,4 @@
-"""Checks of one secret: policy, schedule, topics, versions, standing, other managers.  Pure.
+"""Checks of one secret: policy, schedule, topics, versions, phase, other managers.  Pure.
 
 1. Each check yields what is wrong and nothing when all is well.
 2. The order of `CHECKS` is the order in which a person would mend things.

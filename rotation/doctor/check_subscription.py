@@ -46,7 +46,7 @@ def pushing(facts: Installation) -> tuple[Subscription, ...]:
 def exists(facts: Installation) -> Iterator[Finding]:
     """Whether exactly one subscription pushes."""
     if isinstance(facts.subscriptions, Unseen):
-        if not facts.subscriptions.is_missing:  # a missing topic is told elsewhere
+        if not facts.subscriptions.is_missing:  # a missing topic is reported elsewhere
             yield unseen(INSTALLATION, facts.subscriptions)
         return
     for subscription in facts.subscriptions:
@@ -240,7 +240,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def _budget(facts: Installation) -> float | None:
-    """Return how long the function may work; None: it was not seen."""
+    """Return how long the function may work; None: it could not be read."""
     service = facts.service
     if not isinstance(service, Service):
         return None

@@ -54,7 +54,7 @@ def sample(secrets: Sequence[Secret], day: date) -> Sequence[Secret]:
 
 
 def cost(effort: Effort) -> str:
-    """Say what a look at many secrets costs; empty: not worth a word."""
+    """Say what a look at many secrets costs; empty: not worth mentioning."""
     if effort.of <= MOST:
         return ""
     if effort.secrets == effort.of:

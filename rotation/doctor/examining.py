@@ -35,7 +35,7 @@ def examine(
         sources: What to read with.
         secrets: Those to look at.
         everything: All managed secrets of the project, for what they share.
-        progress: Told the name of each secret that is done.
+        progress: Called with the name of each secret that is done.
         interval: Seconds from the begin of one secret to that of the next.
     """
     installation = read_installation(sources, everything)

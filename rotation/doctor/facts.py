@@ -16,11 +16,11 @@ from rotation.model.secret import Secret, VersionState
 
 
 @dataclass(frozen=True)
-class Sighting:
+class FileUse:
     """A use of the secret in somebody's files."""
 
     place: str
-    #: What was seen there, for people.
+    #: How it is used there, for people.
     says: str
     #: What mends it; empty when nothing does.
     fix: str
@@ -55,7 +55,7 @@ class SecretFacts:
     project: str = ""
     #: State of each version that matters, by number.
     versions: Mapping[int, VersionState | Unseen] = field(default_factory=dict)
-    #: Topic that wakes the function; empty: not told.
+    #: Topic that wakes the function; empty: not configured.
     our_topic: str = ""
     #: Each topic of the secret: nothing, or why it could not be looked at.
     topics: Mapping[str, Unseen | None] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class SecretFacts:
     #: Why the issuer could not be asked.
     issuer_unseen: Unseen | None = None
     replies: tuple[Reply, ...] | Unseen = ()
-    uses: tuple[Sighting, ...] = ()
+    uses: tuple[FileUse, ...] = ()
     #: Cloud Run services that take this secret's latest version, and where.
     on_latest: tuple[tuple[str, str], ...] = ()
 

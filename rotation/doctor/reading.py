@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rotation import registry
-from rotation.doctor.facts import Installation, Reply, Rights, SecretFacts, Sighting
+from rotation.doctor.facts import FileUse, Installation, Reply, Rights, SecretFacts
 from rotation.doctor.findings import short
 from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
@@ -56,7 +56,7 @@ class Sources:
     writes_per_minute: float
     sweep_seconds: float
     #: Uses of a secret in somebody's files.
-    uses: Callable[[SecretName], tuple[Sighting, ...]]
+    uses: Callable[[SecretName], tuple[FileUse, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Shared:
     account: str
     #: Policy of each topic, so that it is read once.
     topics: Mapping[str, Bindings | Unseen]
-    #: What may be seen of each topic, so that it is read once.
+    #: What could be read of each topic, so that it is read once.
     faults: Mapping[str, Unseen | None]
     project_policy: Bindings | Unseen
     services: tuple[Service, ...]
@@ -119,7 +119,8 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
 def _plugin_faults() -> Iterator[BadPluginError]:
     """Yield what is wrong with the plugins themselves.
 
-    A library that is not on this machine matters where a policy names its plugin: it is told there.
+    A library that is not on this machine matters where a policy names its plugin, and is reported
+    there.
     """
     for fault in registry.faults():
         if not isinstance(fault, MissingLibraryError):
@@ -176,7 +177,7 @@ def _version(store: SecretStore, name: SecretName, number: int) -> VersionState 
 
 def _publishes(sources: Sources, shared: Shared, topic: str) -> bool | Unseen:
     if shared.faults.get(topic) is not None:
-        return True  # told by the topic itself
+        return True  # reported for the topic itself
     return _may(
         sources.deployment,
         f"serviceAccount:{shared.agent}",
@@ -199,7 +200,7 @@ def _may(
         for answer in (own, project)
     ]
     if True in answers or (isinstance(own, Unseen) and own.is_missing):
-        return True  # that it is missing is told where it belongs
+        return True  # that it is missing is reported where it belongs
     return next((answer for answer in answers if isinstance(answer, Unseen)), False)
 
 
@@ -235,7 +236,7 @@ def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...
         if current is not None:
             payload = sources.store.access(snapshot.secret.name, current).payload
     except (NotFoundError, VersionUnavailableError):
-        payload = None  # told by the version itself
+        payload = None  # reported for the version itself
     except RotationError as error:
         blind = _trouble(f"the payload of version {current}", error)
     try:
@@ -350,7 +351,7 @@ def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str
 
 
 def _number_of(sources: Sources, secrets: Sequence[Secret]) -> str:
-    """Return the project's number: as a secret's name tells it, or as the project does."""
+    """Return the project's number: as a secret's name has it, or as the project does."""
     for secret in secrets:
         if secret.name.project.isdecimal():
             return secret.name.project

@@ -53,7 +53,7 @@ WHY: Final = {
     "subscription-expires": "after a quiet month wake-ups have nowhere to go",
     "subscription-filter": "the function misses wake-ups, or is woken by its own writes",
     "subscription-retry": "a failing database is asked many times a second",
-    "subscription-token": "Cloud Run refuses who does not say who it is",
+    "subscription-token": "Cloud Run refuses a caller that does not identify itself",
     "subscription-twice": "each wake-up is served twice, at twice the cost and load",
     "subscription-unwrapped": "the function cannot read what it is sent",
     "sweep": "waits never end, and lost messages are never found",
@@ -63,7 +63,7 @@ WHY: Final = {
     "sweep-paused": "waits never end, and lost messages are never found",
     "sweep-rights": "the sweep finds nothing",
     "sweep-topic": "the function is not woken by it",
-    "topic": "the schedule fires, and the function never hears of it",
+    "topic": "the schedule fires, and the function never learns of it",
     "topic-missing": "the message of the schedule is lost",
     "topic-publish": "the message of the schedule is lost, and topics cannot be changed",
 }  # fmt: skip

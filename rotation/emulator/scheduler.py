@@ -74,7 +74,7 @@ class RotationScheduler:
         self._calendar = calendar
         self._sweep = sweep
         self._task: asyncio.Task[None] | None = None
-        #: What failed last time and how: each failure is said once, not ten times a second.
+        #: What failed last time and how: each failure is reported once, not ten times a second.
         self._failing: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:

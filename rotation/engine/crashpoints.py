@@ -1,4 +1,4 @@
-"""Named places between effects, which a worker tells that it has reached them.
+"""Named places between effects, which a worker reports when it reaches them.
 
 In production nobody listens.  Whoever tests recovery hands in a `Reach` that interrupts the worker.
 Rules of this module:

@@ -66,7 +66,7 @@ def blocked(reason: str, message: str) -> Line:
 
 
 def still_blocked(reason: str, message: str, since: datetime | None, now: datetime) -> Line:
-    """A person must look: said again by each sweep."""
+    """A person must look; each sweep says so again."""
     return _line("WARNING", f"blocked: {message}", Event.BLOCKED, error=reason, **_age(since, now))
 
 

@@ -41,7 +41,7 @@ class Hold:
             tools: What every tick works with.
             secret: As read.
             state: What it says.
-            pointed: Tells the version that consumers get, where a participant knows.
+            pointed: Returns the version that consumers get, where a participant knows.
         """
         self._tools = tools
         self._pointed = pointed

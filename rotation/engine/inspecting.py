@@ -1,17 +1,17 @@
-"""Looks for drift: does the credential in force still work, and does nothing stray exist?
+"""Looks for drift: does the credential in force still work, and are there orphans?
 
 Rules of this module:
   1. Looking takes no lease and writes nothing.
   2. Drift is reported, never mended without a person: somebody has changed something on purpose.
-  3. Stray versions are ours, left by a worker that lost its hold; they are put away under a
-     lease, and ``latest`` stays readable.
+  3. Orphans are versions of ours, left by a worker that lost its lease; they are cleaned up
+     under a lease, and ``latest`` stays readable.
 """
 
 from msgspec.structs import replace
 
 from rotation.engine import versions
 from rotation.engine.run import Run
-from rotation.engine.versions import Tidied
+from rotation.engine.versions import CleanedUp
 from rotation.machine import transitions
 from rotation.machine.transitions import Claim
 from rotation.model.errors import CredentialRefusedError, PermanentError
@@ -24,11 +24,11 @@ _WATCHED = frozenset({Phase.VOTING, Phase.ROLLING_OUT})
 
 
 def inspect(run: Run, claim: Claim) -> tuple[str, str]:
-    """Look, and put strays away; return a severity and what was found.
+    """Look, and clean up orphans; return a severity and what was found.
 
     Args:
         run: Not claimed.
-        claim: The lease to take when something must be put away.
+        claim: The lease to take when something must be cleaned up.
 
     Raises:
         PermanentError: The credential in force is refused.
@@ -37,7 +37,7 @@ def inspect(run: Run, claim: Claim) -> tuple[str, str]:
     version = state.record.next if state.record else state.current
     payload = None if version is None else _payload(run, version)
     if any(versions.beyond(run.store, run.secret.name, state.last, _id(state), payload)):
-        return _put_away(run, payload, claim)
+        return _clean_up_orphans(run, payload, claim)
     if version is None:
         return "INFO", "settled: there is no credential yet"
     return "INFO", f"checked: the credential of version {version} works"
@@ -59,26 +59,26 @@ def _payload(run: Run, version: int) -> Payload:
     return payload
 
 
-def _put_away(run: Run, payload: Payload | None, claim: Claim) -> tuple[str, str]:
+def _clean_up_orphans(run: Run, payload: Payload | None, claim: Claim) -> tuple[str, str]:
     before = run.state
     run.payload = payload
     run.hold.take(replace(before, token=before.token + 1, lease_until=claim.until))
-    tidied = versions.tidy(run, before.last, _id(before))
-    run.hold.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), tidied))
-    if not tidied.disabled:
-        return "NOTICE", f"versions up to {tidied.highest} were added by somebody else"
-    return "WARNING", f"stray versions disabled: {', '.join(map(str, tidied.disabled))}"
+    cleaned = versions.clean_up_orphans(run, before.last, _id(before))
+    run.hold.rewrite(lambda state: _remember(transitions.rest(state, before.wake_at), cleaned))
+    if not cleaned.disabled:
+        return "NOTICE", f"versions up to {cleaned.highest} were added by somebody else"
+    return "WARNING", f"orphan versions disabled: {', '.join(map(str, cleaned.disabled))}"
 
 
-def _remember(state: State, tidied: Tidied) -> State:
-    """Note what was seen, in the record of a rotation in flight or else in the receipt."""
+def _remember(state: State, cleaned: CleanedUp) -> State:
+    """Note what was found, in the record of a rotation in flight or else in the receipt."""
     record, receipt = state.record, state.receipt
     if record is not None:
-        copies = (*record.copies, *tidied.copies)
-        return replace(state, record=replace(record, highest=tidied.highest, copies=copies))
+        copies = (*record.copies, *cleaned.copies)
+        return replace(state, record=replace(record, highest=cleaned.highest, copies=copies))
     if receipt is not None:
-        copies = (*receipt.copies, *tidied.copies)
-        return replace(state, receipt=replace(receipt, last=tidied.highest, copies=copies))
+        copies = (*receipt.copies, *cleaned.copies)
+        return replace(state, receipt=replace(receipt, last=cleaned.highest, copies=copies))
     return state
 
 

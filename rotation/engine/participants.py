@@ -162,7 +162,7 @@ class Participants:
     def check(
         self, stages: Iterable[str], watch: Callable[[str], Watch]
     ) -> list[tuple[str, Verdict]]:
-        """Ask the gates of ``stages`` side by side.  A gate that breaks has not seen anything."""
+        """Ask the gates of ``stages`` side by side.  A gate that breaks has observed nothing."""
         among = set(stages)
         asked = [gate for gate in self._gates if gate.stage in among]
 

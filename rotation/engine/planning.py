@@ -1,7 +1,7 @@
 """Says what a rotation would do, stage by stage; changes nothing.
 
 Rules of this module:
-  1. Every participant and every gate is asked, side by side; trouble with one is told in its place.
+  1. Every participant and every gate is asked, side by side; trouble with one stands in its place.
   2. A rotation in flight is planned as it is; otherwise the next one is, with the version number
      it is expected to get.
 """

@@ -109,7 +109,7 @@ def _mint(run: Run, request: MintRequest) -> tuple[Payload, Minted | None]:
     except UnknownOutcomeError:
         if request.candidate is None:
             raise  # nobody here knows the value: the next attempt looks what there is
-        return request.candidate, None  # the verifying login that follows tells
+        return request.candidate, None  # the verifying login that follows decides
     return minted.payload, minted
 
 
@@ -119,13 +119,13 @@ def _publish(run: Run, candidate: Payload, verified: Verification) -> dict[str, 
     run.reach(CrashPoint.ADDING)
     number = versions.add_once(run.store, run.secret.name, candidate, record.base)
     run.added = number
-    copies = () if number == record.base + 1 else _put_away(run, number)
+    copies = () if number == record.base + 1 else _clean_up_orphans(run, number)
     run.payload = candidate
     facts = _facts(run, number, number, candidate, verified)
     return {**facts, "previous_copies": (*record.previous_copies, *copies)}
 
 
-def _put_away(run: Run, ours: int) -> tuple[int, ...]:
+def _clean_up_orphans(run: Run, ours: int) -> tuple[int, ...]:
     """Disable what a racing worker added between the base and our version.
 
     Returns copies of the previous version that a racing check has added: they end with it.
@@ -144,7 +144,7 @@ def _put_away(run: Run, ours: int) -> tuple[int, ...]:
 def _adopt(run: Run) -> dict[str, Any] | None:
     """Return the facts of a version an interrupted worker has added; None when there is none.
 
-    The newest is taken: a worker that added twice, unsure of the first, puts the older one away,
+    The newest is taken: a worker that added twice, unsure of the first, disables the older one,
     and that request may still be on its way.
     """
     record, name = run.state.in_flight, run.secret.name
@@ -165,16 +165,16 @@ def _adopt(run: Run) -> dict[str, Any] | None:
 def _adopted(
     run: Run, number: int, payload: Payload, found: list[Found], verified: Verification
 ) -> dict[str, Any]:
-    """Take version ``number`` for ours, and put the others away; ``latest`` serves it too."""
+    """Take version ``number`` for ours, and clean up the others; ``latest`` serves it too."""
     record, previous, run.payload = run.state.in_flight, run.payload, payload
     again = [
         versions.judge(finding.number, finding.payload, record.id, payload) for finding in found
     ]
-    tidied = versions.put_away(run, record.base, record.id, again, previous)
+    cleaned = versions.clean_up_among(run, record.base, record.id, again, previous)
     return {
-        **_facts(run, number, tidied.highest, payload, verified),
-        "copies": tuple(copy for copy in tidied.copies if copy != number),
-        "previous_copies": (*record.previous_copies, *tidied.spared),
+        **_facts(run, number, cleaned.highest, payload, verified),
+        "copies": tuple(copy for copy in cleaned.copies if copy != number),
+        "previous_copies": (*record.previous_copies, *cleaned.spared),
     }
 
 

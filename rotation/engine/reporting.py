@@ -25,7 +25,7 @@ class Report:
         Args:
             journal: Where lines go.
             secret: Whose lines.
-            state: Tells where the secret stands now; None: not known.
+            state: Returns where the secret stands now; None: not known.
         """
         self._journal = journal
         self._secret = str(secret)

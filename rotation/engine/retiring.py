@@ -13,7 +13,7 @@ Rules of this module:
      What the issuer cannot suspend ends with the revoke alone; its version is disabled before,
      which can be undone.  A credential that is its version and nothing else dies as that is
      disabled, so there it comes before the record in an emergency, too.
-  6. Who asks to retire without waiting skips time, never a look: the first one that finds an
+  6. A request to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
 """
 
@@ -140,12 +140,12 @@ def abort(run: Run) -> Outcome | Waiting:
     if isinstance(evidence, Waiting):
         return evidence
     # Readers of ``latest`` get a copy of *previous* before the credential of *next* dies.
-    tidied = versions.tidy(run, record.base, record.id)
+    cleaned = versions.clean_up_orphans(run, record.base, record.id)
     _end_next(run)
     run.reach(CrashPoint.ABORTED)
-    copies = tuple(number for number in tidied.copies if number != record.previous)
+    copies = tuple(number for number in cleaned.copies if number != record.previous)
     return Outcome(
-        Event.ABORTED, {"highest": tidied.highest, "copies": copies, "evidence": evidence}
+        Event.ABORTED, {"highest": cleaned.highest, "copies": copies, "evidence": evidence}
     )
 
 
@@ -238,10 +238,10 @@ def _evidence(run: Run, when: str, observed: Observation) -> tuple[str, ...]:
         why, known = f"{observed.unobservable_reason}; retired by age", run.state.in_flight.evidence
         is_known = any(ending.endswith(why) for ending in known)
         return known if is_known else _kept(run, f"{_minute(run)} {when}: {why}")
-    sight = "control seen" if observed.is_conclusive else "blind"
+    control = "control seen" if observed.is_conclusive else "blind"
     line = (
         f"{_minute(run)} {when}: {len(observed.sessions)} sessions on {run.previous_handle}, "
-        f"{sight} on {len(observed.nodes)} nodes"
+        f"{control} on {len(observed.nodes)} nodes"
     )
     return _kept(run, line)
 

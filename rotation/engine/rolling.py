@@ -174,16 +174,16 @@ def _left_behind(run: Run, replies: Sequence[Reply[str]]) -> tuple[str, ...]:
 
 
 def unmoved(run: Run) -> str:
-    """Say which participant's consumers do not get *next*, or cannot be told; empty: all do."""
+    """Say which participant's consumers do not get *next*, or are not known to; empty: all do."""
 
     def look(participant: Outside) -> str:
-        sight = participant.plugin.observe(_move(run, participant))
-        where = f" in {sight.place}" if sight.place else ""
-        if not sight.versions:
+        served = participant.plugin.observe(_move(run, participant))
+        where = f" in {served.place}" if served.place else ""
+        if not served.versions:
             return (
-                f"cannot see what {participant.name} hands out{where}: {sight.unobservable_reason}"
+                f"cannot see what {participant.name} hands out{where}: {served.unobservable_reason}"
             )
-        other = sorted(sight.versions - {run.state.in_flight.next})
+        other = sorted(served.versions - {run.state.in_flight.next})
         return f"{participant.name} hands out version {other[0]}{where}" if other else ""
 
     replies = run.participants.ask(run.participants.outside, look, str)
@@ -261,7 +261,7 @@ def _raise_errors(run: Run, replies: Sequence[Reply[Any]], facts: Mapping[str, A
 
 
 def _watch(run: Run, stages: Sequence[str], since: Any, length: timedelta) -> Judgement:  # noqa: ANN401
-    """Judge by the gates, and then by a login: who cannot log in now may be seen to suffer."""
+    """Judge by the gates, and then by a login: consumers that cannot log in suffer."""
 
     def watch(stage: str) -> Watch:
         return _watch_of(run, stage, since)

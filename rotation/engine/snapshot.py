@@ -96,7 +96,7 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def handle(self) -> str:
-        """The handle of the version in force; empty where no record tells."""
+        """The handle of the version in force; empty where no record has it."""
         record = self.state.record if self.state else None
         receipt = self.state.receipt if self.state else None
         if record is not None and record.next is not None and record.next == self.current:
@@ -184,7 +184,7 @@ def _other_issuer(policy: Policy, state: State) -> PolicyError | None:
 
 
 def _recorded(state: State | None) -> int | None:
-    """Return the version that consumers get as far as the record tells."""
+    """Return the version that consumers get as far as the record says."""
     if state is None or state.record is None:
         return state.current if state else None
     return pointing.in_force(state.phase, state.record)

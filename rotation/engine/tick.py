@@ -3,8 +3,8 @@
 Rules of this module:
   1. A temporary error gives the lease back, so that the redelivered message need not wait for it.
   2. A permanent error is stored as ``rotation_blocked`` and acknowledged: nothing loops.
-  3. A worker that lost its hold stops at once, and sees to the version that nobody knows of.
-  4. What a person says of pausing is stored first, whatever else is wrong with the secret; then
+  3. A worker that lost its lease stops at once, and has its orphan version looked for.
+  4. A request to pause or resume is stored first, whatever else is wrong with the secret; then
      what is owed is decided from what is stored, as always.
   5. A delivery that finds the receipt which its own message has written writes it to the journal
      again: the worker before may have died in between.

@@ -1,4 +1,4 @@
-"""Enables, disables and destroys versions so that a worker which has lost its hold cannot.
+"""Enables, disables and destroys versions so that a worker which has lost its lease cannot.
 
 Rules of this module:
   1. A version is changed under its own ETag, and only while the hold is known to be ours.

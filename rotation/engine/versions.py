@@ -1,10 +1,11 @@
-"""Finds out, by number, which versions exist beyond a known one, and puts strays away.
+"""Finds out, by number, which versions exist beyond a known one, and cleans up orphans.
 
-Only reading a version by its number is strongly consistent, so nothing is listed here.
+An orphan is a version that a rotation of this product added and nobody uses: its worker had lost
+the lease.  Only reading a version by its number is strongly consistent, so nothing is listed here.
 Rules of this module:
   1. A version of ours is recognised by the rotation id in its payload.  What a person added is
      left alone.
-  2. ``latest`` is the newest version whatever its state: where the newest is a stray or
+  2. ``latest`` is the newest version whatever its state: where the newest is an orphan or
      disabled, a version with the payload in force is added behind it first, so that consumers of
      ``latest`` have something to read.
   3. Every step may be repeated: an added copy is recognised by its payload.  It always carries a
@@ -46,8 +47,8 @@ class Found(Struct, frozen=True):
     payload: Payload | None = None
 
 
-class Tidied(Struct, frozen=True):
-    """What is known after strays were put away."""
+class CleanedUp(Struct, frozen=True):
+    """What is known after orphans were cleaned up."""
 
     #: Highest version number there is.
     highest: int
@@ -102,16 +103,18 @@ def add_once(store: SecretStore, name: SecretName, payload: Payload, last: int) 
         return store.add_version(name, payload)
 
 
-def tidy(run: Run, last: int, rotation_id: str) -> Tidied:
-    """Put away every version of ours above ``last``; keep ``latest`` readable."""
+def clean_up_orphans(run: Run, last: int, rotation_id: str) -> CleanedUp:
+    """Disable every version of ours above ``last``; keep ``latest`` readable."""
     store, name, in_force = run.store, run.secret.name, run.payload
-    return put_away(run, last, rotation_id, list(beyond(store, name, last, rotation_id, in_force)))
+    return clean_up_among(
+        run, last, rotation_id, list(beyond(store, name, last, rotation_id, in_force))
+    )
 
 
-def put_away(
+def clean_up_among(
     run: Run, last: int, rotation_id: str, found: list[Found], previous: Payload | None = None
-) -> Tidied:
-    """Like `tidy`, for versions that were found already.
+) -> CleanedUp:
+    """Like `clean_up_orphans`, for versions that were found already.
 
     Copies of ``previous`` stay enabled, as its consumers may have read them; but ``latest`` has to
     serve the payload in force.
@@ -124,11 +127,11 @@ def put_away(
         found = list(beyond(store, name, last, rotation_id, in_force))
     spared = tuple(finding.number for finding in found if _carries(finding, previous))
     ours = [finding.number for finding in found if finding.kind in (Kind.OURS, Kind.STALE)]
-    strays = tuple(number for number in ours if number not in spared)
-    for number in strays:
+    orphans = tuple(number for number in ours if number not in spared)
+    for number in orphans:
         run.versions.disable(number)
     copies = tuple(finding.number for finding in found if finding.kind is Kind.COPY)
-    return Tidied(found[-1].number if found else last, copies, strays, spared)
+    return CleanedUp(found[-1].number if found else last, copies, orphans, spared)
 
 
 def _serves(newest: Found, previous: Payload | None) -> bool:

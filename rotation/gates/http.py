@@ -1,8 +1,9 @@
 """What a URL answers: its status, its body, or how often it errs.
 
 Rules of this module:
-  1. Seen means answered.  A status of ``expect`` is good, any other 2xx and every 5xx is an error.
-  2. 3xx and 4xx tell that the question was wrong, by address or by rights: the gate cannot see,
+  1. What was answered was observed.  A status of ``expect`` is good, any other 2xx and every 5xx
+     is an error.
+  2. 3xx and 4xx say that the question was wrong, by address or by rights: the gate cannot see,
      unless ``expect`` names the status.
   3. Silence (no such name, refused, time-out, TLS) does not count as an observation either;
      ``unreachable: fail`` makes it an error, for a URL that only consumers who suffer leave

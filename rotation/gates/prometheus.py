@@ -4,7 +4,7 @@ Speaks to Prometheus, to Google Managed Prometheus's frontend and to Cloud Monit
 what answers like them.
 
 Rules of this module:
-  1. Every series must satisfy the threshold; one that does not is seen, and fails.
+  1. Every series must satisfy the threshold; one that does not is observed, and fails.
   2. No series, NaN (a ratio without traffic), an old evaluation or a partial answer does not
      count as an observation.
   3. ``control`` is a query that must have data: it proves that a zero means zero.  Where it selects
@@ -109,7 +109,7 @@ class PrometheusSettings(Reach):
 
 
 class PrometheusGate:
-    """Waits until a query's numbers are within bounds; fails when one is seen outside."""
+    """Waits until a query's numbers are within bounds; fails when one is outside."""
 
     spec: ClassVar[GateSpec] = GateSpec(
         name="prometheus",

@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. Everything follows from specs and needs; nothing is written here that they could say.
-  2. JSON is sorted as it is told, and ends in a line end: a change is a small diff.
+  2. JSON keeps the order it was composed in, and ends in a line end: a change is a small diff.
 """
 
 import json

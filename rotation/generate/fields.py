@@ -4,7 +4,7 @@ Rules of this module:
   1. The meaning of a field is the comment ``#:`` above it, in the source; one place for the reader
      of the code and the reader of the page.
   2. A field without one is an error that names file, line and field.
-  3. Types are told in the words of a policy's author: a duration is ``10m``, a tuple is a list.
+  3. Types are named in the words of a policy's author: a duration is ``10m``, a tuple is a list.
 """
 
 import ast

@@ -39,7 +39,7 @@ _MAKERS: Final[Mapping[MadeBy, str]] = {
     MadeBy.OURS: "The value is made here, before the system knows it.",
     MadeBy.THEIRS: "The system makes the value.",
 }
-#: How a place is told where nothing more exact is.
+#: How a place is named where nothing more exact is known.
 PLACES: Final[Mapping[On, str]] = {
     On.MANAGED_SECRET: "each managed secret",
     On.READ_SECRET: "a secret that is read",

@@ -25,7 +25,8 @@ _FOLDER: Final = "deploy/docs"
 _SCOPES: Final = {
     "secret": "each managed secret",
     "secret-read": (
-        "each secret that a policy names for reading; for who runs doctor, on managed ones as well"
+        "each secret that a policy names for reading;"
+        " for whoever runs doctor, on managed ones as well"
     ),
     "project": "the project",
     "topic": "the topic",

@@ -3,7 +3,7 @@
 1. A client is built when it is first needed, once, whichever thread asks first.
 2. The client library can log whole requests and answers, payloads included, at level DEBUG.  Its
    logger is pinned above that, whatever the environment or a parent logger says.
-3. Embedded services believe who a caller says it is; Google's are never told.
+3. Embedded services believe who a caller says it is; Google's never get a caller's name from us.
 4. A list of a thousand secrets with their annotations is larger than gRPC's default limit of
    4 MiB: the limit is lifted, as the library does for its own channels.
 """

@@ -23,7 +23,7 @@ from rotation.model.deployment import (
 )
 from rotation.model.errors import AccessDeniedError, NotFoundError, RotationError
 
-_Seen = TypeVar("_Seen")
+_Read = TypeVar("_Read")
 
 _BASIC: Final = frozenset({"roles/editor", "roles/owner"})
 _PUBSUB: Final = ("roles/pubsub.editor", "roles/pubsub.admin")
@@ -39,7 +39,7 @@ _ANYBODY: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Base URLs of the services, as gcloud is told them."""
+    """Base URLs of the services, in gcloud's own variables."""
 
     pubsub: str = "https://pubsub.googleapis.com"
     secret_manager: str = "https://secretmanager.googleapis.com"  # noqa: S105 - an address
@@ -150,7 +150,7 @@ class Deployment:
         return _look(f"what {account} may do with {resource}", read)
 
     def may_list(self, account: str, project: str) -> "bool | Unseen":
-        """Tell whether an account may list the secrets of a project, asked as the account."""
+        """Return whether an account may list the secrets of a project, asked as the account."""
         asked = Rest(self._endpoints.projects, account)
         permission = "secretmanager.secrets.list"
 
@@ -161,7 +161,7 @@ class Deployment:
         return _look(f"what {account} may do in project {project}", read)
 
     def grants(self, bindings: Bindings, member: str, permission: str) -> "bool | Unseen":
-        """Tell whether a policy lets a member use a permission."""
+        """Return whether a policy lets a member use a permission."""
         answers = [
             self._role_has(binding.role, permission)
             for binding in bindings
@@ -226,7 +226,7 @@ class Deployment:
                 return
 
 
-def _look(what: str, read: Callable[[], _Seen]) -> "_Seen | Unseen":
+def _look(what: str, read: Callable[[], _Read]) -> "_Read | Unseen":
     try:
         return read()
     except RotationError as error:

@@ -119,7 +119,7 @@ _REMEDIES: Final = {
 
 
 def already_gone(error: GoogleAPICallError) -> bool:
-    """Say whether a version is destroyed, or its destruction scheduled."""
+    """Return whether a version is destroyed, or its destruction scheduled."""
     return _GONE.search(str(error.message)) is not None
 
 

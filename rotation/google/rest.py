@@ -47,7 +47,7 @@ class Rest:
     Args:
         base: For example ``https://pubsub.googleapis.com``.
         account: Service account to act as; empty: whoever runs the command.
-        identity: Who runs the command, told to embedded services only.
+        identity: Who runs the command; sent to embedded services only.
         timeout: Seconds one call may take.
     """
 

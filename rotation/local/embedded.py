@@ -4,7 +4,7 @@ None of this is deployed: the function has no such settings, and is handed what 
 
 Rules of this module:
   1. It alone reads these variables.  Without them a process is as on Google Cloud.
-  2. Embedded services believe who a caller says it is; Google's are never told.
+  2. Embedded services believe who a caller says it is; Google's never get a caller's name from us.
   3. A crash point fires once: the marker file is made first, so the restarted process goes on.
 """
 

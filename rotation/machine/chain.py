@@ -3,7 +3,7 @@
 Rules of this module:
   1. Every fault is named with its place; one fault does not hide the next.
   2. What is on the secret is the measure: a line that disagrees with it is the one that changed.
-  3. The log may hold a receipt twice, since a worker that died may not have told it: an identical
+  3. The log may hold a receipt twice, since a worker that died may not have logged it: an identical
      repeat there is no fault.  An export has each once.
   4. Of a short form only the digest can be compared, and it is.
 """

@@ -73,7 +73,7 @@ def last_firing(secret: Secret, receipt: Receipt | None, now: datetime) -> datet
     """Return when the schedule last fired, or should have, without being served; else None.
 
     As it fires, Secret Manager moves the next time on by whole periods.  A next time that has
-    moved otherwise was moved by a person, who thereby said when the next rotation is wanted.
+    moved otherwise was moved by a person: then it is when they want the next rotation.
     """
     schedule = secret.schedule
     if schedule is None:

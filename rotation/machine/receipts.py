@@ -6,7 +6,7 @@ show and what its digest covers; deploy/docs/receipts.md describes it.
 Rules of this module:
   1. The public form has no empty values, and never a secret one: digests, names, numbers, times.
   2. What the engine keeps in a receipt for its own use is not part of the public form: the check
-     for strays changes it later.
+     for orphans changes it later.
   3. Each receipt names the digest of the one before it, so none can be changed, left out or moved
      without its successors showing it.
 """

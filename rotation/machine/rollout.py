@@ -43,7 +43,7 @@ class Judgement(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """What one participant said."""
+    """What one participant answered."""
 
     #: ``stage/kind``, for people.
     name: str

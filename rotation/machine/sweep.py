@@ -27,7 +27,7 @@ OVERDUE_AFTER = timedelta(minutes=15)
 #: How many periods of its schedule a credential may be old.
 _PERIODS = 1.5
 
-#: How often a pause is told.
+#: How often a pause is reported.
 _TELL_EVERY = timedelta(hours=1)
 
 #: Rotations in flight go before those that have not begun, and these before checks.

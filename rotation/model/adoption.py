@@ -83,7 +83,7 @@ class IssuerPlan(Struct, frozen=True):
 
 
 class AdoptionRequest(Struct, frozen=True, kw_only=True):
-    """What the issuer is told."""
+    """What the issuer is given."""
 
     #: Payload of the version in force.
     payload: Payload

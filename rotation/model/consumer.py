@@ -5,7 +5,7 @@ for everybody else.
 
 Rules of this module:
   1. A report never holds a secret value: names, numbers and times.
-  2. What went wrong is one of few words: free text of a driver may quote what it was given.
+  2. What went wrong is one of a few reasons: free text of a driver may quote what it was given.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CONTRACT = "rotation.consumer/1"
 class Trouble(Enum):
     """Why a consumer could not use a credential."""
 
-    #: The server answered, and said no to the login.
+    #: The server answered, and refused the login.
     REFUSED = "refused"
     #: The login works, and what the consumer needs does not: a right is missing, a query fails.
     FAILED = "failed"

@@ -1,6 +1,6 @@
 """What carries wake-ups on Google Cloud, as it was read: subscription, function, sweep, rights.
 
-These records hold what was seen; they decide nothing.
+These records hold what was read; they decide nothing.
 
 1. What could not be looked at is an `Unseen` in its place, never an empty value.
 """

@@ -3,7 +3,7 @@
 Rules of this module:
   1. A permission says which, on what and why.  Roles and documentation are rendered from it;
      nobody writes a list of permissions twice.
-  2. What is not needed is said as well, with the reason: a reader need not guess.
+  2. What is not needed is listed as well, with the reason: a reader need not guess.
 """
 
 from enum import Enum

@@ -78,7 +78,7 @@ class Event(Enum):
     DESTROYED = "previous destroyed"
     #: An emergency overtakes: previous and current may both have leaked.
     EMERGENCY = "emergency"
-    #: A person asked to go back, or a participant said no, before consumers were handed anything.
+    #: A person asked to go back, or a participant voted no, before consumers were handed anything.
     REFUSED = "refused"
     #: A person asked to go back, or the current credential no longer works.
     REVERT_ASKED = "revert asked"

@@ -27,7 +27,7 @@ class Severity(Enum):
 
 
 class Finding(Struct, frozen=True):
-    """One preflight check: what was seen, why it matters, what mends it."""
+    """One preflight check: what was found, why it matters, what mends it."""
 
     #: Slug of the check, stable across releases.
     check: str
@@ -134,7 +134,7 @@ class Observation(Struct, frozen=True):
 
     #: Sessions with it, on every node; our own are left out.
     sessions: tuple[Session, ...]
-    #: True when a session planted on every node was seen: only then an empty list means zero.
+    #: True when a session planted on every node showed up: only then an empty list means zero.
     is_conclusive: bool
     nodes: tuple[str, ...]
     #: Why it is not conclusive; empty otherwise.

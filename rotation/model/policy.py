@@ -43,7 +43,7 @@ class Stage:
     #: Its name: a label's value.
     stage: str
     participants: tuple[ParticipantChoice, ...]
-    #: What has to be seen before the rollout goes on; a failure sends it back.
+    #: What has to hold before the rollout goes on; a failure sends it back.
     gates: tuple[PluginChoice, ...] = ()
     #: How long the stage is watched at least.
     soak: timedelta = timedelta()

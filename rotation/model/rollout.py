@@ -89,10 +89,10 @@ class Progress(Struct, frozen=True):
         return cls(Answer.WAIT, reason, link)
 
 
-class Sight(Struct, frozen=True):
+class ServedVersions(Struct, frozen=True):
     """Which versions consumers of a participant get now."""
 
-    #: Empty: it cannot be told, ``unobservable_reason`` says why.
+    #: Empty: they cannot be observed, ``unobservable_reason`` says why.
     versions: frozenset[int]
     unobservable_reason: str = ""
     #: Where, for people.
@@ -144,19 +144,19 @@ class Verdict(Struct, frozen=True):
     """What a gate says about a stage now."""
 
     look: Look
-    #: What was seen, one sentence without a full stop, numbers included.
+    #: What was observed, one sentence without a full stop, numbers included.
     evidence: str
     #: When to look again; None: at the stage's usual pace.
     until: datetime | None = None
 
     @classmethod
     def passed(cls, evidence: str) -> "Verdict":
-        """All is well, and it was seen to be."""
+        """All is well, by what was observed."""
         return cls(Look.PASS, evidence)
 
     @classmethod
     def wait(cls, reason: str, until: datetime | None = None) -> "Verdict":
-        """It cannot be told yet.  A gate that cannot see waits; it never passes."""
+        """It is not known yet.  A gate that cannot observe waits; it never passes."""
         return cls(Look.WAIT, reason, until)
 
     @classmethod

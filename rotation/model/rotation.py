@@ -36,7 +36,7 @@ class RotationFacts(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     #: What retirement rests on, for people: one sentence per look.
     evidence: tuple[str, ...] = ()
-    #: Next firing of the schedule as last seen: by it a missed firing is recognised.
+    #: Next firing of the schedule as last read: by it a missed firing is recognised.
     scheduled: datetime | None = None
     #: Full name of the secret.
     secret: str = ""

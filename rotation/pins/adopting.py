@@ -4,7 +4,7 @@ Rules of this module:
   1. All uses of the secret in the file are pinned, or none is.
   2. A number that stands there already stays, unless it is to be replaced.
   3. In YAML a plain word becomes a number in quotes, so that text stays text.
-  4. A marker is a comment: where it would be anything else, it is left out, and that is said.
+  4. A marker is a comment: where it would be anything else, it is left out, and the answer says so.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. All places of a secret in a file are found together, so that they can move together.
-  2. A place whose version cannot be told stops the search: half a file is never moved.
+  2. A place whose version is not clear stops the search: half a file is never moved.
 """
 
 import operator
@@ -73,7 +73,7 @@ def find(content: bytes, path: str, pin: Pin) -> tuple[Found, ...]:
     """Return every place of a pin in a file, in order; empty when there is none.
 
     Raises:
-        PinError: The file cannot be read, or what is meant cannot be told.
+        PinError: The file cannot be read, or it is not clear what is meant.
     """
     file = File.read(content, path)
     return tuple(_located(file.source, places(file, pin)))
@@ -83,7 +83,7 @@ def places(file: File, pin: Pin) -> tuple[Use, ...]:
     """Return every place of a pin in a parsed file.
 
     Raises:
-        PinError: What is meant cannot be told.
+        PinError: It is not clear what is meant.
     """
     if pin.locate == "path":
         return _at_pointer(file, pin)
@@ -105,7 +105,7 @@ def marked(file: File) -> Marked:
 def known_uses(file: File) -> tuple[Use, ...]:
     """Return every use in the known places of a file.
 
-    Where a file has an id or an expression only, a marker tells whose secret it is.
+    Where a file has an id or an expression only, a marker says whose secret it is.
     """
     markers = marked(file)
     names: dict[tuple[int, int], Named] = {}

@@ -11,7 +11,7 @@ Rules of this module:
      line that is more than a marker.
   2. What names the secret itself goes first; only without that a value is taken by position.  It
      must stand alone and be the only one: a number inside something else is not a version.
-  3. What cannot be told is said with the line, never guessed.
+  3. What is not clear is reported with its line, never guessed.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Parses a file by the format its name tells.
+"""Parses a file by the format that its name stands for.
 
 Rules of this module:
   1. A template of a format (Helm, Jinja) is parsed with its actions taken out, place for place;

@@ -1,4 +1,4 @@
-"""One file as text: decoded, with lines, and with the format its name tells.
+"""One file as text: decoded, with lines, and with the format that its name stands for.
 
 Rules of this module:
   1. Decoding is exact: what was read, encoded again, is the same bytes.  A byte-order mark stays
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def format(self) -> Format:
-        """The format that the file's name tells."""
+        """The format that the file's name stands for."""
         name = PurePosixPath(self.path).name.lower()
         if name == ".env" or name.startswith(".env."):
             return Format.DOTENV

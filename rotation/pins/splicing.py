@@ -43,7 +43,7 @@ def repin(content: bytes, path: str, pin: Pin, previous: int | None, next: int) 
 
     Args:
         content: The file.
-        path: Its name; tells the format.
+        path: Its name, which stands for the format.
         pin: What to move.
         previous: None: this is the first version; then a place may hold ``0``.
         next: The version to pin.
@@ -136,14 +136,14 @@ def _flat(documents: Sequence[Node]) -> Values:
 def _filled(probe: Values, prefix: str, texts: Mapping[str, str]) -> Values | None:
     """Put texts for the stand-ins; None when one of them is in no value."""
     stand_in = re.compile(rf"{prefix}[0-9]{{6}}")
-    seen = set()
+    used = set()
 
     def fill(found: re.Match[str]) -> str:
-        seen.add(found[0])
+        used.add(found[0])
         return texts[found[0]]
 
     filled = [(path, style, stand_in.sub(fill, value)) for path, style, value in probe]
-    return filled if seen == texts.keys() else None
+    return filled if used == texts.keys() else None
 
 
 def _absent_number(text: str) -> str:

@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. Nothing is refused that can be shown: a file that no parser takes is looked at line by line,
-     and a marker that cannot be told is a use that is unclear.
+     and a marker whose version is not clear is a use that is unclear.
   2. A use that a marker speaks of is one use, not two.
 """
 
@@ -19,7 +19,7 @@ from rotation.pins.visible import visible
 
 
 @dataclass(frozen=True)
-class Sighting:
+class LocatedUse:
     """A use, and where it stands."""
 
     use: Use
@@ -30,7 +30,7 @@ class Sighting:
     is_marked: bool
 
 
-def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
+def survey(content: bytes, path: str) -> tuple[LocatedUse, ...]:
     """Return all uses of secrets in a file, in order.
 
     Raises:
@@ -43,7 +43,7 @@ def survey(content: bytes, path: str) -> tuple[Sighting, ...]:
     known = {(use.start, use.end) for use in everything}
     more = [use for use in by_marker if (use.start, use.end) not in known]
     ordered = sorted([*everything, *more], key=lambda use: (use.start, use.end))
-    return tuple(_sighting(file.source, use, spoken_of) for use in ordered)
+    return tuple(_located(file.source, use, spoken_of) for use in ordered)
 
 
 def _readable(content: bytes, path: str) -> File:
@@ -64,7 +64,7 @@ def _marked_uses(file: Marked) -> Iterator[Use]:
             yield Use("marker", marker.named, None, start, start + 1, fault=str(error))
 
 
-def _sighting(source: Source, use: Use, spoken_of: set[tuple[int, int]]) -> Sighting:
+def _located(source: Source, use: Use, spoken_of: set[tuple[int, int]]) -> LocatedUse:
     line = source.line_number(use.start)
     begin, _ = source.line_span(line)
-    return Sighting(use, line, use.start - begin + 1, (use.start, use.end) in spoken_of)
+    return LocatedUse(use, line, use.start - begin + 1, (use.start, use.end) in spoken_of)

@@ -38,11 +38,11 @@ class State(Enum):
     #: A pointer in Secret Manager that others move.
     ALIAS = "alias"
     LATEST = "latest"
-    #: No version is said, which means the latest.
+    #: No version is given, which means the latest.
     UNPINNED = "unpinned"
     #: Filled in from elsewhere.
     INDIRECT = "indirect"
-    #: A marker whose value cannot be told.
+    #: A marker whose value is not clear.
     UNCLEAR = "unclear"
 
 
@@ -95,7 +95,7 @@ class Use:
     #: Slug of the format's place, for example ``cloud-run``.
     kind: str
     named: Named
-    #: None: no version is said.
+    #: None: no version is given.
     value: str | None
     #: Of the value; of the name where there is no value.
     start: int
@@ -105,7 +105,7 @@ class Use:
     insertion: Insertion | None = None
     #: The value names something else that has the version.
     is_elsewhere: bool = False
-    #: Why the version of a marker cannot be told; empty otherwise.
+    #: Why the version of a marker is not clear; empty otherwise.
     fault: str = ""
 
     @property

@@ -35,14 +35,14 @@ def uses(
     found = [*references.flags(text), *references.references(text)]
     if documents is not None:
         file = File(source, tuple(documents), text)
-        told = sorted(use.start for use in found if use.names_itself)
+        starts = sorted(use.start for use in found if use.names_itself)
         for kind in _KINDS:
-            found += (use for use in kind(file) if not _is_told(use, told))
+            found += (use for use in kind(file) if not _contains_start(use, starts))
     distinct = {(use.start, use.end, str(use.named)): use for use in reversed(found)}
     return tuple(sorted(distinct.values(), key=lambda use: (use.start, use.end)))
 
 
-def _is_told(use: Use, told: Sequence[int]) -> bool:
+def _contains_start(use: Use, starts: Sequence[int]) -> bool:
     """Whether a value that names itself begins within the text of a use."""
-    following = bisect_left(told, use.start)
-    return following < len(told) and told[following] <= use.end
+    following = bisect_left(starts, use.start)
+    return following < len(starts) and starts[following] <= use.end

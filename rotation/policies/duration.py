@@ -20,7 +20,7 @@ def parse_duration(text: str) -> timedelta:
     """Read a duration.
 
     Raises:
-        ValueError: The text is none; the message does not quote it.
+        ValueError: The text is not a duration; the message does not quote it.
     """
     match = _DURATION.fullmatch(text)
     if match is None:

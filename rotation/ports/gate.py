@@ -4,8 +4,8 @@ Rules for gates:
   1. Looking changes nothing, and may be repeated at any time by any process; nothing is remembered
      between two looks, except outside.
   2. A gate that cannot see (no rights, no data, old data, unreachable) waits and says why.  It
-     never passes, and it never fails: only what was seen can fail.  Where possible it proves that
-     it can see, with a positive control.
+     never passes, and it never fails: only what was observed can fail.  Where possible it proves
+     that it can see, with a positive control.
   3. A look takes seconds at most; every call outside has a timeout.
 """
 

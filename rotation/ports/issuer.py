@@ -107,7 +107,7 @@ class Issuer(Protocol):
         With ``minted``, waits a bounded time for replicas to replay up to it.
 
         Raises:
-            CredentialRefusedError: A server answered, and said no.
+            CredentialRefusedError: A server answered, and refused.
             PermanentError: It works but proves the wrong identity or lacks a right.
         """
 

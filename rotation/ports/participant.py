@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 from msgspec import Struct
 
 from rotation.model.plugin import Change, ParticipantSpec
-from rotation.model.rollout import Move, Plan, Progress, Sight, Vote
+from rotation.model.rollout import Move, Plan, Progress, ServedVersions, Vote
 
 
 class ParticipantEnvironment(Struct, frozen=True):
@@ -92,7 +92,7 @@ class OutsideParticipant(Protocol):
     def abort(self, move: Move) -> None:
         """Remove what `prepare` made, unless others have built on it; consumers see nothing."""
 
-    def observe(self, move: Move) -> Sight:
+    def observe(self, move: Move) -> ServedVersions:
         """Look what consumers really get."""
 
     def retire(self, move: Move) -> None:

@@ -19,8 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    said = [text for _, text in report.sections]
-    _EVIDENCE.add_text("test reports", "\n".join([*said, report.longreprtext]))
+    sections = [text for _, text in report.sections]
+    _EVIDENCE.add_text("test reports", "\n".join([*sections, report.longreprtext]))
 
 
 @pytest.fixture(scope="session")

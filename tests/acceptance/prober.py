@@ -32,8 +32,10 @@ class Prober:
 
     def beat(self) -> None:
         """Return when two more probes are over: the last of them began after this call."""
-        seen = self.logins + len(self.failures)
-        wait_until(lambda: self.logins + len(self.failures) >= seen + 2, "the consumer looks again")
+        before = self.logins + len(self.failures)
+        wait_until(
+            lambda: self.logins + len(self.failures) >= before + 2, "the consumer looks again"
+        )
 
     def _run(self) -> None:
         while not self._stop.wait(0.02):

@@ -1,7 +1,7 @@
 """Policies, labels, versions and payloads that somebody got wrong.
 
-The credential in force works all the time; what is wrong is said where `rotation status` looks; and
-when it is put right, the next rotation goes through.
+The credential in force works all the time; `rotation status` shows what is wrong; and when it is
+put right, the next rotation goes through.
 """
 
 import json
@@ -67,7 +67,7 @@ def test_secret_without_a_policy_is_left_alone(target: Target) -> None:
     target.edit(annotations={"rotation.policy": None})
     etag = target.secret.etag
     target.fire()
-    wait_until(lambda: target.said("INFO", "not managed by rotation"), "it is said")
+    wait_until(lambda: target.has_logged("INFO", "not managed by rotation"), "it is logged")
     assert target.secret.etag == etag
 
 
@@ -233,4 +233,4 @@ def test_secret_deleted_in_the_middle_is_acknowledged(target: Target) -> None:
     target.delete()
     target.wake()
     target.scene.await_idle()
-    assert target.said("ERROR", "NOT_FOUND")
+    assert target.has_logged("ERROR", "NOT_FOUND")

@@ -220,7 +220,7 @@ def test_what_matches_and_takes_no_part_is_told_apart(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (("--filter", "labels.test=nobody"), 1, "matches labels.test=nobody"),
         (("--filter", "labels.test~x"), 2, "write it like labels.db=orders"),
@@ -230,11 +230,11 @@ def test_what_matches_and_takes_no_part_is_told_apart(bench: Bench) -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    bench: Bench, arguments: tuple[str, ...], code: int, said: str
+    bench: Bench, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     got, out, err = bench.run("emergency", *arguments, *ASKING)
     assert (got, out) == (code, "")
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
 
 

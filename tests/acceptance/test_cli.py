@@ -509,7 +509,9 @@ def test_a_pause_keeps_what_is_asked_until_it_is_resumed(bench: Bench, run: Any)
     assert "not paused" in run("resume", "calm")[1]
 
 
-def test_retirement_is_not_waited_for_and_is_told_why_it_is_held_up(bench: Bench, run: Any) -> None:
+def test_retirement_is_not_waited_for_and_the_answer_says_why_it_is_held_up(
+    bench: Bench, run: Any
+) -> None:
     bench.create("eager")
     code, _, err = run("retire", "eager", "--now")
     assert (code, "settled: there is nothing to retire" in err) == (1, True)
@@ -535,26 +537,26 @@ def test_retirement_is_not_waited_for_and_is_told_why_it_is_held_up(bench: Bench
 
 
 def test_receipts_are_shown_exported_and_verified(bench: Bench, run: Any, tmp_path: Path) -> None:
-    bench.create("told", retire={"observe": "30m", "destroy_after": "0s"})
-    assert "told: no rotation has ended yet" in run("history", "told")[1]
-    run("rotate", "told")
-    run("emergency", "told", "--reason", "leak", "--by", "sre", "--yes")
-    await_phase(run, "told", "settled")
-    code, out, _ = run("history", "told")
+    bench.create("past", retire={"observe": "30m", "destroy_after": "0s"})
+    assert "past: no rotation has ended yet" in run("history", "past")[1]
+    run("rotate", "past")
+    run("emergency", "past", "--reason", "leak", "--by", "sre", "--yes")
+    await_phase(run, "past", "settled")
+    code, out, _ = run("history", "past")
     assert code == 0
-    assert out.index("told #2") < out.index("told #1")
+    assert out.index("past #2") < out.index("past #1")
     assert "time to revoke: " in out
     assert max(map(len, out.splitlines())) <= 80
-    assert run("history", "told", "--verify")[0] == 0
-    assert json.loads(run("history", "told", "--verify", "--json")[1])["sound"] is True
-    code, out, _ = run("history", "told", "--jsonl")
-    file = tmp_path / "told.jsonl"
+    assert run("history", "past", "--verify")[0] == 0
+    assert json.loads(run("history", "past", "--verify", "--json")[1])["sound"] is True
+    code, out, _ = run("history", "past", "--jsonl")
+    file = tmp_path / "past.jsonl"
     file.write_text(out)
-    assert run("history", "told", "--verify", "--from", str(file))[0] == 0
+    assert run("history", "past", "--verify", "--from", str(file))[0] == 0
     file.write_text(out.replace('"sre"', '"nobody"'))
-    code, out, _ = run("history", "told", "--verify", "--from", str(file))
+    code, out, _ = run("history", "past", "--verify", "--from", str(file))
     assert code == 1
-    assert "told.jsonl line 1: changed" in out
+    assert "past.jsonl line 1: changed" in out
 
 
 def test_what_the_function_logs_is_verified_against_the_secret(

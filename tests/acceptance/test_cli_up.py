@@ -156,15 +156,15 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAM",
     }
-    said = sourced(up, "rotation rotate orders; rotation status").splitlines()
+    lines = sourced(up, "rotation rotate orders; rotation status").splitlines()
     # Between them there may be phases: a slow machine is met on its way.
-    settled = said.index("orders: settled; version 1 (orders_a)")
-    assert "orders: version 1 is in force" in said[:settled]
+    settled = lines.index("orders: settled; version 1 (orders_a)")
+    assert "orders: version 1 is in force" in lines[:settled]
     wait_for(lambda: "rotation status" in up.output.read_text(), up.process)
-    told = up.output.read_text()
+    output = up.output.read_text()
     password = up.variables["PGPASSWORD"]
-    assert password not in told
-    where = told.partition("PGPASSWORD is the text in ")[2].splitlines()[0]
+    assert password not in output
+    where = output.partition("PGPASSWORD is the text in ")[2].splitlines()[0]
     assert Path(where).read_text().strip() == password
     login = {"host": up.variables["PGHOST"], "port": up.variables["PGPORT"], "user": "postgres"}
     psycopg.connect(dbname="orders", password=password, **login).close()
@@ -193,8 +193,8 @@ def test_a_killed_stack_starts_again_where_it_was(
     assert ask(up, "status").startswith("orders: soaking until ")
     ask(up, "clock", "advance", "10m")
     wait_for(lambda: "orders: observing" in ask(up, "status"), up.process)
-    said = ask(up, "emergency", "orders", "--yes", "--reason", "drill")
-    assert "version 3 is in force; the credential of version 2 is revoked" in said
+    output = ask(up, "emergency", "orders", "--yes", "--reason", "drill")
+    assert "version 3 is in force; the credential of version 2 is revoked" in output
     assert up.end() == 0
     assert processes_in(data) == []
 

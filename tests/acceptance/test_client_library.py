@@ -33,8 +33,8 @@ class Application:
 
     def beat(self) -> None:
         """Let it do some work."""
-        seen = self.queries
-        wait_until(lambda: self.queries > seen + 20, "the application works")
+        before = self.queries
+        wait_until(lambda: self.queries > before + 20, "the application works")
 
     def work(self, stop: threading.Event) -> None:
         while not stop.wait(0.005):

@@ -136,7 +136,7 @@ def test_outage_of_everything_is_waited_out(target: Target, phase: str) -> None:
         target.fire()
     else:
         target.wake()
-    wait_until(lambda: target.scene.log("UNAVAILABLE"), "it is said")
+    wait_until(lambda: target.scene.log("UNAVAILABLE"), "it is logged")
     assert target.phase == phase
     current = target.payload(max(target.states))
     assert target.works(current)
@@ -182,7 +182,7 @@ def test_right_to_update_missing_is_logged_and_nothing_is_touched(target: Target
     target.scene.controls.set_failure("denied", permission="secretmanager.secrets.update")
     target.fire()
     target.scene.await_idle()
-    assert target.said("ERROR", "secretmanager.secrets.update", "gcloud")
+    assert target.has_logged("ERROR", "secretmanager.secrets.update", "gcloud")
     assert target.phase == "settled"
     assert target.states == {1: "ENABLED"}
     target.scene.controls.clear_failures()
@@ -192,7 +192,7 @@ def test_right_to_update_missing_is_logged_and_nothing_is_touched(target: Target
     _assert_rotated_once(target, first)
 
 
-def test_sweep_whose_publishing_is_refused_is_said_and_the_next_one_works(target: Target) -> None:
+def test_sweep_whose_publishing_is_refused_is_logged_and_the_next_one_works(target: Target) -> None:
     first = target.payload(1)
     target.rotate()
     topic = target.scene.stack.topic

@@ -14,8 +14,8 @@ CHANGES = {"EnableSecretVersion", "DisableSecretVersion", "DestroySecretVersion"
 
 def _logins(target: Target, since: int) -> list[str]:
     log = target.scene.stack.postgres.log_path.read_text(errors="replace")[since:]
-    said = re.findall(r"connection authorized: user=(\S+)", log)
-    return [user for user in said if user.startswith(f"{target.id}_")]
+    users = re.findall(r"connection authorized: user=(\S+)", log)
+    return [user for user in users if user.startswith(f"{target.id}_")]
 
 
 def _writes(calls: dict[str, int]) -> dict[str, int]:

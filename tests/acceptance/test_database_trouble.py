@@ -36,7 +36,7 @@ def test_rotation_met_by_a_server_that_is_down_finishes_by_itself(
             target.skip_wait()
             target.wake()
         if phase != "destroying":
-            wait_until(lambda: target.said("WARNING", "cannot be reached"), "it is said")
+            wait_until(lambda: target.has_logged("WARNING", "cannot be reached"), "it is logged")
             assert not target.block
     target.scene.await_idle()
     target.settle()
@@ -66,7 +66,7 @@ def test_server_without_a_free_connection_is_waited_for(target: Target) -> None:
             else:
                 taken.enter_context(closing(session))
         target.fire()
-        wait_until(lambda: target.said("WARNING", "no more connections"), "it is said")
+        wait_until(lambda: target.has_logged("WARNING", "no more connections"), "it is logged")
         assert not target.block
     target.await_phase("soaking", 2)
     target.settle()
@@ -88,7 +88,7 @@ def test_role_locked_by_somebody_is_waited_for(target: Target) -> None:
     try:
         held.wait()
         target.fire()
-        wait_until(lambda: target.said("WARNING", "change role"), "it is said")
+        wait_until(lambda: target.has_logged("WARNING", "change role"), "it is logged")
         assert not target.block
     finally:
         released.set()

@@ -155,8 +155,8 @@ def test_pubsub_client_is_imported_only_when_something_is_published(target: Targ
         env={**environment, "ROTATION_CLOCK_FILE": _own_clock(target)},
     )
     assert rotated.returncode == 0, rotated.stderr
-    said = json.loads(rotated.stderr.strip().splitlines()[-1])
-    assert said == [False, 204, False, 204, True]
+    outcomes = json.loads(rotated.stderr.strip().splitlines()[-1])
+    assert outcomes == [False, 204, False, 204, True]
 
 
 def _own_clock(target: Target) -> str:

@@ -40,7 +40,9 @@ def test_redelivered_message_alone_finishes_what_a_killed_worker_began(target: T
     with target.scene.interrupted_at("minted") as marker, probing(target) as prober:
         target.fire()
         wait_until(marker.exists, "the function is killed")
-        wait_until(lambda: target.said("WARNING", "holds the lease"), "the message comes again")
+        wait_until(
+            lambda: target.has_logged("WARNING", "holds the lease"), "the message comes again"
+        )
         prober.beat()
         target.scene.advance(seconds=61)
         target.await_phase("soaking", 2)

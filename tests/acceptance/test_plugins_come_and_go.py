@@ -84,9 +84,9 @@ def test_a_broken_plugin_is_in_the_way_of_the_policies_that_name_it_alone(
     stage = {"stage": "all", "participants": [{"kind": "alias"}], "gates": [{"kind": "prometheus"}]}
     policy = checkout.at / "policy.json"
     policy.write_text(json.dumps({"issuer": issuer, "rollout": [stage]}))
-    told = checkout.run("rotation", "policy", "validate", str(policy))
-    assert told.returncode == 1
-    assert f"rollout[0].gates[0].kind: {broken}" in told.stdout + told.stderr
+    refused = checkout.run("rotation", "policy", "validate", str(policy))
+    assert refused.returncode == 1
+    assert f"rollout[0].gates[0].kind: {broken}" in refused.stdout + refused.stderr
     policy.write_text(json.dumps({"issuer": issuer}))
     checkout.must("rotation", "policy", "validate", str(policy))
 
@@ -119,9 +119,9 @@ def test_a_new_plugin_has_page_permissions_and_passes_its_contract(
     checkout.must("ruff", "check", *files)
     checkout.must("ruff", "format", "--check", *files)
     checkout.must("mypy", files[0])
-    told = checkout.must("pytest", "-q", f"tests/contract/{folder}", "-k", "my_own", "-p",
+    output = checkout.must("pytest", "-q", f"tests/contract/{folder}", "-k", "my_own", "-p",
                          "no:cacheprovider")  # fmt: skip
-    assert " passed" in told
+    assert " passed" in output
     refused = checkout.run("rotation", "new", kind, "my-own")
     assert refused.returncode == 1
     assert f"rotation/{folder}/my_own.py exists; choose another name" in refused.stderr

@@ -60,14 +60,14 @@ def test_new_credential_owns_what_the_old_one_created(target: Target) -> None:
 def test_receipt_holds_the_evidence_and_no_value(target: Target) -> None:
     target.rotate()
     target.settle()
-    assert any("0 sessions" in said for said in target.receipt["evidence"])
+    assert any("0 sessions" in line for line in target.receipt["evidence"])
     assert target.payload(2)["password"] not in json.dumps(target.annotations)
 
 
 def test_stored_state_is_readable_by_a_client_that_knows_nothing_of_us(target: Target) -> None:
     target.rotate()
     client: secretmanager_v1.SecretManagerServiceClient = target.scene.client
-    seen = client.get_secret(name=target.name)
-    assert seen.labels["rotation_phase"] == "soaking"
-    assert "rotating_to_new_version_number" not in seen.labels
-    assert dict(seen.version_aliases) == {"current": 2, "previous": 1}
+    secret = client.get_secret(name=target.name)
+    assert secret.labels["rotation_phase"] == "soaking"
+    assert "rotating_to_new_version_number" not in secret.labels
+    assert dict(secret.version_aliases) == {"current": 2, "previous": 1}

@@ -74,8 +74,8 @@ def test_sessions_of_the_rotator_and_of_consumers_are_encrypted(
     log = served.stack.postgres.log_path
     before = len(log.read_text(errors="replace"))
     target.rotate()
-    said = log.read_text(errors="replace")[before:].splitlines()
-    logins = [line for line in said if f"authorized: user={target.id}" in line]
+    lines = log.read_text(errors="replace")[before:].splitlines()
+    logins = [line for line in lines if f"authorized: user={target.id}" in line]
     assert logins
     assert all("SSL enabled" in line for line in logins)
 

@@ -26,9 +26,9 @@ def _fire(target: Target) -> None:
     target.scene.deliver("another", eventType="SECRET_ROTATE", secretId=target.name)
 
 
-def _await_its_end(target: Target, *said: str) -> None:
+def _await_its_end(target: Target, *messages: str) -> None:
     """Wait until the worker that went on has noticed and nothing is on its way."""
-    wait_until(lambda: any(target.said("NOTICE", words) for words in said), "it gives up")
+    wait_until(lambda: any(target.has_logged("NOTICE", words) for words in messages), "it gives up")
     target.scene.await_idle()
 
 
@@ -58,7 +58,7 @@ def test_version_added_too_late_is_disabled_and_latest_stays_readable(target: Ta
             assert target.scene.deliver(**wake) == 204
             target.await_phase("soaking", 2)
             go_on()
-            wait_until(lambda: target.states.get(3) == "DISABLED", "the stray version is disabled")
+            wait_until(lambda: target.states.get(3) == "DISABLED", "the orphan version is disabled")
             target.scene.await_idle()
         assert target.works(target.latest())
         assert target.latest() == target.payload(2)
@@ -96,7 +96,7 @@ def test_worker_that_wakes_up_after_a_second_whole_rotation_changes_nothing(
         if point == "adding":
             target._wait(
                 lambda: target.states.get(4) == "DISABLED",
-                f"the stray version is disabled: {target.states}",
+                f"the orphan version is disabled: {target.states}",
             )
             target.scene.await_idle()
             assert target.states[5] == "ENABLED"

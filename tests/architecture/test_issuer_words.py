@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own is said where it is looked after, and nowhere else."""
+"""What is PostgreSQL's own is written where it is looked after, and nowhere else."""
 
 import re
 from pathlib import Path
@@ -39,12 +39,12 @@ def is_below(file: str, place: str) -> bool:
 
 
 def test_words_of_one_system_stay_where_it_is_looked_after() -> None:
-    strays = {
+    misplaced = {
         file: words
         for file, words in speakers().items()
         if not any(is_below(file, place) for place in ALLOWED)
     }
-    assert strays == {}
+    assert misplaced == {}
 
 
 @pytest.mark.parametrize("place", ALLOWED)

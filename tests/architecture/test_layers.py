@@ -42,7 +42,7 @@ def test_imports_point_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "imported", "said"),
+    ("path", "imported", "message"),
     [
         ("model/version.py", "rotation.machine.due", "rotation.model is not allowed"),
         ("engine/outcome.py", "rotation.google.clock", "rotation.engine is not allowed"),
@@ -52,7 +52,7 @@ def test_imports_point_down() -> None:
         ("newcomer.py", "rotation.model.names", "newcomer"),
     ],
 )
-def test_a_violation_is_seen(tmp_path: Path, path: str, imported: str, said: str) -> None:
+def test_a_violation_is_seen(tmp_path: Path, path: str, imported: str, message: str) -> None:
     here = tmp_path / "rotation"
     shutil.copytree(ROOT, here, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT.parent / "pyproject.toml", tmp_path)
@@ -60,7 +60,7 @@ def test_a_violation_is_seen(tmp_path: Path, path: str, imported: str, said: str
         file.write(f"import {imported}\n")
     result = linted(tmp_path)
     assert result.returncode == 1
-    assert said in re.sub(r"\s+", " ", result.stdout + result.stderr)
+    assert message in re.sub(r"\s+", " ", result.stdout + result.stderr)
 
 
 def test_the_drawing_and_the_contract_are_the_same() -> None:

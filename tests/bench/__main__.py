@@ -96,8 +96,8 @@ def _summary(figures: list[Figure]) -> str:
     missed = [
         f"{figure.name}: {figure.verdict}" for figure in figures if "missed" in figure.verdict
     ]
-    said = f"{verdicts.count(MET)} of {len(verdicts)} goalposts met"
-    return "\n  ".join([said, *missed])
+    summary = f"{verdicts.count(MET)} of {len(verdicts)} goalposts met"
+    return "\n  ".join([summary, *missed])
 
 
 if __name__ == "__main__":

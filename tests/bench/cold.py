@@ -67,8 +67,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     ratio = statistics.median(
         [ours / client for ours, client in zip(times["ready"], times["client"], strict=True)]
     )
-    said = "function, to the first 2xx / import of Google's client"
-    yield Figure(said, ratio, "x", Goal(round(peer, 2)), f"{peer:.2f}", "1.0 times the peer")
+    name = "function, to the first 2xx / import of Google's client"
+    yield Figure(name, ratio, "x", Goal(round(peer, 2)), f"{peer:.2f}", "1.0 times the peer")
     yield _over_floor(runs)
     yield from _imports()
 
@@ -80,8 +80,8 @@ def _over_floor(runs: int) -> Figure:
     pairs = [(_processor_time(_FLOOR), _processor_time(ours)) for _ in range(runs)]
     floors, times = zip(*pairs, strict=True)
     ratio = statistics.median(times) / statistics.median(floors)
-    said = "import of main and a first policy / of its libraries, processor time"
-    return Figure(said, ratio, "x", Goal(1.12), "", f"medians of {runs}, in turn")
+    name = "import of main and a first policy / of its libraries, processor time"
+    return Figure(name, ratio, "x", Goal(1.12), "", f"medians of {runs}, in turn")
 
 
 def _processor_time(code: str) -> float:

@@ -64,11 +64,11 @@ class Counting:
         self._lab.calls()
         self._wire.reset()
         work()
-        said = log.read_bytes()[before:].decode(errors="replace")
+        log_text = log.read_bytes()[before:].decode(errors="replace")
         return Cost(
             calls=self._lab.calls(),
-            logins=said.count("connection authorized:"),
-            statements=sum(_count(text) for text in _STATEMENT.findall(said)),
+            logins=log_text.count("connection authorized:"),
+            statements=sum(_count(text) for text in _STATEMENT.findall(log_text)),
             round_trips=self._wire.round_trips,
         )
 
@@ -128,8 +128,8 @@ def _recovery(lab: Lab, counting: Counting, running: Instance, secret_id: str) -
         running.fire(secret_id)
     lab.advance(timedelta(minutes=11))
     resumed = counting.cost(lambda: running.wake(secret_id))
-    said = "calls, delivery that resumes after a kill behind AddSecretVersion"
-    return Figure(said, len(resumed.calls), "", Goal(7, "G1"), "", _listed(resumed.by_method))
+    name = "calls, delivery that resumes after a kill behind AddSecretVersion"
+    return Figure(name, len(resumed.calls), "", Goal(7, "G1"), "", _listed(resumed.by_method))
 
 
 @contextmanager

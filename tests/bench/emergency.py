@@ -118,7 +118,7 @@ def _killed(lab: Lab, after: int, *options: str) -> int:
     process = _command(lab, *asking, *options)
     ends = time.monotonic() + _LIMIT
     while (ended := _ended(lab)) < after:
-        assert process.poll() is None, _said(lab)
+        assert process.poll() is None, _output(lab)
         assert time.monotonic() < ends, "it took too long"
         time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
@@ -155,13 +155,13 @@ def _ended(lab: Lab) -> int:
     return files[0].read_bytes().count(b'{"ended":') if files else 0
 
 
-def _said(lab: Lab) -> str:
+def _output(lab: Lab) -> str:
     return (lab.folder / "command.log").read_text()[-2000:]
 
 
 def _figures(outcome: Outcome, count: int, quota: int) -> Iterator[Figure]:
     many = "process" if outcome.processes == 1 else "processes"
-    said = f"{count} emergencies, {outcome.processes} {many}"
+    name = f"{count} emergencies, {outcome.processes} {many}"
     floor = count * WRITES_EACH / quota * 60
     nothing = Goal(0, "G7")
     writes = [call for call in outcome.calls if call.name in _WRITES]
@@ -172,26 +172,26 @@ def _figures(outcome: Outcome, count: int, quota: int) -> Iterator[Figure]:
     severities = Counter(line["severity"] for line in unasked)
     revoked = outcome.receipt["outcomes"].get("revoked", 0)
     killed = f"killed after {outcome.killed_after}, and resumed"
-    yield Figure(f"{said}: lost", count - outcome.revoked, "", nothing, "", killed)
-    yield Figure(f"{said}: twice", outcome.twice, "", nothing)
-    yield Figure(f"{said}: missing in the receipt", count - revoked, "", nothing)
-    yield Figure(f"{said}: exit code after the resumption", outcome.exit_code, "", nothing)
-    yield Figure(f"{said}: deliveries left", outcome.undelivered, "", nothing)
-    yield Figure(f"{said}: quota errors in the log", surfaced, "", nothing)
+    yield Figure(f"{name}: lost", count - outcome.revoked, "", nothing, "", killed)
+    yield Figure(f"{name}: twice", outcome.twice, "", nothing)
+    yield Figure(f"{name}: missing in the receipt", count - revoked, "", nothing)
+    yield Figure(f"{name}: exit code after the resumption", outcome.exit_code, "", nothing)
+    yield Figure(f"{name}: deliveries left", outcome.undelivered, "", nothing)
+    yield Figure(f"{name}: quota errors in the log", surfaced, "", nothing)
     bad = severities["ERROR"] + severities["WARNING"]
-    yield Figure(f"{said}: warnings and errors in the log", bad, "", nothing)
+    yield Figure(f"{name}: warnings and errors in the log", bad, "", nothing)
     note = f"floor: {count} x {WRITES_EACH} writes at {quota} a minute = {floor:.0f} s"
-    yield Figure(f"{said}: time", outcome.seconds, "s", Goal(round(floor * 1.1)), "", note)
+    yield Figure(f"{name}: time", outcome.seconds, "s", Goal(round(floor * 1.1)), "", note)
     times = outcome.receipt["time_to_revoke"]
-    yield Figure(f"{said}: request to revoked, half within", times["p50"], "s")
-    yield Figure(f"{said}: request to revoked, 99 % within", times["p99"], "s")
-    yield Figure(f"{said}: request to revoked, all within", times["max"], "s")
-    yield Figure(f"{said}: refused writes", sum(call.refused for call in writes), "")
+    yield Figure(f"{name}: request to revoked, half within", times["p50"], "s")
+    yield Figure(f"{name}: request to revoked, 99 % within", times["p99"], "s")
+    yield Figure(f"{name}: request to revoked, all within", times["max"], "s")
+    yield Figure(f"{name}: refused writes", sum(call.refused for call in writes), "")
     disabled = sum(call.name == "DisableSecretVersion" for call in accepted)
     needed = len(accepted) - disabled
-    yield Figure(f"{said}: accepted writes", needed, "", Goal(count * WRITES_EACH, "G7"))
+    yield Figure(f"{name}: accepted writes", needed, "", Goal(count * WRITES_EACH, "G7"))
     note = "beside them, while the quota has room"
-    yield Figure(f"{said}: old versions disabled at once", disabled, "", None, "", note)
-    yield Figure(f"{said}: most of them in a minute", most_in_a_minute(accepted), "", Goal(quota))
+    yield Figure(f"{name}: old versions disabled at once", disabled, "", None, "", note)
+    yield Figure(f"{name}: most of them in a minute", most_in_a_minute(accepted), "", Goal(quota))
     listed = sum(call.name == "ListSecrets" for call in outcome.calls)
-    yield Figure(f"{said}: reads to follow them", listed, "", None, "", "a list each")
+    yield Figure(f"{name}: reads to follow them", listed, "", None, "", "a list each")

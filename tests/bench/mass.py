@@ -131,29 +131,29 @@ def lines(process: FunctionProcess) -> list[dict[str, Any]]:
 
 def _figures(outcome: Outcome, count: int) -> Iterator[Figure]:
     many = "process" if outcome.processes == 1 else "processes"
-    said = f"{count} secrets, {outcome.processes} {many}"
+    name = f"{count} secrets, {outcome.processes} {many}"
     floor = count * WRITES_EACH / QUOTA * 60
     writes = [call for call in outcome.calls if call.name in WRITES]
     refused = sum(call.refused for call in writes)
     severities = Counter(line["severity"] for line in outcome.log)
     surfaced = sum("RESOURCE_EXHAUSTED" in json.dumps(line) for line in outcome.log)
     nothing = Goal(0, "G7")
-    yield Figure(f"{said}: lost", count - outcome.rotated, "", nothing)
-    yield Figure(f"{said}: twice", outcome.twice, "", nothing)
-    yield Figure(f"{said}: deliveries left", outcome.undelivered, "", nothing)
-    yield Figure(f"{said}: quota errors in the log", surfaced, "", nothing)
+    yield Figure(f"{name}: lost", count - outcome.rotated, "", nothing)
+    yield Figure(f"{name}: twice", outcome.twice, "", nothing)
+    yield Figure(f"{name}: deliveries left", outcome.undelivered, "", nothing)
+    yield Figure(f"{name}: quota errors in the log", surfaced, "", nothing)
     bad = severities["ERROR"] + severities["WARNING"]
-    yield Figure(f"{said}: warnings and errors in the log", bad, "", nothing)
+    yield Figure(f"{name}: warnings and errors in the log", bad, "", nothing)
     note = f"floor: {count} x 3 writes at {QUOTA} a minute = {floor:.0f} s"
-    yield Figure(f"{said}: time", outcome.seconds, "s", Goal(round(floor * 1.1)), "", note)
+    yield Figure(f"{name}: time", outcome.seconds, "s", Goal(round(floor * 1.1)), "", note)
     note = "each waited and was sent again; the third write of a second on one secret included"
-    yield Figure(f"{said}: refused writes", refused, "", None, "", note)
+    yield Figure(f"{name}: refused writes", refused, "", None, "", note)
     accepted = [call for call in writes if not call.refused]
-    yield Figure(f"{said}: accepted writes", len(accepted), "", Goal(count * WRITES_EACH, "G7"))
+    yield Figure(f"{name}: accepted writes", len(accepted), "", Goal(count * WRITES_EACH, "G7"))
     yield Figure(
-        f"{said}: most of them in a minute", most_in_a_minute(accepted), "", Goal(QUOTA, "G7")
+        f"{name}: most of them in a minute", most_in_a_minute(accepted), "", Goal(QUOTA, "G7")
     )
-    yield Figure(f"{said}: longest time without a rotation", _gaps(accepted), "s")
+    yield Figure(f"{name}: longest time without a rotation", _gaps(accepted), "s")
 
 
 def most_in_a_minute(calls: list[Call]) -> int:

@@ -1,7 +1,7 @@
 """Memory of the function's process: loaded, after a thousand rotations, and at 32 threads.
 
 1. That rotations leave nothing behind is counted in Python: objects, and blocks of its allocator.
-   Resident sizes depend on the native allocator and on the machine; they are told, and judged
+   Resident sizes depend on the native allocator and on the machine; they are shown, and judged
    only where a limit of the platform is meant.
 """
 
@@ -78,8 +78,8 @@ def _resident() -> Iterator[Figure]:
                 _rotate(process, template, ids[WARM_UP:], THREADS)
             grown = resident(pid) - before
             note = f"after {WARM_UP} others, {THREADS} at once"
-            said = f"growth over {2 * count} rotations"
-            yield Figure(said, grown, "MiB", None, "", f"{note}; by the native allocator")
+            name = f"growth over {2 * count} rotations"
+            yield Figure(name, grown, "MiB", None, "", f"{note}; by the native allocator")
             few = resident(pid, peak=True)
             yield Figure("peak", few, "MiB", Goal(85, "G6"), "47.8-51.7")
         fresh = lab.secrets(_BUSY)
@@ -87,8 +87,8 @@ def _resident() -> Iterator[Figure]:
             pid = worker(process)
             _rotate(process, template, fresh, MANY_THREADS)
             many = resident(pid, peak=True)
-            said = f"peak with {MANY_THREADS} threads / with {THREADS}: more"
-            yield Figure(said, many - few, "MiB", Goal(10, "G6"), "", f"{_BUSY} rotations")
+            name = f"peak with {MANY_THREADS} threads / with {THREADS}: more"
+            yield Figure(name, many - few, "MiB", Goal(10, "G6"), "", f"{_BUSY} rotations")
 
 
 def _rotate(process: FunctionProcess, template: Instance, ids: Sequence[str], at_once: int) -> None:

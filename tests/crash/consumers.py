@@ -168,10 +168,10 @@ class Consumers:
 
     def beat(self) -> None:
         """Return when each has looked twice more: the second time, all of it after this call."""
-        seen = [consumer.probes for consumer in self.all]
+        before = [consumer.probes for consumer in self.all]
         wait_until(
             lambda: all(
-                consumer.probes >= n + 2 for consumer, n in zip(self.all, seen, strict=True)
+                consumer.probes >= n + 2 for consumer, n in zip(self.all, before, strict=True)
             ),
             "each consumer looks again",
             120,

@@ -138,10 +138,10 @@ class Faults:
 
     def _hold_begin(self, step: Step) -> None:
         relay = self.stage.links.primary
-        seen = relay.counts()["begin late"]
+        before = relay.counts()["begin late"]
         relay.hold_begin(step.arguments["seconds"])
         if step.arguments["past_lease"]:
-            self._when(lambda: relay.counts()["begin late"] > seen, self.end_lease)
+            self._when(lambda: relay.counts()["begin late"] > before, self.end_lease)
 
     def _cut_request(self, step: Step) -> None:
         self.stage.links[step.arguments["link"]].cut_request_after(step.arguments["bytes"])
@@ -183,13 +183,13 @@ class Faults:
         self._later.append(timer)
         timer.start()
 
-    def _when(self, seen: Callable[[], bool], act: Callable[[], object]) -> None:
+    def _when(self, condition: Callable[[], bool], act: Callable[[], object]) -> None:
         """Act once something is seen; not at all when it has not come within a second."""
 
         def watch() -> None:
             ends = time.monotonic() + 1
             while time.monotonic() < ends:
-                if seen():
+                if condition():
                     act()
                     return
                 time.sleep(0.02)

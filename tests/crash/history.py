@@ -89,7 +89,7 @@ class History:
         keys = {number: key_of(payload) for number, payload in self._payloads.items()}
         secret = record.message
         current = dict(secret.version_aliases).get("current")
-        told = _told(dict(secret.annotations))
+        facts = _facts(dict(secret.annotations))
         with self._lock:
             self._stored.append(
                 Stored(
@@ -100,7 +100,7 @@ class History:
                     token=int(secret.labels.get("rotation_token", "0")),
                     blocked=secret.labels.get("rotation_blocked", ""),
                     versions=tuple(keys[n] for n in range(1, len(record.versions) + 1)),
-                    **told,
+                    **facts,
                 )
             )
 
@@ -111,7 +111,7 @@ def key_of(payload: dict[str, Any]) -> Key:
     return hashlib.sha256(login.encode()).hexdigest()[:16]
 
 
-def _told(annotations: dict[str, str]) -> dict[str, Any]:
+def _facts(annotations: dict[str, str]) -> dict[str, Any]:
     """Return what record and receipt say."""
     stored = json.loads(annotations.get("rotation.record", "{}"))
     record, phase = stored.get("record", {}), stored.get("phase", "settled")

@@ -1,6 +1,6 @@
 """Play one schedule on the stage: ask, hurt, heal, let it come to rest, judge.
 
-1. Each step is carried out at its moment, or as soon after it as the machine allows; each is told
+1. Each step is carried out at its moment, or as soon after it as the machine allows; each is noted
    in the log with the moment it really happened.
 2. Before time is moved past a wait, the pinned consumers have been given the version in force: a
    soak is how long they have for it.
@@ -44,8 +44,8 @@ class Outcome:
     figures: Counter[str] = field(default_factory=Counter)
     #: What happened, and when.
     log: list[str] = field(default_factory=list)
-    #: The end of what the function said about the secret.
-    said: list[str] = field(default_factory=list)
+    #: The end of what the function logged about the secret.
+    log_tail: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -82,7 +82,7 @@ class Player:
         finally:
             self.faults.recover()
             if outcome.violations:
-                outcome.said = [str(line) for line in self.target.log()[-40:]]
+                outcome.log_tail = [str(line) for line in self.target.log()[-40:]]
             remove(self.stage, self.target)
             outcome.faults = self.faults.injected
             outcome.seconds = time.monotonic() - self._started
@@ -144,7 +144,7 @@ class Player:
         figures.update(rules.finished(stored))
         figures["asked"] = len(self._published)
         figures["refused on purpose"] = verdict.on_purpose
-        figures["strays read"] = verdict.strays
+        figures["orphans read"] = verdict.orphans
         figures["calls"] = sum(self.stage.scene.controls.calls().values())
         delivered = self.stage.links.push.counts()["connections"]
         figures["deliveries"] = delivered - self._deliveries

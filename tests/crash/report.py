@@ -8,7 +8,7 @@ from tests.crash.play import Outcome
 
 FIGURES = (
     *("asked", "rotations", "emergencies", "sent back", "deliveries", "calls"),
-    *("probes", "logins", "server down", "refused on purpose", "strays read"),
+    *("probes", "logins", "server down", "refused on purpose", "orphans read"),
 )
 
 
@@ -29,8 +29,8 @@ def failure(outcome: Outcome) -> str:
         str(outcome.schedule),
         "what happened:",
         *outcome.log,
-        "what the function said:",
-        *outcome.said,
+        "what the function logged:",
+        *outcome.log_tail,
         "violations:",
         *(f"  {violation} ({n} times)" for violation, n in Counter(outcome.violations).items()),
         f"run this schedule again: make chaos SEED={outcome.schedule.seed}",
@@ -53,15 +53,15 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def table(told: dict[str, Any]) -> str:
+def table(totals: dict[str, Any]) -> str:
     """Return the summary as text."""
 
     def rows() -> Iterator[tuple[str, object]]:
-        yield from ((name, told[name]) for name in ("seeds", "seconds", *FIGURES))
-        yield "faults injected", told["faults"]
-        yield from ((f"  {kind}", count) for kind, count in told["faults_by_kind"].items())
-        yield "violations", told["violations"]
-        if told["failed_seeds"]:
-            yield "failed seeds", " ".join(map(str, told["failed_seeds"]))
+        yield from ((name, totals[name]) for name in ("seeds", "seconds", *FIGURES))
+        yield "faults injected", totals["faults"]
+        yield from ((f"  {kind}", count) for kind, count in totals["faults_by_kind"].items())
+        yield "violations", totals["violations"]
+        if totals["failed_seeds"]:
+            yield "failed seeds", " ".join(map(str, totals["failed_seeds"]))
 
     return "\n".join(f"{name:30} {value}" for name, value in rows())

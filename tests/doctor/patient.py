@@ -63,15 +63,15 @@ class Patient:
             environment.setenv(name, text)
 
     def run(self, *command: str) -> tuple[int, str]:
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
             code = main(command)
-        return code, said.getvalue()
+        return code, output.getvalue()
 
     def look(self, *more: str) -> list[Json]:
         """Return the findings of the doctor."""
-        self.code, said = self.run("doctor", "--json", *more)
-        found: list[Json] = json.loads(said)["findings"]
+        self.code, output = self.run("doctor", "--json", *more)
+        found: list[Json] = json.loads(output)["findings"]
         assert [fault for finding in found for fault in unknown(finding["remedy"] or "")] == []
         return found
 

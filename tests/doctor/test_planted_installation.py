@@ -263,7 +263,7 @@ def test_an_api_that_cannot_be_reached_is_something_not_seen(patient: Patient) -
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "message"),
     [
         ("short ack deadline", "ack deadline set to 56 s"),
         ("no retry policy", "retries after 10 s to 600 s"),
@@ -271,11 +271,11 @@ def test_an_api_that_cannot_be_reached_is_something_not_seen(patient: Patient) -
         ("sweep is paused", "resumed"),
     ],
 )
-def test_what_is_safe_is_mended(patient: Patient, case: str, said: str) -> None:
+def test_what_is_safe_is_mended(patient: Patient, case: str, message: str) -> None:
     PLANTED[case][0](patient)
-    code, told = patient.run("doctor", "--fix", "--yes")
-    assert said in told
-    assert "nothing to mend" in told
+    code, output = patient.run("doctor", "--fix", "--yes")
+    assert message in output
+    assert "nothing to mend" in output
     assert code == 0
 
 

@@ -212,9 +212,9 @@ def test_a_use_of_latest_in_a_tree_is_found(patient: Patient, tmp_path: Path) ->
 
 def test_a_missing_alias_is_put_back(patient: Patient) -> None:
     patient.secret("versionAliases", versionAliases={})
-    code, told = patient.run("doctor", "orders", "--fix", "--yes")
+    code, output = patient.run("doctor", "orders", "--fix", "--yes")
     assert code == 0
-    assert "alias current added for version 1" in told
+    assert "alias current added for version 1" in output
     assert patient.ask("GET", SECRET)["versionAliases"] == {"current": "1"}
 
 
@@ -235,18 +235,18 @@ def test_a_filter_beside_names_is_refused(patient: Patient) -> None:
     assert code == 2
 
 
-def test_of_many_secrets_a_sample_is_looked_at_and_the_cost_said_first(
+def test_of_many_secrets_a_sample_is_looked_at_and_the_cost_is_shown_first(
     patient: Patient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(effort, "MOST", 1)
     body = {"replication": {"automatic": {}}, "annotations": {"rotation.policy": "{}"}}
     patient.ask("POST", f"{PROJECT}/secrets", body, secretId="another")
     try:
-        told = {more: patient.run("doctor", "--json", *more)[1] for more in ((), ("--all",))}
+        outputs = {more: patient.run("doctor", "--json", *more)[1] for more in ((), ("--all",))}
     finally:
         patient.ask("DELETE", f"{PROJECT}/secrets/another")
-    seen = {more: json.loads(text) for more, text in told.items()}
-    assert {more: (looked["secrets"], looked["of"]) for more, looked in seen.items()} == {
+    reports = {more: json.loads(text) for more, text in outputs.items()}
+    assert {more: (looked["secrets"], looked["of"]) for more, looked in reports.items()} == {
         (): (1, 2),
         ("--all",): (2, 2),
     }
@@ -266,8 +266,8 @@ def test_everything_but_remedies_fits_80_columns(patient: Patient) -> None:
     patient.policy(soak="40d")
     patient.bind(SECRET)
     patient.bind(TOPIC)
-    _, told = patient.run("doctor")
+    _, output = patient.run("doctor")
     commands = ("    gcloud ", "    rotation ")
-    lines = [line for line in told.splitlines() if not line.startswith(commands)]
+    lines = [line for line in output.splitlines() if not line.startswith(commands)]
     assert "orders" in lines
     assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []

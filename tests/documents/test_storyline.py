@@ -105,21 +105,21 @@ def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
 def test_the_pages_lead_from_nothing_to_a_fleet_and_back_to_nothing(terminal: Terminal) -> None:
     world = World(terminal)
     began = time.monotonic()
-    told, failed = "DOCUMENTS_TELL" in os.environ, list[str]()
+    is_shown, failed = "DOCUMENTS_TELL" in os.environ, list[str]()
     with misfortunes.clients() as clients:
         story = list(shell_blocks())
         for block, following in zip(story, [*story[1:], None], strict=True):
             before = (block.page, block.heading)
             if _is_first(story, block) and (happen := misfortunes.BEFORE.get(before)):
                 _keep(partial(_befall, happen, clients), world, before, failed)
-            if told:
+            if is_shown:
                 since = f"{time.monotonic() - began:.0f} s"
                 print(f"\n--- {since} {block.place} [{block.heading}]", flush=True)  # noqa: T201
-            said, code = _carry_out(terminal, world, block)
-            if told:
-                print(said, flush=True)  # noqa: T201
+            output, code = _carry_out(terminal, world, block)
+            if is_shown:
+                print(output, flush=True)  # noqa: T201
             if code not in _expected(block):
-                failed.append(f"{block.place}: ended with {code}\n{block.text}\n{said}")
+                failed.append(f"{block.place}: ended with {code}\n{block.text}\n{output}")
             if following is None or (following.page, following.heading) != before:
                 _keep(promises.AFTER.get(before, promises.nothing), world, before, failed)
     assert not failed, "\n\n".join(failed)

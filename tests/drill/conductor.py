@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rotation.engine import codec
-from rotation.local.demo.consumers import Consumers, Member, Tally, Told
+from rotation.local.demo.consumers import ConsumerReport, Consumers, Member, Tally
 from rotation.local.demo.director import WAITS, Director, reached
 from rotation.local.demo.emergency import Intruder
 from rotation.local.demo.narrator import Claim
@@ -55,16 +55,14 @@ class Watched(Consumers):
         taken, self._failures = self._failures, []
         return sorted(taken, key=lambda pair: pair[1].at)
 
-    def _ask(self, pins: dict[str, int]) -> list[Told]:
-        told = super()._ask(pins)
-        self._failures += [
-            (message.member, one) for message in told for one in message.report.recent
-        ]
-        return told
+    def _ask(self, pins: dict[str, int]) -> list[ConsumerReport]:
+        reports = super()._ask(pins)
+        self._failures += [(entry.member, one) for entry in reports for one in entry.report.recent]
+        return reports
 
 
 class Quiet:
-    """A narrator for a long drill: nothing is said, the last lines are kept."""
+    """A narrator for a long drill: nothing is printed, the last lines are kept."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -151,10 +149,10 @@ class Conductor:
 
     def drain(self, emergency: Emergency | None = None) -> None:
         """Judge everything that has failed so far."""
-        told = self._consumers.reports()
+        reports = self._consumers.reports()
         work: dict[str, Tally] = {DIRECT: Tally(), POOLED: Tally()}
-        for message in told:
-            work[path_of(message.member)] += Tally.of(message.report)
+        for entry in reports:
+            work[path_of(entry.member)] += Tally.of(entry.report)
         self.findings.work = work
         for member, failure in self._consumers.taken():
             on_purpose = emergency is not None and emergency.is_on_purpose(member, failure)

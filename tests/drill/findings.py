@@ -3,7 +3,7 @@
 Rules of this module:
   1. While nothing has leaked, no failure is on purpose.
   2. In an emergency a failure is on purpose only if it met the leaked credential, or a session
-     that the pooler was told to end; whatever else fails is as bad as in a routine rotation.
+     that the pooler was made to end; whatever else fails is as bad as in a routine rotation.
   3. Back within the first retry: what was tried after a failure worked.  A retry that was itself
      ended on purpose says nothing; a pinned consumer's first retry is the one after its deployment.
 """
@@ -25,10 +25,10 @@ class Emergency:
 
     leaked: int
     asked: float
-    #: When the pooler was told to end its sessions, and when it had.
+    #: When the pooler was asked to end its sessions, and when it had.
     cleared_from: float = inf
     cleared_until: float = inf
-    #: When the pinned consumers were told the next version.
+    #: When the pinned consumers were given the next version.
     deployed: float = inf
     #: When every consumer was on the next version.
     recovered: float = inf
@@ -55,7 +55,7 @@ class Emergency:
 
 @dataclass(frozen=True)
 class Story:
-    """One failure, told so that somebody can find its cause."""
+    """One failure, described so that somebody can find its cause."""
 
     member: Member
     failure: Failure

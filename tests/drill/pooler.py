@@ -6,7 +6,7 @@ Rules of this module:
   2. It logs in to the server with the keys it saw its client prove; no password is in its files
      but that of its own look-up role.
   3. It never runs as root, and is ended by its pid.
-  4. After an emergency it is replaced, not told to ``KILL``: a client that has logged in once is
+  4. After an emergency it is replaced, not sent ``KILL``: a client that has logged in once is
      served for as long as it stays, whatever became of its credential, and KILL makes PgBouncer
      crash when somebody logs in at that moment (pgbouncer #1401).
 """

@@ -19,12 +19,12 @@ def rendered(error: BaseException) -> str:
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and all that led to it, hidden or not."""
-    waiting, seen = [error], set[int]()
+    waiting, visited = [error], set[int]()
     while waiting:
         cause = waiting.pop()
-        if id(cause) in seen:
+        if id(cause) in visited:
             continue
-        seen.add(id(cause))
+        visited.add(id(cause))
         yield cause
         waiting += [other for other in (cause.__cause__, cause.__context__) if other is not None]
 

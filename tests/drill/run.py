@@ -36,7 +36,7 @@ class DrillOptions:
     rotations: int = 200
     emergencies: int = 50
     consumers: int = 32
-    #: Told one line now and then.
+    #: Called with one line now and then.
     say: Callable[[str], None] = print
     #: Called at every moment of a round: the world, the run's folder, the moment's name.
     at: Callable[[World, str], None] = lambda _world, _moment: None

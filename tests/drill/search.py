@@ -32,7 +32,7 @@ class ProcessWatch:
     """Looks at command lines and environments while it is entered, again and again."""
 
     def __init__(self) -> None:
-        self._seen: set[bytes] = set()
+        self._lines: set[bytes] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="process watch", daemon=True)
 
@@ -46,12 +46,12 @@ class ProcessWatch:
 
     def look(self) -> None:
         """Look now."""
-        self._seen |= set(leaks.processes().split(b"\n"))
+        self._lines |= set(leaks.processes().split(b"\n"))
 
     def place(self) -> Place:
         """Return everything seen so far."""
         self.look()
-        return Place("processes", b"\n".join(self._seen), "rotation.local.demo.client")
+        return Place("processes", b"\n".join(self._lines), "rotation.local.demo.client")
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY):
@@ -62,7 +62,7 @@ def search(world: World, findings: Findings, processes: Place) -> None:
     """Search for every password there was; write what was found into the findings."""
     passwords = _passwords(world, findings)
     findings.passwords = len(passwords)
-    for place in (*_told(world), processes, *_files(world.stack.folder)):
+    for place in (*_published(world), processes, *_files(world.stack.folder)):
         if not place.is_read:
             findings.faults.append(f"{place.name} was not searched")
         findings.searched[place.name] = len(place.text)
@@ -77,7 +77,7 @@ def _passwords(world: World, findings: Findings) -> dict[str, str]:
     return {**minted, **world.further}
 
 
-def _told(world: World) -> list[Place]:
+def _published(world: World) -> list[Place]:
     labels = json.dumps(world.described()).encode()
     events = "\n".join(world.events()).encode()
     return [Place("labels", labels, world.secret), Place("events", events, "SECRET_UPDATE")]

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.drill.findings import DIRECT, POOLED, Findings, by_kind, percentile
 
-#: Stories told in full; the rest is in the JSON object.
-_TOLD = 40
+#: Stories shown in full; the rest is in the JSON object.
+_SHOWN = 40
 
 
 def as_json(findings: Findings) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def as_table(findings: Findings) -> str:
         ("passwords searched for", f"{places}: {'; '.join(findings.leaks) or 'none found'}")
     )
     rows += [("FAULT", fault) for fault in findings.faults]
-    told = [*findings.unexpected, *findings.late][:_TOLD]
-    rows += [("FAILURE", str(story)) for story in told]
+    stories = [*findings.unexpected, *findings.late][:_SHOWN]
+    rows += [("FAILURE", str(story)) for story in stories]
     rows.append(("verdict", "every claim held" if findings.held else "NOT every claim held"))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
@@ -85,5 +85,5 @@ def _in_ms(seconds: Sequence[float]) -> str:
 
 def _counts(kinds: dict[str, int]) -> str:
     total = sum(kinds.values())
-    said = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
-    return f"{total} ({said})" if kinds else "0"
+    by_kind = "; ".join(f"{kind}: {count}" for kind, count in kinds.items())
+    return f"{total} ({by_kind})" if kinds else "0"

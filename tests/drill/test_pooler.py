@@ -1,4 +1,4 @@
-"""What PgBouncer makes of a credential that is rotated: the reasons for what operators are told.
+"""What PgBouncer makes of a credential that is rotated: the reasons for what operators are advised.
 
 With ``auth_query`` it asks the database at every login, but it never looks at a client again that
 it has let in, and it goes on serving that client under the role it logged in as.

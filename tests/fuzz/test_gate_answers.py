@@ -52,7 +52,7 @@ speakers = pytest.mark.parametrize("speaker", SPEAKERS.values(), ids=SPEAKERS)
 @given(body=st.one_of(st.binary(max_size=300), json_values.map(dumped)))
 @example(body=b'{"status":')
 @examples(60)
-def test_a_body_of_anything_is_no_sight(web: Web, speaker: Speaker, body: bytes | str) -> None:
+def test_a_body_of_anything_does_not_count(web: Web, speaker: Speaker, body: bytes | str) -> None:
     data = body if isinstance(body, bytes) else body.encode()
     assert judge(web, speaker, Reply(body=data)).look is not Look.PASS
 

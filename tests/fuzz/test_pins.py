@@ -10,7 +10,7 @@ from rotation.model.names import SecretName
 from rotation.pins import Pin, PinError, find, repin
 from rotation.pins.adopting import Wish, adopt
 from rotation.pins.errors import REASONS
-from rotation.pins.survey import Sighting, survey
+from rotation.pins.survey import LocatedUse, survey
 from tests.fuzz.profiles import examples
 from tests.unit.pins.test_golden import CASES, before
 
@@ -140,12 +140,12 @@ def adoptable(content: bytes, path: str, *, marker: bool) -> None:
         assert error.reason in REASONS
         return
     assert adopt(adopted.content, path, wish).content == adopted.content
-    ours = [sighting for sighting in survey(adopted.content, path) if named_ours(sighting)]
+    ours = [located for located in survey(adopted.content, path) if named_ours(located)]
     assert {mark.use.value for mark in ours if mark.line in adopted.lines} == {"7"}
 
 
-def named_ours(sighting: Sighting) -> bool:
-    return sighting.use.named.is_for(ORDERS, operator.eq)
+def named_ours(located: LocatedUse) -> bool:
+    return located.use.named.is_for(ORDERS, operator.eq)
 
 
 @examples(400)

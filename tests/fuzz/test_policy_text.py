@@ -56,9 +56,9 @@ def faults_of(text: str) -> list[str]:
     try:
         decode(text)
     except FaultyPolicyError as error:
-        said = str(error)
-        assert len(said) < FLOOD
-        assert said.encode()
+        message = str(error)
+        assert len(message) < FLOOD
+        assert message.encode()
         assert error.faults
         return [str(fault) for fault in error.faults]
     return []
@@ -213,12 +213,12 @@ _SNIPPETS = st.sampled_from(
 @example("[" * 5000)
 def test_any_file_is_json_text_or_says_why(text: str) -> None:
     try:
-        said = to_json(text)
+        converted = to_json(text)
     except FaultyPolicyError as error:
         assert "not a policy file" in str(error)
         assert len(str(error)) < FLOOD
     else:
-        faults_of(said)
+        faults_of(converted)
 
 
 @examples(200)
@@ -228,10 +228,10 @@ def test_what_is_shown_can_be_applied_again(document: Any) -> None:
     before = copy.deepcopy(document)
     try:
         shown = to_yaml(document)
-        said = to_json(shown)
+        converted = to_json(shown)
     except FaultyPolicyError:
         return
-    assert same(json.loads(said), before)
+    assert same(json.loads(converted), before)
 
 
 def test_what_nests_deeper_than_yaml_is_written_is_shown_all_the_same() -> None:

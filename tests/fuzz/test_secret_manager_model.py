@@ -83,7 +83,7 @@ class SecretManagerModel(RuleBasedStateMachine):
 
         self.background.call(fresh)
         self.secrets: dict[str, ModelSecret] = {}
-        self.seen_etags: set[str] = set()
+        self.known_etags: set[str] = set()
         # Most sequences would not get past an empty project.
         self.create("app", PARENT, "grpc", {"team": "db"}, {})
         for payload in (b"one", b"two"):
@@ -111,8 +111,8 @@ class SecretManagerModel(RuleBasedStateMachine):
 
     def note_etag(self, body: Any) -> None:
         if "etag" in body:
-            assert body["etag"] not in self.seen_etags, "an ETag came back"
-            self.seen_etags.add(body["etag"])
+            assert body["etag"] not in self.known_etags, "an ETag came back"
+            self.known_etags.add(body["etag"])
 
     # Steps
 

@@ -3,7 +3,7 @@
 Rules of this module:
   1. A state met before is not walked again, by whatever path it is reached.
   2. What is known of a state met is a digest of its parts and the move it was reached by; the story
-     of a path is told by walking it once more.
+     of a path is found by walking it once more.
 """
 
 from __future__ import annotations
@@ -153,12 +153,12 @@ def _tell(model: Model, path: list[int]) -> tuple[str, ...]:
     for index in path:
         before = {actor.serial: actor for actor in state.actors}
         move = list(model.moves(state))[index]
-        told = " ".join(map(str, move.told))
-        story.append(f"{state.world.now:%d %H:%M:%S} {told}")
+        sentence = " ".join(map(str, move.story))
+        story.append(f"{state.world.now:%d %H:%M:%S} {sentence}")
         for actor in move.state.actors:
-            said = model.replays[actor.stands].said
+            notes = model.replays[actor.stands].notes
             known = before.get(actor.serial)
-            new = said[len(model.replays[known.stands].said) if known else 0 :]
+            new = notes[len(model.replays[known.stands].notes) if known else 0 :]
             story += [f"            w{actor.serial} says {level}: {line}" for level, line in new]
         state = move.state
     return tuple(story)

@@ -45,7 +45,7 @@ class Ledger(NamedTuple):
     #: Request and id of each rotation that began.
     started: frozenset[tuple[str, str]] = frozenset()
     #: Versions added by a worker that had lost its hold, or left from before.
-    strays: frozenset[int] = frozenset()
+    orphans: frozenset[int] = frozenset()
     #: Versions that a person added; what becomes of them is theirs to look after.
     theirs: frozenset[int] = frozenset()
     #: Delivery whose worker raised the token last.
@@ -55,9 +55,9 @@ class Ledger(NamedTuple):
     inherited: bool = False
     may_block: bool = False
     #: The last look at a slot showed a session on it.
-    seen_busy: bool = False
+    observed_busy: bool = False
     #: A look that could see has shown nobody on the slot, since this rotation began.
-    seen_free: bool = False
+    observed_free: bool = False
     #: Emergencies whose message was acknowledged.
     acknowledged: frozenset[Asked] = frozenset()
     #: The rollout was in trouble before it was over, and somebody still had to look.
@@ -74,12 +74,12 @@ def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: 
         case "add":
             ledger = ledger._replace(verified=ledger.verified - {effect.args[0]})
             if serial != ledger.holder or not _is_wanted(before, effect.args[0]):
-                return ledger._replace(strays=ledger.strays | {len(after.versions)})
+                return ledger._replace(orphans=ledger.orphans | {len(after.versions)})
         case "observe":
             busy = after.role(effect.args[0]).session > 0
             sees = not after.blind and after.accepts(effect.args[1])
-            free = ledger.seen_free or (sees and not busy)
-            return ledger._replace(seen_busy=busy, seen_free=free)
+            free = ledger.observed_free or (sees and not busy)
+            return ledger._replace(observed_busy=busy, observed_free=free)
         case "update":
             if after.stored.token > before.stored.token:
                 ledger = ledger._replace(holder=serial)
@@ -90,7 +90,7 @@ def follow(ledger: Ledger, before: World, effect: Effect, after: World, serial: 
 def _written(ledger: Ledger, before: World, after: World) -> Ledger:
     record, last = after.stored.record, before.stored.record
     if record is not None and (last is None or last.id != record.id):
-        ledger = ledger._replace(seen_free=False)
+        ledger = ledger._replace(observed_free=False)
     if record is not None:
         ledger = ledger._replace(started=ledger.started | {(record.request_id, record.id)})
     if record is None and last is None:

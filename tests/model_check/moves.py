@@ -90,9 +90,9 @@ class Model:
         """Return the state in which every path begins."""
         world = self.scenario.setup()
         newest = len(world.versions)
-        strays = frozenset({newest} if newest and not world.opens(newest) else ())
+        orphans = frozenset({newest} if newest and not world.opens(newest) else ())
         ledger = Ledger(
-            strays=strays,
+            orphans=orphans,
             inherited=world.stored.record is not None,
             may_block=self.scenario.may_block,
         )
@@ -187,16 +187,16 @@ class Model:
         yield Move((who, effect, "and FREEZES"), seat(done, unheard), broken, True)
 
     def _trouble(
-        self, told: tuple[Any, ...], state: State, actor: Actor, answer: Any, broken: Broken = ()
+        self, story: tuple[Any, ...], state: State, actor: Actor, answer: Any, broken: Broken = ()
     ) -> Move:
-        return self._hears(told, state, actor, answer, broken)._replace(is_deviation=True)
+        return self._hears(story, state, actor, answer, broken)._replace(is_deviation=True)
 
     def _hears(
-        self, told: tuple[Any, ...], state: State, actor: Actor, answer: Any, broken: Broken = ()
+        self, story: tuple[Any, ...], state: State, actor: Actor, answer: Any, broken: Broken = ()
     ) -> Move:
         stands = self.replays.answer(actor.stands, Answer(state.world.clock, answer))
         moved = actor._replace(stands=stands, frozen_at=None, unheard=())
-        return Move(told, seat(state, moved), broken)
+        return Move(story, seat(state, moved), broken)
 
     def _thaw(self, state: State, actor: Actor) -> Move:
         who = (_who(actor), "thaws")
@@ -209,22 +209,22 @@ class Model:
         left = unseat(state, actor)
         if error is None:
             return self._acknowledged(left, actor)
-        told = (_who(actor), "ends with", type(error).__name__, error)
+        story = (_who(actor), "ends with", type(error).__name__, error)
         if isinstance(error, TemporaryError):
-            return Move(told, queue(left, actor.wake_up, BACKOFF, actor.tries))
+            return Move(story, queue(left, actor.wake_up, BACKOFF, actor.tries))
         crash = f"{type(error).__name__}: {error}"
         ledger = left.ledger._replace(crash=crash)
-        return Move(told, left._replace(ledger=ledger), rules.broken_now(ledger, left.world))
+        return Move(story, left._replace(ledger=ledger), rules.broken_now(ledger, left.world))
 
     def _acknowledged(self, state: State, actor: Actor) -> Move:
-        told = (_who(actor), "ends;", actor.wake_up.message_id, "is acknowledged")
+        story = (_who(actor), "ends;", actor.wake_up.message_id, "is acknowledged")
         done = (request for request in state.ledger.asked if request.wake_up == actor.wake_up)
         asked = next((request for request in done if request.mode is Ask.EMERGENCY), None)
         if asked is None:
-            return Move(told, state)
+            return Move(story, state)
         ledger = state.ledger._replace(acknowledged=state.ledger.acknowledged | {asked})
         broken = rules.broken_now(ledger, state.world)
-        return Move(told, state._replace(ledger=ledger), broken)
+        return Move(story, state._replace(ledger=ledger), broken)
 
     def _crash(self, state: State, actor: Actor, effect: Effect | None) -> Move:
         again = queue(unseat(state, actor), actor.wake_up, BACKOFF, actor.tries)
@@ -249,8 +249,8 @@ class Model:
         after = seat(state, Actor(serial, wake_up, stands, tries=tries))
         is_endless = max(tries % COPY, state.published % HISTORY) > rules.ENDLESS
         broken = rules.endless(state.world) if is_endless else ()
-        told = (wake_up.message_id, f"is delivered to w{serial}")
-        return Move(told, after._replace(queue=tuple(rest)), broken)
+        story = (wake_up.message_id, f"is delivered to w{serial}")
+        return Move(story, after._replace(queue=tuple(rest)), broken)
 
     def _landing(self, state: State, index: int) -> Move:
         moved, answer, broken = land(state, index)

@@ -135,7 +135,7 @@ def an_unknown_add_is_repeated_blindly(patch: pytest.MonkeyPatch) -> None:
             return int(store.add_version(name, payload))
 
     patch.setattr(versions, "add_once", add_once)
-    patch.setattr(preparing, "_put_away", lambda *_: ())
+    patch.setattr(preparing, "_clean_up_orphans", lambda *_: ())
 
 
 def the_previous_is_revoked_without_a_look(patch: pytest.MonkeyPatch) -> None:
@@ -167,8 +167,8 @@ def next_dies_before_latest_is_covered(patch: pytest.MonkeyPatch) -> None:
     def abort(run: Run) -> Outcome:
         record = run.state.in_flight
         run.issuer.suspend(run.next_handle, run.token)
-        tidied = versions.tidy(run, record.base, record.id)
-        return Outcome(Event.ABORTED, {"highest": tidied.highest, "copies": tidied.copies})
+        cleaned = versions.clean_up_orphans(run, record.base, record.id)
+        return Outcome(Event.ABORTED, {"highest": cleaned.highest, "copies": cleaned.copies})
 
     patch.setattr(acting, "EFFECTS", {**EFFECTS, Phase.ABORTING: abort})
 
@@ -218,18 +218,20 @@ def a_wait_is_over_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_proceed", proceed)
 
 
-def a_refusal_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+def a_refusal_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "judge_votes", lambda *_: Judgement(Course.GO))
 
 
 def the_canary_is_not_watched(patch: pytest.MonkeyPatch) -> None:
     real = rollout.judge_gates
     patch.setattr(
-        rollout, "judge_gates", lambda said, now, since, _: real(said, now, since, timedelta())
+        rollout,
+        "judge_gates",
+        lambda verdicts, now, since, _: real(verdicts, now, since, timedelta()),
     )
 
 
-def a_failing_gate_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+def a_failing_gate_is_ignored(patch: pytest.MonkeyPatch) -> None:
     real = rollout.judge_gates
     patch.setattr(rollout, "judge_gates", lambda _, *more: real((), *more))
 
@@ -284,7 +286,7 @@ def a_pause_leaves_a_login_suspended(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "_held", lambda _: decide.Done("paused"))
 
 
-def a_pause_is_seen_at_the_beginning_only(patch: pytest.MonkeyPatch) -> None:
+def a_pause_is_noticed_at_the_beginning_only(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pausing, "holds_back", lambda *_: False)
 
 
@@ -295,8 +297,8 @@ def a_pause_holds_an_emergency(patch: pytest.MonkeyPatch) -> None:
 def who_retires_at_once_does_not_look(patch: pytest.MonkeyPatch) -> None:
     real = retiring._obstacle
 
-    def obstacle(run: Run, seen: Any) -> str:
-        return real(run, seen) if seen.sessions else ""
+    def obstacle(run: Run, observed: Any) -> str:
+        return real(run, observed) if observed.sessions else ""
 
     patch.setattr(retiring, "_obstacle", obstacle)
 
@@ -334,9 +336,9 @@ MUTANTS = (
         a_lost_race_is_not_checked_for_the_token, "a firing and an emergency at once", FAULT, ""
     ),
     Mutant(a_wait_is_over_at_once, "soaking", CALM, "waits are kept"),
-    Mutant(a_refusal_is_not_heard, "staged", HAPPENING, "all vote"),
+    Mutant(a_refusal_is_ignored, "staged", HAPPENING, "all vote"),
     Mutant(the_canary_is_not_watched, "staged", CALM, "a stage proves itself"),
-    Mutant(a_failing_gate_is_not_heard, "rolling out", HAPPENING, "trouble moves everybody"),
+    Mutant(a_failing_gate_is_ignored, "rolling out", HAPPENING, "trouble moves everybody"),
     Mutant(all_stages_move_at_once, "staged", CALM, "a stage proves itself"),
     Mutant(an_unanswered_commit_counts, "rolling out, and an emergency", FAULT, ""),
     Mutant(a_vote_counts_as_a_commit, "staged", CALM, ""),
@@ -345,7 +347,7 @@ MUTANTS = (
     Mutant(what_is_asked_in_a_pause_is_forgotten, "paused, and a firing", CALM, "no request"),
     Mutant(the_word_that_comes_last_counts, "paused and resumed", CALM, "the last word"),
     Mutant(a_pause_leaves_a_login_suspended, "observing, and a pause", CALM, ""),
-    Mutant(a_pause_is_seen_at_the_beginning_only, "observing, and a pause", BOTH, ""),
+    Mutant(a_pause_is_noticed_at_the_beginning_only, "observing, and a pause", BOTH, ""),
     Mutant(a_pause_holds_an_emergency, "soaking, and a pause", HAPPENING, "an emergency"),
     Mutant(who_retires_at_once_does_not_look, "soaking, and a retirement", HAPPENING, "nothing is"),
     Mutant(who_retires_at_once_throws_out, "soaking, and a retirement", BOTH, ""),

@@ -1,7 +1,7 @@
 """Runs the real engine one effect at a time, as a function of the answers it got.
 
-A worker keeps nothing but what it was told: so a worker in the middle of a tick is its wake-up and
-the answers so far.  Each runs as a coroutine that stands still at every effect.  One that has gone
+A worker keeps nothing but the answers it got: in the middle of a tick it is its wake-up and the
+answers so far.  Each runs as a coroutine that stands still at every effect.  One that has gone
 on cannot go back: where another answer is tried, the tick is run again from its start with the
 answers that led there.  What was run once is remembered.
 
@@ -37,7 +37,7 @@ from rotation.model.plugin import (
     ParticipantSpec,
     Verification,
 )
-from rotation.model.rollout import Move, Plan, Progress, Sight, Verdict, Vote, Watch
+from rotation.model.rollout import Move, Plan, Progress, ServedVersions, Verdict, Vote, Watch
 from rotation.model.secret import Secret, SecretVersion, VersionStatus
 from rotation.model.wakeup import WakeUp
 from rotation.participants.alias import AliasParticipant
@@ -69,8 +69,8 @@ class Standstill:
     asks: Effect | None
     #: What its tick ended with.
     error: Exception | None = None
-    #: What it has said so far.
-    said: tuple[tuple[str, str], ...] = ()
+    #: What it has logged so far.
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 class Replays:
@@ -115,8 +115,8 @@ class Replays:
 
     def _note(self, tape: _Tape, wake_up: WakeUp, serial: str, answers: tuple[Answer, ...]) -> int:
         tape.hear(answers[-1])
-        said = tuple(tape.said)
-        self._met.append(Standstill(wake_up, serial, answers, tape.asks, tape.error, said))
+        notes = tuple(tape.notes)
+        self._met.append(Standstill(wake_up, serial, answers, tape.asks, tape.error, notes))
         number = len(self._met) - 1
         if tape.asks is not None:
             self._alive[number] = tape
@@ -131,7 +131,7 @@ class _Tape:
     def __init__(self, wake_up: WakeUp, serial: str) -> None:
         self.asks: Effect | None = None
         self.error: Exception | None = None
-        self.said: list[tuple[str, str]] = []
+        self.notes: list[tuple[str, str]] = []
         self._serial = serial
         self._candidates = 0
         self._clock = 0
@@ -154,7 +154,7 @@ class _Tape:
         return START + timedelta(seconds=self._clock)
 
     def note(self, severity: str, message: str, **_: str | float | None) -> None:
-        self.said.append((severity, message))
+        self.notes.append((severity, message))
 
     def publish(self, messages: Sequence[Mapping[str, str]]) -> None:
         self.ask("publish", tuple(pairs(message) for message in messages))
@@ -313,8 +313,8 @@ class _Pin:
     def abort(self, move: Move) -> None:
         self.tape.ask("drop", self._file, move.change.next)
 
-    def observe(self, move: Move) -> Sight:
-        return Sight(frozenset({self.tape.ask("look", self._file)}))
+    def observe(self, move: Move) -> ServedVersions:
+        return ServedVersions(frozenset({self.tape.ask("look", self._file)}))
 
     def retire(self, move: Move) -> None:
         self.tape.ask("clean up", self._file)

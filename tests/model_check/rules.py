@@ -75,11 +75,11 @@ def a_routine_rotation_throws_nobody_out(
     return str(effect) if thrown_out and _is_routine(before) else None
 
 
-def nobody_is_locked_out_who_was_seen(
+def nobody_with_a_session_is_locked_out(
     ledger: Ledger, before: World, effect: Effect, _: World
 ) -> str | None:
     """A routine rotation suspends no login on which the last look has shown a session."""
-    locked_out = effect.name == "suspend" and ledger.seen_busy and _is_routine(before)
+    locked_out = effect.name == "suspend" and ledger.observed_busy and _is_routine(before)
     return str(effect) if locked_out and not _goes_back(before) else None
 
 
@@ -101,7 +101,7 @@ def nothing_is_retired_unseen(
 ) -> str | None:
     """A routine rotation takes no login away before a look that could see has shown nobody."""
     takes = effect.name in {"suspend", "revoke"} and before.roles != after.roles
-    if not takes or ledger.seen_free or not _is_routine(before) or _goes_back(before):
+    if not takes or ledger.observed_free or not _is_routine(before) or _goes_back(before):
         return None
     return str(effect)
 
@@ -221,9 +221,9 @@ def consumers_of_current_get_in(_: Ledger, world: World) -> str | None:
 
 
 def consumers_of_latest_get_in(ledger: Ledger, world: World) -> str | None:
-    """Neither do they, except while a stray waits for its clean-up."""
+    """Neither do they, except while an orphan waits for its clean-up."""
     newest = len(world.versions)
-    if world.pointed is None or world.opens(newest) or newest in ledger.strays | ledger.theirs:
+    if world.pointed is None or world.opens(newest) or newest in ledger.orphans | ledger.theirs:
         return None
     return f"version {newest} does not work"
 
@@ -341,7 +341,7 @@ def no_orphan_is_enabled(ledger: Ledger, world: World) -> str | None:
     return f"nobody knows of: {sorted(enabled - known)}" if enabled - known else None
 
 
-def strays_are_gone(ledger: Ledger, world: World) -> str | None:
+def orphans_are_gone(ledger: Ledger, world: World) -> str | None:
     """Consumers of latest get in."""
     newest = len(world.versions)
     if world.pointed is None or world.opens(newest) or newest in ledger.theirs:
@@ -421,7 +421,7 @@ DURING: tuple[During, ...] = (
     the_version_in_force_is_never_taken_away,
     the_slot_in_force_is_never_written,
     a_routine_rotation_throws_nobody_out,
-    nobody_is_locked_out_who_was_seen,
+    nobody_with_a_session_is_locked_out,
     waits_are_kept,
     nothing_readable_is_revoked,
     nothing_is_retired_unseen,
@@ -447,7 +447,7 @@ ALWAYS: tuple[Rule, ...] = (
 GONE_BACK: tuple[Rule, ...] = (
     exactly_one_credential_works,
     no_orphan_is_enabled,
-    strays_are_gone,
+    orphans_are_gone,
     everybody_has_the_version_in_force,
     trouble_moves_everybody_back,
 )

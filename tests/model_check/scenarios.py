@@ -94,12 +94,12 @@ def rotated() -> World:
 
 
 @cache
-def stray_left() -> World:
+def orphan_left() -> World:
     """A version of ours that nobody knows of lies behind a finished rotation."""
     world = rotated()
     made_by = Payload(world.versions[1].payload).rotation_id()
-    stray = Payload.of({"username": SLOTS[1], "password": "x", "rotation_id": made_by})
-    return world._replace(versions=(*world.versions, Version(stray.reveal())))
+    orphan = Payload.of({"username": SLOTS[1], "password": "x", "rotation_id": made_by})
+    return world._replace(versions=(*world.versions, Version(orphan.reveal())))
 
 
 @cache
@@ -154,7 +154,7 @@ SCENARIOS = (
     Scenario("observing, and an emergency", (EMERGENCY,), (*NOISE, REVERT), observing),
     Scenario("observing, and a revert", (REVERT,), (*NOISE, EMERGENCY), observing),
     Scenario("destroying", (WAKE,), (*NOISE, *ASKED), destroying),
-    Scenario("a stray is left", (CHECK,), (*NOISE, FIRING, BY_HAND, *ASKED), stray_left),
+    Scenario("an orphan is left", (CHECK,), (*NOISE, FIRING, BY_HAND, *ASKED), orphan_left),
     Scenario("first credential", (FIRING,), (*NOISE, FIRING, REVERT, EMERGENCY), first),
     Scenario("a dead version was added", (WAKE,), (*NOISE, FIRING, *ASKED), dead_version),
     Scenario("emergency", (EMERGENCY,), (*NOISE, EMERGENCY, REVERT, FIRING)),

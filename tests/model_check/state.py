@@ -20,7 +20,7 @@ from .world import World, new_world
 
 #: Seconds until a message that was not acknowledged is delivered again.
 BACKOFF = 400
-#: Looks for drift and strays that end every path.
+#: Looks for drift and orphans that end every path.
 CHECKS = 2
 #: How many waits a straggler's session outlasts.
 PATIENCE = 2
@@ -78,8 +78,8 @@ class State(NamedTuple):
 class Move(NamedTuple):
     """One step."""
 
-    #: Who, and what: parts of a sentence, put together when the story is told.
-    told: tuple[Any, ...]
+    #: Who, and what: parts of a sentence, put together when the story is shown.
+    story: tuple[Any, ...]
     state: State
     broken: Broken = ()
     is_deviation: bool = False

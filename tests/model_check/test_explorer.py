@@ -50,7 +50,7 @@ def test_worker_run_again_stands_where_it_stood() -> None:
         stands = again.begin(met.wake_up, met.serial, met.answers[0].clock)
         for answer in met.answers[1:]:
             stands = again.answer(stands, answer)
-        assert (again[stands].asks, again[stands].said) == (met.asks, met.said)
+        assert (again[stands].asks, again[stands].notes) == (met.asks, met.notes)
 
 
 def test_second_answer_to_one_question_starts_from_the_same_past() -> None:

@@ -366,8 +366,8 @@ def _observe(world: World, slot: str, witness: bytes) -> tuple[World, Observatio
             (), is_conclusive=False, nodes=("memory",), unobservable_reason="no rights"
         )
     session = Session("memory", "10.0.0.7 billing")
-    seen = (session,) if world.role(slot).session else ()
-    return world, Observation(seen, is_conclusive=True, nodes=("memory",))
+    sessions = (session,) if world.role(slot).session else ()
+    return world, Observation(sessions, is_conclusive=True, nodes=("memory",))
 
 
 def fenced(world: World, slot: str, token: int) -> Role:

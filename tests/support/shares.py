@@ -13,7 +13,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Share:
-    """One of N shares; the whole, unless told otherwise."""
+    """One of N shares; the whole, unless set otherwise."""
 
     number: int = 0
     of: int = 1

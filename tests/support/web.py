@@ -1,7 +1,7 @@
-"""A real HTTP server on 127.0.0.1 that answers as it is told.
+"""A real HTTP server on 127.0.0.1 that answers as a test sets it.
 
 Rules of this module:
-  1. What it was asked is kept, headers included: who was sent a token can be told.
+  1. What it was asked is kept, headers included: so it shows who was sent a token.
   2. A server that hangs lets go when the block ends.
 """
 

@@ -31,7 +31,7 @@ def test_a_sample_is_the_same_within_a_day_and_comes_to_all_in_time() -> None:
     ]
 
 
-def test_ten_thousand_take_half_of_the_quota_and_the_cost_is_said_first() -> None:
+def test_ten_thousand_take_half_of_the_quota_and_the_cost_is_shown_first() -> None:
     whole = Effort(10_000, 10_000, 600)
     assert READS * 60 / whole.interval == 300
     assert cost(whole) == (

@@ -229,7 +229,9 @@ def test_a_plugin_that_cannot_be_loaded_says_why_and_is_in_nobody_elses_way(
     assert len(list(plugins.faults())) == 1
 
 
-def test_all_faults_are_told_at_once(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_are_reported_at_once(
+    package: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module, text in (("Odd", ""), ("empty", ""), ("syntax", "if:")):
         add(package, module, text)
     monkeypatch.setattr(registry, "participants", lambda: Plugins(package, *PARTICIPANT))

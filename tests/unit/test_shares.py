@@ -45,7 +45,7 @@ def test_pytest_leaves_out_other_shares_of_what_is_exhaustive_and_nothing_else(
         "def test_always(): pass\n"
     )
     environment = {**os.environ, "PYTEST_ADDOPTS": ""}
-    seen: list[str] = []
+    lines: list[str] = []
     for number in range(2):
         command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--collect-only", "-q"]
         command += ["-p", "no:cacheprovider", f"--rootdir={tmp_path}", f"--share={number}/2"]
@@ -53,7 +53,7 @@ def test_pytest_leaves_out_other_shares_of_what_is_exhaustive_and_nothing_else(
         run = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
         )
-        seen += [line for line in run.stdout.splitlines() if "::" in line]
-    ones = [line for line in seen if "test_one" in line]
+        lines += [line for line in run.stdout.splitlines() if "::" in line]
+    ones = [line for line in lines if "test_one" in line]
     assert len(ones) == len(set(ones)) == 40
-    assert sum("test_always" in line for line in seen) == 2
+    assert sum("test_always" in line for line in lines) == 2

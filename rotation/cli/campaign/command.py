@@ -135,7 +135,7 @@ def choices(options: Mapping[str, Any]) -> Choices:
 
 
 def is_campaign(names: Sequence[str], chosen: Choices) -> bool:
-    """Tell whether a command is about more than one secret that was named.
+    """Return whether a command is about more than one secret that was named.
 
     Raises:
         UsageError: It is about nothing, or about two things.
@@ -176,8 +176,10 @@ def _begin(
             remedy="see what does: rotation status --filter F",
             reason="no-match",
         )
-    sight = look(context, selection.snapshots, chosen.sessions) if chosen.sessions else None
-    shown = previews.Preview(kind, options.reason, chosen.matching, selection, limits, sight)
+    session_count = look(context, selection.snapshots, chosen.sessions) if chosen.sessions else None
+    shown = previews.Preview(
+        kind, options.reason, chosen.matching, selection, limits, session_count
+    )
     if chosen.preview:
         text = "\n".join(previews.lines(context, shown))
         context.answer(previews.body(context, shown), text)
@@ -259,8 +261,8 @@ def _carry_out(
 def summary(receipt: Mapping[str, Any], file: Path | None) -> Iterator[str]:
     """Yield what a campaign came to, a line each."""
     total, outcomes = receipt["secrets_total"], receipt["outcomes"]
-    told = ", ".join(f"{count} {name}" for name, count in outcomes.items())
-    yield f"{receipt['done']} of {total} done" + (f": {told}" if told else "")
+    counts = ", ".join(f"{count} {name}" for name, count in outcomes.items())
+    yield f"{receipt['done']} of {total} done" + (f": {counts}" if counts else "")
     times, since = receipt["time_to_revoke"], receipt["since_start"]
     if times["count"]:
         yield (
@@ -313,8 +315,8 @@ def _confirm(chosen: Choices, selection: Selection) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("no terminal; for many secrets pass --yes")
     wanted = str(len(selection.targets))
-    said = f"Type {wanted}, the number of secrets, to go on"
-    typed = click.prompt(said, err=True, default="", show_default=False)
+    prompt = f"Type {wanted}, the number of secrets, to go on"
+    typed = click.prompt(prompt, err=True, default="", show_default=False)
     if typed.strip() != wanted:
         raise PermanentError("not confirmed: nothing was published", reason="not-confirmed")
 

@@ -1,6 +1,7 @@
 """The file that a campaign keeps: which secrets, what was asked, and what became of it.
 
-1. A line is on the disk before what it tells is done: who was asked is known after any crash.
+1. A line is on the disk before what it describes is done: after any crash it is known which
+   secrets were asked for.
 2. Lines are only appended; one that was cut off by a crash is left out.
 3. Request ids follow from the campaign's id and the secret's name, so nothing can lose them.
 4. Only one process uses a file.  It is readable by its owner only, and holds no payload.
@@ -13,7 +14,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -205,10 +206,3 @@ def _fields(target: Target) -> dict[str, Any]:
 
 def _whole_lines(text: bytes) -> bytes:
     return text[: text.rfind(b"\n") + 1]
-
-
-def told(stories: Iterable[Story]) -> Iterator[tuple[Story, Verdict]]:
-    """Yield those of which the end is known."""
-    for story in stories:
-        if story.verdict is not None:
-            yield story, story.verdict

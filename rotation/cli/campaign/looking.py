@@ -2,7 +2,7 @@
 
 1. A list answers for a thousand secrets with one read; reading each would use up the quota that
    the function needs.
-2. What has not changed is not read again: the ETag tells.
+2. What has not changed is not read again: the ETag shows it.
 3. A filter may stop matching while secrets move; then the whole project is listed, and what a
    list does not show is read by its name.
 """
@@ -39,16 +39,16 @@ class Looker:
         """
         names = {str(name): name for name in wanted}
         self.reads = 0
-        seen: dict[str, Secret] = {}
+        found: dict[str, Secret] = {}
         if len(names) > _FEW:
-            seen = self._listed(self._matching)
-            if self._matching and not names.keys() <= seen.keys():
+            found = self._listed(self._matching)
+            if self._matching and not names.keys() <= found.keys():
                 self._matching = ""
-                seen = self._listed("")
-        for text in names.keys() - seen.keys():
-            seen[text] = self._context.store.get(names[text])
+                found = self._listed("")
+        for text in names.keys() - found.keys():
+            found[text] = self._context.store.get(names[text])
             self.reads += 1
-        return {text: self._read(text, seen[text]) for text in names}
+        return {text: self._read(text, found[text]) for text in names}
 
     def _listed(self, matching: str) -> dict[str, Secret]:
         listed = {str(secret.name): secret for secret in self._context.store.list(matching)}

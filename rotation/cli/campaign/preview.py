@@ -1,7 +1,7 @@
 """Says what a campaign is going to touch, before anybody confirms it.
 
 1. It fits 80 columns: long lists end in "and N more", long texts go on below.
-2. What is not known is said to be not known.
+2. What is not known is shown as not known.
 """
 
 import textwrap
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rotation.cli.campaign.kind import Kind
 from rotation.cli.campaign.selection import Selection
-from rotation.cli.campaign.sessions import Sight
+from rotation.cli.campaign.sessions import SessionCount
 from rotation.cli.campaign.telling import spelled
 from rotation.cli.views.context import Context, printable
 from rotation.machine.campaign import Limits
@@ -32,7 +32,7 @@ class Preview:
     selection: Selection
     limits: Limits
     #: None: nobody looked.
-    sight: Sight | None
+    session_count: SessionCount | None
 
     @property
     def total(self) -> int:
@@ -44,15 +44,15 @@ def lines(context: Context, preview: Preview) -> Iterator[str]:
     """Yield the preview, a line each."""
     selection = preview.selection
     yield f"{preview.kind.ask.value}: {preview.kind.does} {_many(preview.total, 'secret')}"
-    for name, said in _rows(context, preview):
-        yield from _row(name, said)
+    for name, text in _rows(context, preview):
+        yield from _row(name, text)
     for why, names in sorted(_by_reason(selection.left_out).items()):
         yield from _row("left out", f"{len(names)}: {_some(names)}: {why}")
 
 
 def body(context: Context, preview: Preview) -> dict[str, Any]:
     """Return the JSON form."""
-    selection, sight = preview.selection, preview.sight
+    selection, counted = preview.selection, preview.session_count
     return {
         "mode": preview.kind.ask.value,
         "filter": preview.matching or None,
@@ -60,9 +60,9 @@ def body(context: Context, preview: Preview) -> dict[str, Any]:
         "secrets": [target.name for target in selection.targets],
         "databases": dict(_places(selection)),
         "consumers": dict(_consumers(context, selection)),
-        "sessions": sight.sessions if sight else None,
-        "sessions_looked": sight.looked if sight else 0,
-        "sessions_unseen": dict(sight.unseen) if sight else {},
+        "sessions": counted.sessions if counted else None,
+        "sessions_looked": counted.looked if counted else 0,
+        "sessions_unseen": dict(counted.unseen) if counted else {},
         "followed": list(selection.followed),
         "blocked": list(selection.blocked),
         "left_out": [{"secret": name, "why": why} for name, why in selection.left_out.items()],
@@ -80,21 +80,21 @@ def _rows(context: Context, preview: Preview) -> Iterator[tuple[str, str]]:
     places = _places(selection)
     named = [f"{name} ({count})" for name, count in places.most_common()]
     yield "databases", f"{len(places)}: {_some(named)}"
-    told = [f"{count} by {name}" for name, count in _consumers(context, selection).most_common()]
-    yield "consumers", f"{', '.join(told) or 'none by a participant'};"
+    carried = [f"{count} by {name}" for name, count in _consumers(context, selection).most_common()]
+    yield "consumers", f"{', '.join(carried) or 'none by a participant'};"
     yield "", "who reads latest, or a version by its number, is not known"
-    if preview.sight:
-        yield from _sessions(preview.sight)
+    if preview.session_count:
+        yield from _sessions(preview.session_count)
     yield from _states(selection)
     yield "pace", _pace(preview)
 
 
-def _sessions(sight: Sight) -> Iterator[tuple[str, str]]:
+def _sessions(counted: SessionCount) -> Iterator[tuple[str, str]]:
     yield (
         "sessions",
-        f"at least {sight.sessions}, with the credentials in force of {sight.looked} secrets",
+        f"at least {counted.sessions}, with the credentials in force of {counted.looked} secrets",
     )
-    for why, count in sight.unseen.most_common():
+    for why, count in counted.unseen.most_common():
         yield "", f"could not look at {count}: {why}"
 
 
@@ -109,8 +109,8 @@ def _states(selection: Selection) -> Iterator[tuple[str, str]]:
         yield "in flight", ", ".join(f"{count} {name}" for name, count in flying.most_common())
     served = [record for record in records if record and record.mode is Mode.EMERGENCY]
     if selection.followed:
-        said = f"{len(selection.followed)} under way already: followed, not asked again"
-        yield "emergency", said
+        under_way = f"{len(selection.followed)} under way already"
+        yield "emergency", f"{under_way}: followed, not asked again"
     over = len(served) - len(selection.followed)
     if over > 0:
         yield "emergency", f"{over} were just replaced in one, and are replaced once more"
@@ -120,11 +120,11 @@ def _states(selection: Selection) -> Iterator[tuple[str, str]]:
 
 def _pace(preview: Preview) -> str:
     limits = preview.limits
-    said = f"at most {limits.together} at once, {limits.per_place} for a database"
+    bounds = f"at most {limits.together} at once, {limits.per_place} for a database"
     seconds = _seconds(preview)
     if seconds is None:
-        return said
-    return f"{limits.per_minute:.0f} a minute, {said}; about {spelled(seconds)}"
+        return bounds
+    return f"{limits.per_minute:.0f} a minute, {bounds}; about {spelled(seconds)}"
 
 
 def _seconds(preview: Preview) -> float | None:
@@ -166,11 +166,11 @@ def _some(names: Sequence[str], width: int = WIDTH - _NAME - 2) -> str:
     return ", ".join(shown)
 
 
-def _row(name: str, said: str) -> Iterator[str]:
+def _row(name: str, text: str) -> Iterator[str]:
     indent = " " * (_NAME + 2)
     first = f"  {name:<{_NAME}}"
-    said = printable(said)
-    yield from textwrap.wrap(said, WIDTH, initial_indent=first, subsequent_indent=indent)
+    text = printable(text)
+    yield from textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=indent)
 
 
 def _many(count: int, word: str) -> str:

@@ -33,16 +33,16 @@ PATIENCE: Final = 120.0
 
 
 class Teller(Protocol):
-    """Tells a person how it goes."""
+    """Shows a person how it goes."""
 
     def ended(self, name: str, verdict: Verdict) -> None:
-        """Tell what became of one request."""
+        """Show what became of one request."""
 
     def progress(self, subjects: Mapping[str, Subject], now: float) -> None:
-        """Tell how far it is."""
+        """Show how far it is."""
 
     def line(self, text: str) -> None:
-        """Tell something else."""
+        """Show something else."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class Runner:
         begun = [story for story in stories if self._was_begun(story)]
         if not begun:
             return
-        seen = self._looker.look([story.target.secret.name for story in begun])
+        snapshots = self._looker.look([story.target.secret.name for story in begun])
         for story in begun:
-            self._find(story.target.name, seen[story.target.name])
+            self._find(story.target.name, snapshots[story.target.name])
 
     def _take_up(self, story: Story) -> None:
         target = story.target
@@ -121,13 +121,13 @@ class Runner:
         under_way = self._parts.kind.serving(self._asked[story.target.name].before)
         return story.asked_at is not None or story.verdict is not None or bool(under_way)
 
-    def _find(self, name: str, seen: Snapshot) -> None:
+    def _find(self, name: str, snapshot: Snapshot) -> None:
         """Go on with what is known on the secret; ask again, with the same id, what is not."""
         asked, story = self._asked[name], self._logbook.stories[name]
-        verdict = self._parts.kind.judge(asked, seen)
+        verdict = self._parts.kind.judge(asked, snapshot)
         if verdict is not None:
             self._end(name, verdict)
-        elif _knows(seen, asked.id) or self._parts.kind.serving(asked.before):
+        elif _knows(snapshot, asked.id) or self._parts.kind.serving(asked.before):
             self.subjects[name] = self.subjects[name].asked(self._now)
         elif story.verdict is not None and story.verdict.code != UNREACHABLE:
             self._end(name, story.verdict)
@@ -155,8 +155,8 @@ class Runner:
         ]
         if not flying:
             return
-        for name, seen in self._looker.look(flying).items():
-            verdict = self._parts.kind.judge(self._asked[name], seen)
+        for name, snapshot in self._looker.look(flying).items():
+            verdict = self._parts.kind.judge(self._asked[name], snapshot)
             if verdict is not None:
                 self._end(name, verdict)
 

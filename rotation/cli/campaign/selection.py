@@ -52,12 +52,12 @@ def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection
             left_out[str(secret.name)] = str(error)
         else:
             taken.append((snapshot, target))
-    snapshots = tuple(subject for subject, _ in taken)
+    snapshots = tuple(snapshot for snapshot, _ in taken)
     return Selection(
         snapshots,
         tuple(target for _, target in taken),
-        tuple(subject.short for subject in snapshots if kind.serving(subject)),
-        tuple(subject.short for subject in snapshots if subject.block),
+        tuple(snapshot.short for snapshot in snapshots if kind.serving(snapshot)),
+        tuple(snapshot.short for snapshot in snapshots if snapshot.block),
         left_out,
     )
 
@@ -68,8 +68,8 @@ def place(context: Context, snapshot: Snapshot) -> str:
     if policy is None:
         return str(snapshot.secret.name)
     issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
-    said = issuer.location() if isinstance(issuer, Located) else ""
-    return said or str(snapshot.secret.name)
+    location = issuer.location() if isinstance(issuer, Located) else ""
+    return location or str(snapshot.secret.name)
 
 
 def _refuse(*_: str) -> Never:

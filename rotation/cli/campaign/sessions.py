@@ -2,8 +2,8 @@
 
 1. No payload is read, so there is no witness, and an issuer cannot prove that it sees everybody.
    A count is "at least so many".
-2. What cannot be looked at is counted and said with its reason, never taken for nobody.
-3. Where no record tells the handle of the credential in force, every handle is looked at.
+2. Secrets that cannot be looked at are counted by reason, never taken for unused.
+3. Where no record has the handle of the credential in force, every handle is looked at.
 4. Nothing is changed, and when the time is over nobody is waited for.
 """
 
@@ -23,8 +23,8 @@ _THREADS = 8
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What was seen of all credentials in force."""
+class SessionCount:
+    """Who uses the credentials in force, all together."""
 
     sessions: int
     #: Secrets whose credential in force was looked at.
@@ -33,7 +33,7 @@ class Sight:
     unseen: Counter[str]
 
 
-def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Sight:
+def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> SessionCount:
     """Count the sessions with the credentials in force, for so many seconds at most."""
     ends = threading.Event()
 
@@ -42,17 +42,17 @@ def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Sig
 
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        futures = [pool.submit(count, subject) for subject in snapshots]
+        futures = [pool.submit(count, snapshot) for snapshot in snapshots]
         done, _ = wait(futures, seconds)
     finally:
         ends.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    seen = [future.result() for future in done]
-    unseen = Counter(observed for observed in seen if isinstance(observed, str))
+    answers = [future.result() for future in done]
+    unseen = Counter(answer for answer in answers if isinstance(answer, str))
     if late := len(futures) - len(done):
         unseen["no time was left"] += late
-    counts = [observed for observed in seen if isinstance(observed, int)]
-    return Sight(sum(counts), len(counts), unseen)
+    counts = [answer for answer in answers if isinstance(answer, int)]
+    return SessionCount(sum(counts), len(counts), unseen)
 
 
 def _count(context: Context, snapshot: Snapshot) -> int | str:

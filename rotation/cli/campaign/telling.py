@@ -1,6 +1,6 @@
-"""Tells how a campaign goes: a bar on a terminal, lines elsewhere, nothing with ``--json``.
+"""Shows how a campaign goes: a bar on a terminal, lines elsewhere, nothing with ``--json``.
 
-1. Failures are always told, one line each; on a terminal only they are.
+1. Failures are always shown, one line each; on a terminal only they are.
 2. Elsewhere each answer is a line, and every `EVERY` seconds one says how far it is.
 3. No line of a terminal is longer than it is wide.
 """
@@ -25,7 +25,7 @@ EVERY: Final = 10.0
 
 
 def make_teller(context: Context, limits: Limits, total: int) -> "Lines | Bar":
-    """Return the way to tell that fits where the output goes."""
+    """Return the display that fits where the output goes."""
     if context.is_terminal:
         return Bar(limits, total)
     return Lines(context.say, limits, total)
@@ -38,10 +38,10 @@ class Lines:
         self._say = say
         self._limits = limits
         self._total = total
-        self._told_at = 0.0
+        self._shown_at = 0.0
 
     def shown(self) -> AbstractContextManager[object]:
-        """Be entered while it is told."""
+        """Return what is entered while lines are shown."""
         return nullcontext()
 
     def ended(self, name: str, verdict: Verdict) -> None:
@@ -50,9 +50,9 @@ class Lines:
 
     def progress(self, subjects: Mapping[str, Subject], now: float) -> None:
         """Say how far it is, now and then."""
-        if now - self._told_at < EVERY:
+        if now - self._shown_at < EVERY:
             return
-        self._told_at = now
+        self._shown_at = now
         self._say(progress_line(subjects, self._limits, self._total, now))
 
     def line(self, text: str) -> None:
@@ -73,13 +73,13 @@ class Bar:
         columns = (
             TextColumn("{task.completed}/{task.total}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[said]}", markup=False),
+            TextColumn("{task.fields[rest]}", markup=False),
         )
         self._bar = Progress(*columns, console=self._console, expand=True)
-        self._task: TaskID = self._bar.add_task("", total=total, said="")
+        self._task: TaskID = self._bar.add_task("", total=total, rest="")
 
     def shown(self) -> AbstractContextManager[Any]:
-        """Be entered while it is drawn."""
+        """Return what is entered while it is drawn."""
         return self._bar
 
     def ended(self, name: str, verdict: Verdict) -> None:
@@ -92,7 +92,7 @@ class Bar:
         every = list(subjects.values())
         counts = campaign.tally(every)
         over = self._total - counts[Condition.WAITING] - counts[Condition.ASKED]
-        self._bar.update(self._task, completed=over, said=_rest(every, self._limits, now))
+        self._bar.update(self._task, completed=over, rest=_rest(every, self._limits, now))
 
     def line(self, text: str) -> None:
         """Print a line above the bar."""

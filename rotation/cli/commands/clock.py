@@ -45,8 +45,8 @@ def advance(ctx: click.Context, step: timedelta) -> None:
     url = _embedded(context)
     _advance(url, step)
     now = context.clock.now()
-    said = f"the clock moved forward by {format_duration(step)}: it is {now:%Y-%m-%d %H:%M:%SZ}"
-    context.answer({"now": now, "advanced_seconds": step.total_seconds()}, said)
+    sentence = f"the clock moved forward by {format_duration(step)}: it is {now:%Y-%m-%d %H:%M:%SZ}"
+    context.answer({"now": now, "advanced_seconds": step.total_seconds()}, sentence)
 
 
 def _embedded(context: Context) -> str:

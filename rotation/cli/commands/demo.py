@@ -64,10 +64,10 @@ class _Teller:
         failed = [claim.text for claim in summary.claims if not claim.held]
         self._say("")
         if failed:
-            said = f"{len(failed)} of {len(summary.claims)} claims failed: {'; '.join(failed)}"
+            sentence = f"{len(failed)} of {len(summary.claims)} claims failed: {'; '.join(failed)}"
         else:
-            said = f"all {len(summary.claims)} claims held, in {summary.seconds:.0f} s"
-        self._say(click.style(said, fg="red" if failed else "green"))
+            sentence = f"all {len(summary.claims)} claims held, in {summary.seconds:.0f} s"
+        self._say(click.style(sentence, fg="red" if failed else "green"))
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self._began:6.2f}"

@@ -27,7 +27,7 @@ from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 
 if TYPE_CHECKING:
-    from rotation.doctor.facts import Sighting
+    from rotation.doctor.facts import FileUse
     from rotation.doctor.reading import Sources
 
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.UNSEEN)
@@ -72,10 +72,10 @@ def doctor(
     """Find what is set up wrongly, for each SECRET or for all, and say what mends it.
 
     Of more than 100 secrets a sample of 100 is looked at, another one every day; what it costs is
-    said first. --all looks at all of them, at half of Secret Manager's quota of reads: 10,000 take
+    shown first. --all looks at all of them, at half of Secret Manager's quota of reads: 10,000 take
     more than two hours.
 
-    Exits with 0 when there is nothing to mend, 1 when there is, and 3 when all that was seen is
+    Exits with 0 when there is nothing to mend, 1 when there is, and 3 when all that was read is
     well, but something could not be looked at.
 
     --fix adds a missing alias, lengthens an ack deadline, spaces retries, keeps the subscription
@@ -120,11 +120,11 @@ def _look(
         chosen = managed(context, names, matching) if names or matching else everything
         secrets = chosen if entire or names else sample(chosen, context.clock.now().date())
         effort = Effort(len(secrets), len(chosen), context.settings.quota_per_minute)
-        if said := cost(effort):
-            click.echo(said, err=True)
+        if warning := cost(effort):
+            click.echo(warning, err=True)
         sources = _sources(context, secrets, region, tree)
-        with _progress(context, len(secrets)) as told:
-            return effort, examine(sources, secrets, everything, told, effort.interval)
+        with _progress(context, len(secrets)) as advance:
+            return effort, examine(sources, secrets, everything, advance, effort.interval)
 
     return look
 
@@ -159,17 +159,17 @@ def _sources(
     )
 
 
-def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[Sighting, ...]]":
-    from rotation.cli.views.sightings import Scan  # noqa: PLC0415 - only with --tree
-    from rotation.doctor.facts import Sighting  # noqa: PLC0415
+def _uses(context: Context, tree: Path | None) -> "Callable[[SecretName], tuple[FileUse, ...]]":
+    from rotation.cli.views.scanning import Scan  # noqa: PLC0415 - only with --tree
+    from rotation.doctor.facts import FileUse  # noqa: PLC0415
     from rotation.pins.use import State  # noqa: PLC0415
 
     wrong = {State.LATEST, State.UNPINNED}
     lines = [] if tree is None else list(Scan(tree, (), context.project).lines())
 
-    def uses(name: SecretName) -> tuple[Sighting, ...]:
+    def uses(name: SecretName) -> tuple[FileUse, ...]:
         return tuple(
-            Sighting(f"{line.path}:{line.line}", line.says, line.fix)
+            FileUse(f"{line.path}:{line.line}", line.says, line.fix)
             for line in lines
             if line.state in wrong and line.secret.rpartition("/")[2] == name.secret_id
         )
@@ -238,12 +238,12 @@ def _lines(found: Sequence[Finding], fixed: Sequence[str], effort: Effort) -> It
         for finding in found:
             if finding.about == about:
                 yield from _finding_lines(finding)
-    told = ", ".join(
+    counts = ", ".join(
         f"{sum(finding.severity is one for finding in found)} {one.value}"
         for one in _ORDER
         if any(finding.severity is one for finding in found)
     )
-    yield f"{secrets} looked at: {told}"
+    yield f"{secrets} looked at: {counts}"
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:

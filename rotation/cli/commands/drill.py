@@ -69,7 +69,7 @@ _LOOK_EVERY, _STAGED_WITHIN = 0.5, 60.0
 def drill(ctx: click.Context, /, scenario: str, *, listing: bool, **options: Any) -> None:  # noqa: ANN401
     """Practise an incident on a copy of the stack: leak, blocked or revert.
 
-    Starts an embedded stack with a fleet of secrets, stages the incident, tells what is known, and
+    Starts an embedded stack with a fleet of secrets, stages the incident, says what is known, and
     follows what you do in another shell. In the end it says how long it took, and what was missed.
     """
     from rotation.local.drill.scenarios import SCENARIOS  # noqa: PLC0415 - the extra [local]
@@ -152,7 +152,7 @@ def _tell(
     context: Context, scenario: "Leak | Blocked | Revert", ids: Sequence[str], file: EnvFile
 ) -> None:
     context.say(f"drill: {scenario.title}")
-    for line in scenario.told(ids):
+    for line in scenario.briefing(ids):
         context.say(f"  {line}")
     context.say(f"in another shell: . {file}")
     context.say("then: rotation status, rotation --help; Ctrl-C here gives up")
@@ -198,15 +198,15 @@ def _follow(
 ) -> list[str]:
     """Look until nothing is missing, or the time is over; return what is."""
     ends = time.monotonic() + minutes * 60
-    told: list[str] = []
+    shown: list[str] = []
     while True:
         missing = list(scenario.missing(fleet, ids))
         if not missing or time.monotonic() > ends:
             return missing
-        if missing != told:
+        if missing != shown:
             for line in missing:
                 context.say(f"  not over: {line}")
-        told = missing
+        shown = missing
         time.sleep(_LOOK_EVERY)
 
 

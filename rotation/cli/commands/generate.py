@@ -58,10 +58,10 @@ def generate(ctx: click.Context, root: Path | None, *, check: bool) -> None:
         files.write(at, wanted, also=documents.DOCUMENTS)
     body = {"changes": [{"path": change.path, "how": change.how} for change in changes]}
     done = "" if check else "mended: "
-    told = [f"{change.path}: {done}{change.how}" for change in changes]
+    lines = [f"{change.path}: {done}{change.how}" for change in changes]
     if check and changes:
-        told.append("run: rotation generate")
-    context.answer(body, "\n".join(told or [f"{len(wanted)} files are what the code says"]))
+        lines.append("run: rotation generate")
+    context.answer(body, "\n".join(lines or [f"{len(wanted)} files are what the code says"]))
     ctx.exit(NO if check and changes else OK)
 
 

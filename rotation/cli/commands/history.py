@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ _WIDTH = 80
 
 
 @dataclass(frozen=True)
-class _Told:
+class _SecretHistory:
     """The receipts of one secret."""
 
     secret: str
@@ -75,13 +75,13 @@ def history(
     context = ctx.ensure_object(Context)
     found = map(context.snapshot, managed(context, [secret] if secret else (), ""))
     lines, faults = _read(file) if file else ([], [])
-    told = [_told(snapshot, lines, alone=bool(secret)) for snapshot in found]
+    histories = [_history_of(snapshot, lines, alone=bool(secret)) for snapshot in found]
     if not secret:
-        faults += _strangers(lines, {message.secret for message in told})
+        faults += _strangers(lines, {past.secret for past in histories})
     if not verify:
-        faults, told = [], [_Told(e.secret, e.last, e.before, e.lines, ()) for e in told]
-    _answer(context, told, faults, verify=verify, jsonl=jsonl)
-    ctx.exit(NO if faults or any(message.faults for message in told) else OK)
+        faults, histories = [], [replace(past, faults=()) for past in histories]
+    _answer(context, histories, faults, verify=verify, jsonl=jsonl)
+    ctx.exit(NO if faults or any(past.faults for past in histories) else OK)
 
 
 def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
@@ -95,7 +95,7 @@ def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
     return entries, faults
 
 
-def _told(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _Told:
+def _history_of(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _SecretHistory:
     """Return the receipts of a secret; where it alone is asked for, every line is about it."""
     name = str(snapshot.secret.name)
     last, before = snapshot.receipts
@@ -103,7 +103,7 @@ def _told(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _Told:
     mine = [line for line in lines if alone or line.secret == name]
     faults = chain.verify(name, held, mine)
     ours = tuple(entry for entry in mine if entry.secret == name)
-    return _Told(name, last, before, ours, tuple(faults))
+    return _SecretHistory(name, last, before, ours, tuple(faults))
 
 
 def _strangers(lines: Sequence[Entry], known: set[str]) -> list[Fault]:
@@ -115,11 +115,16 @@ def _strangers(lines: Sequence[Entry], known: set[str]) -> list[Fault]:
 
 
 def _answer(
-    context: Context, told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool, jsonl: bool
+    context: Context,
+    histories: Sequence[_SecretHistory],
+    faults: Sequence[Fault],
+    *,
+    verify: bool,
+    jsonl: bool,
 ) -> None:
-    every = [*faults, *(fault for message in told for fault in message.faults)]
+    every = [*faults, *(fault for past in histories for fault in past.faults)]
     if jsonl:
-        for row in (row for message in told for row in message.rows()):
+        for row in (row for past in histories for row in past.rows()):
             click.echo(json.dumps(row, ensure_ascii=False))
         for fault in every:
             click.echo(str(fault), err=True)
@@ -127,32 +132,34 @@ def _answer(
     body = {
         "secrets": [
             {
-                "secret": message.secret,
-                "receipts": message.rows(),
-                "faults": [str(f) for f in message.faults],
+                "secret": past.secret,
+                "receipts": past.rows(),
+                "faults": [str(fault) for fault in past.faults],
             }
-            for message in told
+            for past in histories
         ],
         "faults": [str(fault) for fault in faults],
         "sound": not every if verify else None,
     }
-    context.answer(body, "\n".join(_text(told, every, verify=verify)))
+    context.answer(body, "\n".join(_text(histories, every, verify=verify)))
 
 
-def _text(told: Sequence[_Told], faults: Sequence[Fault], *, verify: bool) -> Iterator[str]:
-    for message in told:
-        rows = message.rows()
-        short = printable(message.secret.rpartition("/")[2])
+def _text(
+    histories: Sequence[_SecretHistory], faults: Sequence[Fault], *, verify: bool
+) -> Iterator[str]:
+    for past in histories:
+        rows = past.rows()
+        short = printable(past.secret.rpartition("/")[2])
         if not rows:
             yield f"{short}: no rotation has ended yet"
         for row in rows:
             yield from (_cut(line) for line in _row_lines(short, row))
-    if not told:
+    if not histories:
         yield "no secret of this project has a policy; see: rotation policy apply --help"
     for fault in faults:
         yield f"FAULT {printable(str(fault))}"
     if verify and not faults:
-        count = sum(len(message.rows()) for message in told)
+        count = sum(len(past.rows()) for past in histories)
         yield f"sound: {count} receipts, each names the one before it"
 
 

@@ -1,7 +1,7 @@
 """The command ``pause``: start nothing new, and go no further than the next wait.
 
 1. Emergencies and reverts still go through; the pause stays until ``resume``.
-2. It ends when the word is stored on the secret.
+2. It ends when the request is stored on the secret.
 """
 
 import click

@@ -1,7 +1,7 @@
 """The command group ``policy``: show, validate and apply the policy of a secret.
 
 1. Exit codes: 0 all well; 1 the policy is missing or faulty; 2 the command was used wrongly; 3 the
-   service was not reached or said no (that one is set by the caller of this group).
+   service was not reached or refused (that one is set by the caller of this group).
 2. `apply` changes the annotation ``rotation.policy`` and nothing else.  Secret Manager replaces
    maps whole, so everything else is sent back as it was read, under its ETag.
 3. A faulty policy is never stored.

@@ -42,7 +42,7 @@ def retire(
     now: bool,
     wait: bool,
 ) -> None:
-    """Retire the previous credential of SECRET now, if nobody is seen to use it.
+    """Retire the previous credential of SECRET now, if no use of it is observed.
 
     Without this it is retired by itself, when the soak and the time of observation of the policy
     are over. Once it is revoked there is no way back to it.
@@ -86,14 +86,14 @@ def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
         return None
     if record.revoked_at:
         return _ended(True, record.next)
-    heard = asked.id in record.serves
-    if heard and not record.skip_waits and state.lease_until is None:
+    is_received = asked.id in record.serves
+    if is_received and not record.skip_waits and state.lease_until is None:
         return Verdict("held-up", f"not retired: {record.note or wording.stands(snapshot)}", NO)
     return None
 
 
 def _ended(revoked: bool, current: int | None) -> Verdict:  # noqa: FBT001 - a plain fact
     if revoked:
-        told = f"the previous credential is revoked; version {current} is in force"
-        return Verdict("retired", told)
+        sentence = f"the previous credential is revoked; version {current} is in force"
+        return Verdict("retired", sentence)
     return Verdict("went-back", f"not retired: the rotation went back to version {current}", NO)

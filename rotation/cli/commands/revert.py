@@ -50,20 +50,20 @@ def _judge(asked: Asked, _snapshot: Snapshot, state: State) -> Verdict | None:
     if receipt and receipt.id == mine:
         if receipt.outcome == "rotated":
             return _too_late(receipt.current)
-        told = f"version {receipt.current} is in force again"
+        sentence = f"version {receipt.current} is in force again"
         if receipt.previous:
-            told += f"; version {receipt.previous} is disabled"
+            sentence += f"; version {receipt.previous} is disabled"
         if state.record:
-            told += f"; rotation {state.record.id}, asked for meanwhile, has begun"
-        return Verdict(receipt.outcome, told)
+            sentence += f"; rotation {state.record.id}, asked for meanwhile, has begun"
+        return Verdict(receipt.outcome, sentence)
     if state.record and state.record.id == mine and state.record.revoked_at:
         return _too_late(state.record.next)
     return None
 
 
 def _too_late(current: int | None) -> Verdict:
-    told = f"too late: the previous credential is revoked, and version {current} is in force"
-    return Verdict("too-late", told, NO)
+    sentence = f"too late: the previous credential is revoked, and version {current} is in force"
+    return Verdict("too-late", sentence, NO)
 
 
 KIND: Final = Kind(

@@ -46,10 +46,10 @@ def _judge(asked: Asked, snapshot: Snapshot, state: State) -> Verdict | None:
         return _judge_flight(asked, state.phase, record)
     kept = state.pause.again if state.paused and state.pause else None
     if kept is not None and (kept.id == asked.id or kept.at >= asked.before.now):
-        told = (
+        sentence = (
             f"{pausing.message(state)}; the request is kept until: rotation resume {snapshot.short}"
         )
-        return Verdict("kept", told)
+        return Verdict("kept", sentence)
     return None
 
 
@@ -58,8 +58,8 @@ def _judge_flight(asked: Asked, phase: Phase, record: Record) -> Verdict | None:
         if record.published_at is None or record.reverted or phase is Phase.VOTING:
             return None
         if phase is Phase.ROLLING_OUT:
-            said = f"stage {record.stage} gets version {record.next}; the others follow"
-            return Verdict("rolling-out", f"{said}: rotation watch shows it")
+            sentence = f"stage {record.stage} gets version {record.next}; the others follow"
+            return Verdict("rolling-out", f"{sentence}: rotation watch shows it")
         old = f"; version {record.previous} works until it is retired" if record.previous else ""
         return Verdict("rotated", f"version {record.next} is in force{old}")
     if record.again is not None:

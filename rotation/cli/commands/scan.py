@@ -18,7 +18,7 @@ import click
 from rotation.cli.views import sarif
 from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK, USAGE
-from rotation.cli.views.sightings import Line, Scan
+from rotation.cli.views.scanning import Line, Scan
 from rotation.config import ConfigError
 from rotation.pins.use import State
 
@@ -111,8 +111,8 @@ def _summary(lines: Sequence[Line]) -> str:
         return "no use of a secret was found"
     files = len({line.path for line in lines})
     counts = Counter(line.state for line in lines)
-    told = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
-    return f"{len(lines)} {_many('use', len(lines))} in {files} {_many('file', files)}: {told}"
+    by_state = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+    return f"{len(lines)} {_many('use', len(lines))} in {files} {_many('file', files)}: {by_state}"
 
 
 def _many(word: str, count: int) -> str:

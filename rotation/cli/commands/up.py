@@ -1,6 +1,6 @@
 """The command ``up``: the embedded stack in the foreground.
 
-1. The variables are told, and the file written, when everything answers; not before.
+1. The variables are printed, and the file written, when everything answers; not before.
 2. SIGINT, SIGTERM and SIGHUP end it in order; that is its normal end, exit code 0.
 3. The database's password is never printed: the file has it, and so has the folder.
 4. A ``PUBSUB_EMULATOR_HOST`` that is set is used instead of our own Pub/Sub, unless it came

@@ -4,7 +4,7 @@
    them up, those that need a person first, and as many as fit.  Elsewhere each change is one line.
 2. It reads what ``status`` reads, and changes nothing.  Of more than a thousand secrets, those that
    rest are looked at less often than those that move.
-3. A look that fails in passing is told and repeated.
+3. A look that fails for a moment is reported and repeated.
 """
 
 import time
@@ -86,19 +86,19 @@ class _Named:
 
 
 def _looks(watched: _Watched, every: float) -> Iterator[tuple[Sequence[Snapshot], str]]:
-    """Return what is seen and, when a look failed, why; for ever.
+    """Yield what is there and, when a look failed, why; for ever.
 
-    What is wrong with the first look is told at once, before anything is drawn.
+    What is wrong with the first look is raised at once, before anything is drawn.
     """
     first = ordered(watched.look())
 
     def looks() -> Iterator[tuple[Sequence[Snapshot], str]]:
-        seen, trouble = first, ""
+        snapshots, trouble = first, ""
         while True:
-            yield seen, trouble
+            yield snapshots, trouble
             time.sleep(max(every, watched.pause))
             try:
-                seen, trouble = ordered(watched.look()), ""
+                snapshots, trouble = ordered(watched.look()), ""
             except TemporaryError as error:
                 trouble = str(error)
 
@@ -110,14 +110,14 @@ def _settled(snapshots: Sequence[Snapshot]) -> bool:
 
 
 def _tell(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: bool) -> None:
-    told: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {}
     for snapshots, trouble in looks:
         if trouble:
             click.echo(f"not reached: {trouble}", err=True)
         for snapshot in snapshots:
             lines = list(_steady(snapshot))
-            if told.get(str(snapshot.secret.name)) != lines:
-                told[str(snapshot.secret.name)] = lines
+            if shown.get(str(snapshot.secret.name)) != lines:
+                shown[str(snapshot.secret.name)] = lines
                 click.echo("\n".join(lines))
         if until_settled and not trouble and _settled(snapshots):
             return
@@ -151,8 +151,8 @@ def screen(
 ) -> list[tuple[str, str]]:
     """Return the lines of one screen, each with its style: a summary, and as much as fits."""
     counts = Counter(_word(snapshot) for snapshot in snapshots)
-    said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    first: list[tuple[str, str]] = [(f"{len(snapshots)} secrets: {said}", "bold")]
+    summary = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    first: list[tuple[str, str]] = [(f"{len(snapshots)} secrets: {summary}", "bold")]
     if trouble:
         first.append((f"not reached: {printable(trouble)}", "yellow"))
     whole = [

@@ -66,14 +66,14 @@ class RequestOptions:
     reason: str
     requested_by: str
     wait: bool
-    #: Seconds; None: nobody said.
+    #: Seconds; None: not given.
     timeout: float | None
 
 
 def ask(
     context: Context, before: Snapshot, what: Ask, options: RequestOptions, judge: Judge
 ) -> int:
-    """Publish one request, follow it unless told not to, answer, and return the exit code."""
+    """Publish one request, follow it where that is wanted, answer, and return the exit code."""
     asked = _publish(context, before, what, options)
     context.say(f"{before.short}: {what.value} request {asked.id} published")
     if not options.wait:
@@ -157,23 +157,23 @@ def _follow(context: Context, asked: Asked, judge: Judge, timeout: float) -> Ver
     last = asked.before
     while True:
         try:
-            seen = context.snapshot(context.store.get(last.secret.name))
+            snapshot = context.snapshot(context.store.get(last.secret.name))
         except TemporaryError:
-            seen = last
-        if _changed(last, seen):
-            context.say(f"{asked.before.short}: {_progress(seen)}")
-        verdict = judge(asked, seen)
+            snapshot = last
+        if _changed(last, snapshot):
+            context.say(f"{asked.before.short}: {_progress(snapshot)}")
+        verdict = judge(asked, snapshot)
         if verdict is not None:
             return verdict
-        last = seen
+        last = snapshot
         if time.monotonic() >= ends:
             return _unanswered(asked, last, timeout)
         time.sleep(_LOOK_EVERY)
 
 
-def _changed(last: Snapshot, seen: Snapshot) -> bool:
-    """Tell whether there is something new to say."""
-    return _progress(last) != _progress(seen)
+def _changed(last: Snapshot, snapshot: Snapshot) -> bool:
+    """Return whether there is something new to say."""
+    return _progress(last) != _progress(snapshot)
 
 
 def _progress(snapshot: Snapshot) -> str:

@@ -64,7 +64,7 @@ class Context:
         """Id of the project.
 
         Raises:
-            ConfigError: Nobody said.
+            ConfigError: It is not given anywhere.
         """
         if self.settings.project:
             return self.settings.project

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 _LINE: Final = re.compile(r"export [A-Z_]+='.*'")
-#: A line that tells our files from other people's.
+#: A line by which our files are known from other people's.
 _OURS: Final = "export SECRET_MANAGER_ENDPOINT="
 
 

@@ -6,7 +6,7 @@
    lists are for what moves, which Secret Manager itself picks by a label; the other half for the
    whole, the seldomer the larger it is.
 3. What moves no longer is read by its name; where that is many, the whole is listed.
-4. What has not changed is not decoded again: the ETag tells.
+4. What has not changed is not decoded again: the ETag shows it.
 """
 
 import time
@@ -38,7 +38,7 @@ class Fleet:
     def __init__(
         self, context: Context, matching: str, now: Callable[[], float] = time.monotonic
     ) -> None:
-        _ = context.project  # a missing project is told before anything is asked of Google
+        _ = context.project  # a missing project is reported before anything is asked of Google
         self._context = context
         self._matching = matching
         self._now = now

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from rotation.cli.views.sightings import Line
+from rotation.cli.views.scanning import Line
 from rotation.pins.use import State
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -20,7 +20,7 @@ _RULES: Final = {
     State.LATEST: ("secret-version-latest", "A secret is used at its latest version"),
     State.UNPINNED: ("secret-version-unpinned", "A secret is used without a version"),
     State.INDIRECT: ("secret-version-indirect", "The version of a secret comes from elsewhere"),
-    State.UNCLEAR: ("secret-version-unclear", "A marker's version cannot be told"),
+    State.UNCLEAR: ("secret-version-unclear", "A marker's version is not clear"),
 }
 _WHY: Final = (
     "A consumer that is not pinned to a number gets the next credential at a moment that nobody"
@@ -32,10 +32,10 @@ def render(lines: Sequence[Line], fail_on: Collection[State], version: str) -> M
     """Return the log of one scan."""
     rules = [_rule(state, state in fail_on) for state in _RULES]
     driver = {"name": "rotation", "version": version, "rules": rules}
-    told = [line for line in lines if line.state in _RULES]
+    reported = [line for line in lines if line.state in _RULES]
     results = [
-        {**_result(line, line.state in fail_on), "partialFingerprints": _identity(told, index)}
-        for index, line in enumerate(told)
+        {**_result(line, line.state in fail_on), "partialFingerprints": _identity(reported, index)}
+        for index, line in enumerate(reported)
     ]
     run = {
         "tool": {"driver": driver},
@@ -75,7 +75,7 @@ def _result(line: Line, fails: bool) -> Mapping[str, Any]:  # noqa: FBT001 - one
 
 
 def _identity(lines: Sequence[Line], index: int) -> Mapping[str, str]:
-    """Return what tells a result from others even when lines move."""
+    """Return what identifies a result even when lines move."""
     alike = [(line.path, line.secret, line.kind) for line in lines[: index + 1]]
     path, secret, kind = alike[-1]
     text = f"{path}\0{secret}\0{kind}\0{alike.count(alike[-1])}"

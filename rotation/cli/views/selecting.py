@@ -40,7 +40,7 @@ def find(context: Context, names: Sequence[str], matching: str) -> list[Secret]:
         wanted = dict.fromkeys(context.secret_name(text) for text in names)
         found = {secret.name: secret for secret in map(context.store.get, wanted)}
         return list(found.values())
-    _ = context.project  # a missing project is told before anything is asked of Google
+    _ = context.project  # a missing project is reported before anything is asked of Google
     return sorted(context.store.list(matching), key=lambda secret: str(secret.name))
 
 

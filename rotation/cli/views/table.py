@@ -72,10 +72,10 @@ def _stands(snapshot: Snapshot) -> str:
     state = snapshot.state
     if snapshot.needs_a_person:
         return "BLOCKED" if snapshot.block else "FAULTY"
-    said = wording.phase(snapshot)
+    text = wording.phase(snapshot)
     if state is not None and state.wake_at is not None:
-        said += f" {distance(state.wake_at, snapshot.now)}"
-    return said
+        text += f" {distance(state.wake_at, snapshot.now)}"
+    return text
 
 
 def _in_force(snapshot: Snapshot) -> str:

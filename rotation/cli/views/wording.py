@@ -66,11 +66,11 @@ def last(snapshot: Snapshot) -> str:
 def attention(snapshot: Snapshot) -> str:
     """Say what a person must do; empty when nothing."""
     block = snapshot.block
-    said = [str(fault) for fault in snapshot.faults]
-    if not said and block:
+    remarks = [str(fault) for fault in snapshot.faults]
+    if not remarks and block:
         since = moment(block.since, snapshot.now)
-        said = [f"since {since}: {block.reason}: {block.message}; {next_step(block, snapshot)}"]
-    return "; ".join(printable(remark) for remark in said)
+        remarks = [f"since {since}: {block.reason}: {block.message}; {next_step(block, snapshot)}"]
+    return "; ".join(printable(remark) for remark in remarks)
 
 
 def next_step(block: Block, snapshot: Snapshot) -> str:

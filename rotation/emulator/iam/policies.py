@@ -116,11 +116,11 @@ class Iam:
 
     def used(self) -> dict[str, dict[str, list[str]]]:
         """Return, for each caller, the permissions it used, and on which resources."""
-        return _told(self._used)
+        return _by_caller(self._used)
 
     def denied(self) -> dict[str, dict[str, list[str]]]:
         """Return, for each caller, the permissions it was refused, and on which resources."""
-        return _told(self._denied)
+        return _by_caller(self._denied)
 
     def forget_used(self) -> None:
         """Forget what was used, and what was refused."""
@@ -160,7 +160,7 @@ class Iam:
         return f"{collection}/{self._ids.get(project, project)}{slash}{below}"
 
 
-def _told(notes: _Notes) -> dict[str, dict[str, list[str]]]:
+def _by_caller(notes: _Notes) -> dict[str, dict[str, list[str]]]:
     return {
         caller: {name: sorted(found[name]) for name in sorted(found)}
         for caller, found in sorted(notes.items())

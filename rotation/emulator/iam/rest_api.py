@@ -111,7 +111,7 @@ class _Served:
         iam = self._iam()
         prefix = iam.named(f"{_project(http)}/roles/")
         found = [name for name in sorted(iam.roles) if name.startswith(prefix)]
-        return {"roles": [_told(name, iam.roles[name]) for name in found]}
+        return {"roles": [_resource(name, iam.roles[name]) for name in found]}
 
     async def create_role(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         body = await _body(http)
@@ -121,23 +121,23 @@ class _Served:
             raise already_exists(f"A role named {role_id} in {_project(http)} already exists.")
         iam.roles[name] = _fields(body.get("role", {}))
         iam.save()
-        return _told(name, iam.roles[name])
+        return _resource(name, iam.roles[name])
 
     async def get_role(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         name = self._role(http)
-        return _told(name, self._iam().roles[name])
+        return _resource(name, self._iam().roles[name])
 
     async def update_role(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         name, iam = self._role(http), self._iam()
         iam.roles[name] |= _fields(await _body(http))
         iam.save()
-        return _told(name, iam.roles[name])
+        return _resource(name, iam.roles[name])
 
     async def delete_role(self, http: Request) -> Any:  # noqa: ANN401 - JSON
         name, iam = self._role(http), self._iam()
-        told = {**_told(name, iam.roles.pop(name)), "deleted": True}
+        deleted = {**_resource(name, iam.roles.pop(name)), "deleted": True}
         iam.save()
-        return told
+        return deleted
 
     async def testable(self, _http: Request) -> Any:  # noqa: ANN401 - JSON
         known = sorted({permission for granted in PREDEFINED.values() for permission in granted})
@@ -155,9 +155,9 @@ class _Served:
         return await self.show(http)
 
     async def forget(self, http: Request) -> Any:  # noqa: ANN401 - JSON
-        told = await self.show(http)
+        shown = await self.show(http)
         self._iam().forget_used()
-        return told
+        return shown
 
     def _role(self, http: Request) -> str:
         name = self._iam().named(f"{_project(http)}/roles/{http.path_params['role']}")
@@ -185,5 +185,5 @@ def _fields(body: dict[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in _ROLE_FIELDS if name in body}
 
 
-def _told(name: str, role: dict[str, Any]) -> dict[str, Any]:
+def _resource(name: str, role: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **role, "etag": "BwXhqDVjJ14="}

@@ -84,7 +84,7 @@ class Dispatcher:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _push(self, subscription: types.Subscription, delivery: Delivery) -> None:
-        # Cancelled at shutdown, it is no failed attempt: the lease just ends with the process.
+        # Cancelled at shutdown, it is not a failed attempt: the lease just ends with the process.
         accepted = await self._post(subscription, delivery)
         self._windows[subscription.name].finish(accepted=accepted)
         self._broker.pushed(subscription.name, delivery, accepted=accepted)

@@ -91,7 +91,7 @@ class Failures:
         return self._copies.get(subscription, self._copies.get(EVERY, 1))
 
     def loses_ack(self, subscription: str) -> bool:
-        """Say whether this acknowledgement is lost, and count it."""
+        """Return whether this acknowledgement is lost, and count it."""
         for name in (subscription, EVERY):
             if self._lost_acks.get(name, 0) > 0:
                 self._lost_acks[name] -= 1
@@ -99,7 +99,7 @@ class Failures:
         return False
 
     def holds(self, subscription: str) -> bool:
-        """Say whether the subscription's deliveries are held."""
+        """Return whether the subscription's deliveries are held."""
         return bool(self._held & {subscription, EVERY})
 
     def check_publish(self, topic: str) -> None:

@@ -20,7 +20,7 @@ from rotation.emulator.status import invalid
 
 
 class Keeper(Protocol):
-    """Who a queue tells what must outlive it."""
+    """Keeps what must outlive a queue."""
 
     def keep(self, subscription: str, number: int, message: Message, attempts: int) -> None:
         """Remember a message and how often it was delivered."""
@@ -48,7 +48,7 @@ class Queue:
     Args:
         name: Full name of the subscription.
         rules: What it obeys; may be replaced at any time.
-        keeper: Who remembers.
+        keeper: What remembers.
         start: Messages are numbered from the next number on.  A subscription that is created
             again starts higher, so an ack id of its past life means nothing.
     """
@@ -117,7 +117,7 @@ class Queue:
             heapq.heappush(self._leased, (entry.due, number))
 
     def is_running(self, ack_id: str) -> bool:
-        """Say whether this delivery is neither acknowledged nor failed."""
+        """Return whether this delivery is neither acknowledged nor failed."""
         entry = self._find(ack_id)[1]
         return entry is not None and entry.leased
 

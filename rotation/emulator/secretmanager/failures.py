@@ -59,7 +59,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     permission: str = ""
 
     def applies_to(self, rpc: Rpc, request: Message) -> bool:
-        """Tell whether a call is of the kind that shall fail."""
+        """Return whether a call is of the kind that shall fail."""
         if self.method not in {"*", rpc.name}:
             return False
         if self.mode is Mode.DENIED and self.permission:
@@ -67,7 +67,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.mode is not Mode.STALE or _may_be_stale(rpc, request)
 
     def view(self) -> View:
-        """How old a stale read is: one write, unless said otherwise."""
+        """How old a stale read is: one write, unless it was set."""
         if not self.seconds and not self.writes:
             return View(writes=1)
         return View(self.seconds, self.writes)

@@ -59,13 +59,13 @@ class History:
 
 
 def _writes_ago(states: list[State], writes: int, part: Part) -> State:
-    seen = states.pop()
+    observed = states.pop()
     for state in reversed(states):
-        if _differs(state, seen, part):
-            seen, writes = state, writes - 1
+        if _differs(state, observed, part):
+            observed, writes = state, writes - 1
             if not writes:
                 break
-    return seen
+    return observed
 
 
 def _differs(one: State, other: State, part: Part) -> bool:

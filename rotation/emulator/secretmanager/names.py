@@ -91,7 +91,7 @@ class Projects:
 
 
 def is_secret_id(text: str) -> bool:
-    """Tell whether the text may be the id of a secret."""
+    """Return whether the text may be the id of a secret."""
     return _SECRET_ID.fullmatch(text) is not None
 
 

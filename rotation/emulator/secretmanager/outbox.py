@@ -75,7 +75,7 @@ class Outbox:
         return len(self._kept) != before
 
     def holds_rotation_of(self, secret_id: str) -> bool:
-        """Tell whether the last rotation of a secret is still to be sent to some topic."""
+        """Return whether the last rotation of a secret is still to be sent to some topic."""
         return any(
             item.attributes["eventType"] == "SECRET_ROTATE"
             and item.attributes["secretId"] == secret_id

@@ -1,7 +1,7 @@
 """IAM policies, locations and managed rotation: what exists beside secrets and versions.
 
 1. Policies of secrets are kept with the secrets; `rotation.emulator.iam` judges what they grant.
-2. A policy has an ETag of its own; changing it is no event and leaves the secret's ETag alone.
+2. A policy has an ETag of its own; changing it is not an event and leaves the secret's ETag alone.
 3. Managed rotation is for Cloud SQL on regional secrets and is not embedded: it is refused.
 """
 

@@ -1,6 +1,6 @@
 """Serve a store over gRPC and REST, on the running event loop.
 
-1. Both transports share one dispatcher, so a write through one is seen through the other, and a
+1. Both transports share one dispatcher, so a write through one is visible through the other, and a
    counter or a failure counts for both.
 2. Leaving the server answers calls that are held back, closes both ports and waits for them.
 3. The store belongs to whoever made it; the server does not close it.

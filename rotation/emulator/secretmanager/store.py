@@ -132,16 +132,16 @@ class Store:
         Raises:
             StatusError: NOT_FOUND.
         """
-        return _existing(self._seen(key, view, part), key)
+        return _existing(self._visible(key, view, part), key)
 
     def scan(self, parent: Parent, view: View) -> Iterable[SecretRecord]:
         """List the secrets of a collection as a reader with this view sees them, unordered."""
         keys = self.records.keys() if view is FRESH else {*self.records, *self._history.keys()}
         below = [key for key in keys if key.parent == parent]
-        seen = (self._seen(key, view, SECRET_PART) for key in below)
-        return [record for record in seen if record]
+        found = (self._visible(key, view, SECRET_PART) for key in below)
+        return [record for record in found if record]
 
-    def _seen(self, key: SecretKey, view: View, part: Part) -> SecretRecord | None:
+    def _visible(self, key: SecretKey, view: View, part: Part) -> SecretRecord | None:
         present = self.records.get(key)
         if view is FRESH:
             return present

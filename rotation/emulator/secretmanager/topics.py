@@ -17,7 +17,7 @@ _TOPIC: Final = re.compile(r"projects/[^/]+/topics/[A-Za-z][A-Za-z0-9._~%+-]{2,2
 
 
 def is_topic(name: str) -> bool:
-    """Tell whether Pub/Sub could have a topic of this name."""
+    """Return whether Pub/Sub could have a topic of this name."""
     return _TOPIC.fullmatch(name) is not None
 
 

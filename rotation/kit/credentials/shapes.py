@@ -7,7 +7,7 @@ Rules of this module:
   1. Only user and password change; every other byte stays as it is.
   2. Where a value stands decides how it is spelled: escaped for a URL, quoted for a line.
   3. A payload that holds two logins is not understood.
-  4. Nothing here raises with a payload in sight; what is not understood is ``None``.
+  4. Nothing here raises while it holds a payload; what is not understood is ``None``.
   5. It knows no system: schemes of URLs and names of keys come in a `Dialect`.
 """
 

@@ -1,6 +1,6 @@
 """Consumers in a process: each reads its credential, keeps a small pool, queries without pause.
 
-It behaves as applications are told to, and no better: it reads user and password together, now
+It behaves as applications are advised to, and no better: it reads user and password together, now
 and then and whenever something fails, and it logs in anew all the time.
 
 Rules of this module:
@@ -118,13 +118,13 @@ class Consumer:
         self._reader.version = str(version)
         self._next_read = self._resume = 0.0
 
-    def told(self) -> Report:
+    def take_report(self) -> Report:
         """Return the report as of now; the next one leaves out what failed before this one."""
         used = {session.version for session in self._pool}
         self.report.version = min(used, default=0)
-        told = msgspec.structs.replace(self.report)
+        report = msgspec.structs.replace(self.report)
         self.report.recent = []
-        return told
+        return report
 
     @property
     def _version(self) -> int:
@@ -264,7 +264,7 @@ class _Worker:
             if self._consumer.name in order.pins:
                 self._consumer.bind(order.pins[self._consumer.name])
                 self._consumer.work()
-            return self._consumer.told()
+            return self._consumer.take_report()
 
     def _run(self) -> None:
         while not self._stop.wait(self._consumer.pace.think):

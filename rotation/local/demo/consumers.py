@@ -150,7 +150,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Told:
+class ConsumerReport:
     """One consumer and what it reports."""
 
     member: Member
@@ -210,24 +210,24 @@ class Consumers:
             starts = (member.start(endpoint, secret, version) for member in process.members)
             process.send(Roster(tuple(starts)))
 
-    def reports(self) -> list[Told]:
+    def reports(self) -> list[ConsumerReport]:
         """Ask everyone."""
         return self._ask({})
 
-    def deploy(self, version: int) -> list[Told]:
+    def deploy(self, version: int) -> list[ConsumerReport]:
         """Give the pinned consumers another version number; return everyone's report."""
         members = [member for process in self._processes for member in process.members]
         return self._ask({member.name: version for member in members if member.binding == "pinned"})
 
     def tally(self) -> Tally:
         """Add up what everyone has done so far."""
-        return sum((Tally.of(told.report) for told in self.reports()), Tally())
+        return sum((Tally.of(entry.report) for entry in self.reports()), Tally())
 
-    def _ask(self, pins: dict[str, int]) -> list[Told]:
+    def _ask(self, pins: dict[str, int]) -> list[ConsumerReport]:
         for process in self._processes:
             process.send(Order(pins))
         return [
-            Told(member, report)
+            ConsumerReport(member, report)
             for process in self._processes
             for member, report in zip(process.members, process.receive(), strict=True)
         ]

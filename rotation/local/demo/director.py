@@ -136,16 +136,16 @@ class Director:
         self._log.await_entry("a sweep", lambda entry: str(entry["message"]).startswith("sweep:"))
 
     def await_moved(self, version: int, *, pinned: bool) -> None:
-        """Wait until the consumers use a version; pinned ones only where they were told to."""
+        """Wait until the consumers use a version; pinned ones only where they got it."""
 
         def moved() -> bool:
             self._log.catch_up()
-            told = [
+            reports = [
                 report
                 for report in self.consumers.reports()
                 if pinned or report.binding != "pinned"
             ]
-            return all(message.report.version == version for message in told)
+            return all(entry.report.version == version for entry in reports)
 
         who = "all consumers" if pinned else "consumers of current and latest"
         seconds = await_that(f"{who} moving to version {version}", moved)
@@ -213,7 +213,7 @@ class Stopwatch:
 
 
 def reached(entry: Entry) -> str:
-    """Return the phase an entry says was reached; empty when it tells of something else."""
+    """Return the phase an entry says was reached; empty when it is about something else."""
     return str(entry.get("phase", "")) if " -> " in str(entry["message"]) else ""
 
 

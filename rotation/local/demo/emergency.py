@@ -88,7 +88,7 @@ class Intruder:
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Whether the server said no, rather than nobody answered."""
+    """Whether the server refused, rather than gave no answer."""
     return any(words in str(error) for words in REFUSALS)
 
 

@@ -1,7 +1,7 @@
 """Follow the function's log while the function writes it.
 
 1. Lines that are not of the journal (those of the web server) are passed over.
-2. Every entry is told once, when it is read, and handed out once, in order: what was told while
+2. Every entry is shown once, when it is read, and handed out once, in order: what was read while
    something else was awaited is not lost.
 """
 

@@ -32,4 +32,4 @@ class Narrator(Protocol):
         """Tell one event."""
 
     def claim(self, claim: Claim) -> None:
-        """Tell whether a claim held."""
+        """Return whether a claim held."""

@@ -74,7 +74,7 @@ class Act:
             for stage, content in contents.items()
         }
 
-    def told(self, stage: str) -> dict[str, Any]:
+    def activity(self, stage: str) -> dict[str, Any]:
         """Ask one process what it did."""
         port = next(app.port for app in self.apps if app.stage == stage)
         answer: dict[str, Any] = self.world.http.get(f"http://127.0.0.1:{port}/").json()
@@ -89,7 +89,7 @@ class Act:
         """Wait until a process uses a version."""
         self.director.wait(
             f"{stage} moving to version {version}",
-            lambda: self.told(stage)["versions"] == [version],
+            lambda: self.activity(stage)["versions"] == [version],
         )
         self.director.line(f"{stage} reads its pin and uses version {version}")
 
@@ -105,7 +105,7 @@ class Act:
 
     def failed(self, *stages: str) -> int:
         """Return how many queries have failed so far."""
-        return sum(self.told(stage)["failed"] for stage in stages)
+        return sum(self.activity(stage)["failed"] for stage in stages)
 
 
 def staged_rollout(director: Director, folder: Path) -> None:
@@ -147,7 +147,7 @@ def _good(act: Act) -> None:
     )
     act.world.versions()
     director.settle(brief=True)
-    queries = sum(act.told(stage)["queries"] for stage in STAGES)
+    queries = sum(act.activity(stage)["queries"] for stage in STAGES)
     failed = act.failed(*STAGES) - before
     director.claim(
         "nobody noticed the staged rollout",
@@ -162,13 +162,13 @@ def _bad(act: Act) -> None:
     with world.stack.postgres.connect(SHOP) as connection:
         connection.execute(f"ALTER ROLE {idle} IN DATABASE {SHOP} SET search_path = old_release")
     director.line(f"{idle} has kept a setting of an old release: logins work, queries do not")
-    everyone = act.told("everyone")
+    everyone = act.activity("everyone")
     director.publish(eventType="SECRET_ROTATE", secretId=world.secret)
     director.await_phase("rolling-out")
     director.wait("the canary's failing", lambda: not act.is_well("canary"))
     director.line("the canary uses version 3 and answers its health check with 500")
     world.versions()
-    # The gate may have seen it with its first look already.
+    # The gate may have noticed it with its first look already.
     director.wait("the watch, or the way back", lambda: act.is_watched() or act.is_settled())
     if not act.is_settled():
         director.move_clock(STAGE_SOAK / 4 + _SLACK)
@@ -178,7 +178,8 @@ def _bad(act: Act) -> None:
     director.claim(
         "the pin's old value is restored by a commit",
         f"pins: {_spelled(act.pins())}; newest commit: {messages[0]}",
-        held=act.pins() == {"canary": 2, "everyone": 2} and act.told("canary")["versions"] == [2],
+        held=act.pins() == {"canary": 2, "everyone": 2}
+        and act.activity("canary")["versions"] == [2],
     )
     _claim_left_alone(act, everyone)
     described = world.described()
@@ -193,7 +194,7 @@ def _bad(act: Act) -> None:
 
 
 def _claim_left_alone(act: Act, before: dict[str, Any]) -> None:
-    director, world, after = act.director, act.world, act.told("everyone")
+    director, world, after = act.director, act.world, act.activity("everyone")
     failed, queries = after["failed"] - before["failed"], after["queries"] - before["queries"]
     director.claim(
         "the second stage noticed nothing",

@@ -35,10 +35,10 @@ def first_credential(director: Director) -> None:
     if current != 1:
         raise DemoError("without a first credential there is nothing to rotate")
     director.consumers.begin(world.stack.services.consumer_grpc, world.secret, current)
-    told = director.consumers.reports()
-    bindings = [message.binding for message in told]
+    reports = director.consumers.reports()
+    bindings = [entry.binding for entry in reports]
     kinds = ", ".join(f"{bindings.count(kind)} {kind}" for kind in dict.fromkeys(bindings))
-    director.line(f"{len(told)} consumer processes start: {kinds}")
+    director.line(f"{len(reports)} consumer processes start: {kinds}")
     director.await_moved(current, pinned=True)
 
 

@@ -59,9 +59,9 @@ def run_demo(narrator: Narrator, options: DemoOptions) -> Summary:
         server = stack.postgres.binaries.version
         narrator.line(f"PostgreSQL {server}, Secret Manager, Pub/Sub, scheduler, the function")
         director = Director(world, consumers, narrator, options.policy_key)
-        seen: list[bytes] = []
-        _play(director, _scenes(director, stack.folder / "killed"), seen)
-        _search(director, seen)
+        processes: list[bytes] = []
+        _play(director, _scenes(director, stack.folder / "killed"), processes)
+        _search(director, processes)
         return summarize(director.findings, world, watch.seconds)
 
 
@@ -76,7 +76,7 @@ def _scenes(director: Director, marker: Path) -> list[Callable[[], None]]:
     ]
 
 
-def _play(director: Director, scenes: list[Callable[[], None]], seen: list[bytes]) -> None:
+def _play(director: Director, scenes: list[Callable[[], None]], processes: list[bytes]) -> None:
     """Play the scenes until one cannot go on; look at the processes after each."""
     for scene in scenes:
         try:
@@ -86,7 +86,7 @@ def _play(director: Director, scenes: list[Callable[[], None]], seen: list[bytes
             why = str(error) if isinstance(error, RotationError) else type(error).__name__
             director.claim("the demo goes on", why, held=False)
             return
-        seen.append(leaks.processes())
+        processes.append(leaks.processes())
 
 
 def _search(director: Director, processes: list[bytes]) -> None:

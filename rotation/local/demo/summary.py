@@ -40,8 +40,8 @@ class Summary:
         rows = [("versions", versions or "none")]
         for slot in self.slots:
             login = "may log in" if slot["login"] else "may not log in"
-            said = f"{login}, {slot['sessions']} sessions, {slot['comment'] or 'no comment'}"
-            rows.append((f"slot {slot['slot']}", said))
+            text = f"{login}, {slot['sessions']} sessions, {slot['comment'] or 'no comment'}"
+            rows.append((f"slot {slot['slot']}", text))
         rows += [
             ("routine", _work(self.routine)),
             ("emergency", _work(self.emergency) + " (on purpose)"),

@@ -1,7 +1,7 @@
 """A small web application whose credential is pinned in Git: ``python -m ...demo.webapp``.
 
 It follows a file in a repository, reads the version the file names, and queries the database
-without a pause.  ``/healthz`` answers 200, or 500 while queries fail; ``/`` tells what it did.
+without a pause.  ``/healthz`` answers 200, or 500 while queries fail; ``/`` says what it did.
 
 Rules of this module:
   1. The next connection is opened before the present one is let go.
@@ -76,7 +76,7 @@ class Shop:
         with self._lock:
             return bool(self._recent) and all(self._recent)
 
-    def told(self) -> dict[str, Any]:
+    def activity(self) -> dict[str, Any]:
         """Return what it did so far."""
         with self._lock:
             versions = sorted(set(self.using.values()))
@@ -114,7 +114,7 @@ def serve(shop: Shop, port: int) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             healthy = self.path != "/healthz" or shop.is_well
-            body = json.dumps(shop.told()).encode()
+            body = json.dumps(shop.activity()).encode()
             self.send_response(200 if healthy else 500)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

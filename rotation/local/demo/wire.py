@@ -15,7 +15,7 @@ Binding = Literal["current", "latest", "pinned"]
 #: What PostgreSQL and PgBouncer say to a credential that is dead.
 REFUSALS: Final = ("authentication failed", "not permitted to log in", "no such user")
 
-#: The most failures that are told one by one between two reports; more are only counted.
+#: The most failures that are listed one by one between two reports; more are only counted.
 MOST_FAILURES: Final = 200
 
 
@@ -67,7 +67,7 @@ class Failure(msgspec.Struct, frozen=True):
     since: float
     #: ``query``, ``login`` or ``read``, and how it failed.
     kind: str
-    #: What the server or the service said; neither repeats a credential.
+    #: What the server or the service answered; neither repeats a credential.
     text: str
     #: Version of the credential that was used; 0: none yet.
     version: int

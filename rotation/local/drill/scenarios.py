@@ -1,6 +1,6 @@
-"""The incidents: how each is staged, what is told, what ends it, and how it is judged.
+"""The incidents: how each is staged, what its briefing says, what ends it, and how it is judged.
 
-1. Staging changes the stack only; telling gives away what a person on call would know.
+1. Staging changes the stack only; the briefing says what a person on call would know.
 2. `missing` names everything that is not well yet; nothing missing ends the exercise.
 3. ``moves`` are the right commands, for ``--auto`` and for who gives up.
 """
@@ -27,7 +27,7 @@ class Scenario(Protocol):
     def is_staged(self, fleet: Fleet, ids: Sequence[str]) -> bool:
         """Whether the incident shows."""
 
-    def told(self, ids: Sequence[str]) -> Iterator[str]:
+    def briefing(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
 
     def moves(self, ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -44,7 +44,7 @@ class Scenario(Protocol):
 
 
 class Leak:
-    """Credentials of the whole fleet were seen in a public log; somebody uses one."""
+    """Credentials of the whole fleet were printed into a public log; somebody uses one."""
 
     name: ClassVar[str] = "leak"
     title: ClassVar[str] = "credentials leaked, and somebody else is logged in"
@@ -60,7 +60,7 @@ class Leak:
         """Whether the incident shows."""
         return any(self.missing(fleet, ids))
 
-    def told(self, ids: Sequence[str]) -> Iterator[str]:
+    def briefing(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
         yield f"the payloads of all {len(ids)} secrets were printed into a public build log"
         yield "sessions of application somebody-else are open in the database"
@@ -116,7 +116,7 @@ class Blocked:
         """Whether the incident shows."""
         return "rotation_blocked" in fleet.described(ids[0]).get("labels", {})
 
-    def told(self, ids: Sequence[str]) -> Iterator[str]:
+    def briefing(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
         yield f"an alert says that {ids[0]} is blocked since its policy was edited an hour ago"
         yield "the owner role is exercise_owner, as in the policies of the others"
@@ -164,7 +164,7 @@ class Revert:
         users = {secret_id: fleet.current(secret_id)["username"] for secret_id in ids}
         return all(users[secret_id] != fleet.leaked[secret_id]["username"] for secret_id in ids)
 
-    def told(self, ids: Sequence[str]) -> Iterator[str]:
+    def briefing(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
         yield f"all {len(ids)} secrets rotated a minute ago; since then the shop answers with 500"
         yield "the previous version still works, and the shop worked with it"

@@ -44,7 +44,7 @@ class PostgresBinaries:
 
     @property
     def can_copy(self) -> bool:
-        """Tell whether a standby can be made: that needs ``pg_basebackup``."""
+        """Return whether a standby can be made: that needs ``pg_basebackup``."""
         return (self.bindir / "pg_basebackup").exists()
 
 

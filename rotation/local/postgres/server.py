@@ -47,7 +47,7 @@ _BECOME: Final = (
 
 
 class PostgresError(PermanentError):
-    """The server cannot be created or started; the message ends with what it said itself."""
+    """The server cannot be created or started; the message ends with its own output."""
 
     reason = "embedded-postgres"
 
@@ -113,7 +113,7 @@ class PostgresServer:
 
     @property
     def is_running(self) -> bool:
-        """Tell whether the process started here is alive."""
+        """Return whether the process started here is alive."""
         return self._process is not None and self._process.poll() is None
 
     def superuser_password(self) -> str:
@@ -258,8 +258,8 @@ class PostgresServer:
                 return
             time.sleep(0.005)
         self._end(signal.SIGQUIT)
-        said = self.log_path.read_text(encoding="utf-8", errors="replace")[-500:]
-        raise PostgresError(f"PostgreSQL did not start: {said.strip()}")
+        output = self.log_path.read_text(encoding="utf-8", errors="replace")[-500:]
+        raise PostgresError(f"PostgreSQL did not start: {output.strip()}")
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

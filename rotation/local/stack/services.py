@@ -66,7 +66,7 @@ class Services:
     #: Base URL for gcloud and other REST clients, without a trailing slash.
     secret_manager_rest: str
     #: The same secrets by a second door with counters and failures of its own, so that what the
-    #: function calls can be told from what consumers call.
+    #: function calls can be kept apart from what consumers call.
     consumer_grpc: str
     consumer_rest: str
     pubsub_grpc: str

@@ -6,7 +6,7 @@ Rules of this module:
      Trailers alone prove nothing: whoever amends our commit keeps them.
   2. A merge of the base made by somebody else (a forge's button "update branch") adds nothing of
      theirs, and does not make the branch theirs, as long as rule 1 holds for what the files hold.
-  3. What cannot be told is somebody else's.
+  3. What is not clear is somebody else's.
 """
 
 from dataclasses import dataclass
@@ -49,24 +49,24 @@ def inspect(
     head = host.head(name)
     if head is None:
         return Branch(Owner.NOBODY)
-    seen = host.compare(base_head, head)
-    if seen.fork is not None and not seen.commits:
-        return Branch(Owner.EMPTY, head, seen.fork)
-    plans = _plans(seen, rotation_id)
+    comparison = host.compare(base_head, head)
+    if comparison.fork is not None and not comparison.commits:
+        return Branch(Owner.EMPTY, head, comparison.fork)
+    plans = _plans(comparison, rotation_id)
     if isinstance(plans, str):
-        return Branch(Owner.FOREIGN, head, seen.fork, reason=plans)
-    if not _holds_the_edit(host, head, seen, pins, change):
+        return Branch(Owner.FOREIGN, head, comparison.fork, reason=plans)
+    if not _holds_the_edit(host, head, comparison, pins, change):
         reason = "it holds other changes than ours"
-        return Branch(Owner.FOREIGN, head, seen.fork, reason=reason)
-    return Branch(Owner.OURS, head, seen.fork, plan=plans[-1])
+        return Branch(Owner.FOREIGN, head, comparison.fork, reason=reason)
+    return Branch(Owner.OURS, head, comparison.fork, plan=plans[-1])
 
 
-def _plans(seen: Comparison, rotation_id: str) -> list[str] | str:
+def _plans(comparison: Comparison, rotation_id: str) -> list[str] | str:
     """Return the plans of our commits, or why not all commits are ours."""
-    if seen.fork is None:
+    if comparison.fork is None:
         return "it shares no history with the base"
     plans = []
-    for commit in seen.commits:
+    for commit in comparison.commits:
         plan = plan_of(commit.message, rotation_id)
         if plan is not None:
             plans.append(plan)
@@ -75,13 +75,15 @@ def _plans(seen: Comparison, rotation_id: str) -> list[str] | str:
     return plans or "none of its commits is ours"
 
 
-def _holds_the_edit(host: Host, head: str, seen: Comparison, pins: Pins, change: Change) -> bool:
-    assert seen.fork is not None  # noqa: S101 - `_plans` has looked
+def _holds_the_edit(
+    host: Host, head: str, comparison: Comparison, pins: Pins, change: Change
+) -> bool:
+    assert comparison.fork is not None  # noqa: S101 - `_plans` has looked
     try:
         # A file that somebody else has changed at the fork was left out by a revert.
-        expected: Edits = pins.edits(seen.fork, change, lenient=True)
+        expected: Edits = pins.edits(comparison.fork, change, lenient=True)
     except UneditableError:
         return False
-    return seen.paths == frozenset(expected.after) and all(
+    return comparison.paths == frozenset(expected.after) and all(
         host.read(head, path) == content for path, content in expected.after.items()
     )

@@ -48,8 +48,8 @@ class Edits:
     @property
     def digest(self) -> str:
         """Name the edit, independent of its base."""
-        told = [[path, self._moved(path)] for path in sorted(self.after)]
-        return f"sha256:{hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
+        moves = [[path, self._moved(path)] for path in sorted(self.after)]
+        return f"sha256:{hashlib.sha256(json.dumps(moves).encode()).hexdigest()}"
 
     def diffs(self) -> Iterator[tuple[str, str]]:
         """Yield path and unified diff of each file."""

@@ -110,10 +110,10 @@ class Forge(ABC):
             return Comparison(base, (), frozenset())
         return self._compared(base, head) or self._git.compare(base, head)
 
-    def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
+    def write(self, branch: str, known_head: str | None, parent: str, files: Files) -> str:
         """Add one commit; a branch that exists is moved by a compare-and-set of Git itself."""
-        if seen is not None:
-            return self._git.write(branch, seen, parent, files)
+        if known_head is not None:
+            return self._git.write(branch, known_head, parent, files)
         made = self._create(branch, parent, files)
         return made or self._made_before(branch, parent, files)
 
@@ -149,7 +149,7 @@ class Forge(ABC):
         return None
 
     def _after_refusal(self, request: MergeRequest, base: str, head: str) -> MergeState:
-        """Say why a merge was refused: looked up, since the status alone does not tell."""
+        """Say why a merge was refused: looked up, since the status alone does not say."""
         now = self._look(request)
         if ended := self._ended(now, head):
             return ended
@@ -161,7 +161,7 @@ class Forge(ABC):
         return MergeState(Readiness.WAITING, f"{self.name} does not merge {now.number} yet")
 
     def _is_behind(self, base: str, head: str) -> bool:
-        """Say whether a refusal that nothing explains is for what the base has and we have not."""
+        """Whether a refusal that nothing explains is for what the base has and we have not."""
         base_head = self.head(base)
         return base_head is not None and bool(self.compare(head, base_head).commits)
 

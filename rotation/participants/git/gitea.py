@@ -1,7 +1,7 @@
 """A repository on Gitea or Forgejo, by the REST API they share.
 
 Rules of this module:
-  1. A branch is made on the very commit the caller has seen, then gets its commit; whoever comes
+  1. A branch is made on the very commit the caller has read, then gets its commit; whoever comes
      between is found by the commit's parent.
   2. A merge names the head it is meant for (``head_commit_id``).
   3. ``mergeable`` is false for a conflict, for a draft and while Gitea is still checking; which
@@ -164,7 +164,7 @@ class Gitea(Forge):
         if any(len(one.parents) != 1 for one in commits) or any(
             "files" not in one for one in listed
         ):
-            # A merge's files are told against one parent only.
+            # A merge's files are listed against one parent only.
             return None
         paths = {file["filename"] for one in listed for file in one["files"] or []}
         return Comparison(commits[0].parents[0], commits, frozenset(paths))
@@ -233,14 +233,14 @@ class Gitea(Forge):
 
     def _reviews(self, request: MergeRequest, needed: int) -> Iterator[MergeState]:
         found = self._get(f"{self._path(request)}/reviews", params={"limit": _PAGE}).body or []
-        said = {
+        states = {
             one["user"]["login"]: one["state"]
             for one in found
             if one.get("user") and not one.get("dismissed") and one["state"] in _VERDICTS
         }
-        if any(state == "REQUEST_CHANGES" for state in said.values()):
+        if any(state == "REQUEST_CHANGES" for state in states.values()):
             yield MergeState(Readiness.REFUSED, "a reviewer asks for changes")
-        missing = needed - sum(state == "APPROVED" for state in said.values())
+        missing = needed - sum(state == "APPROVED" for state in states.values())
         if missing > 0:
             yield MergeState(Readiness.WAITING, f"{missing} of {needed} approvals are missing")
 

@@ -1,7 +1,7 @@
 """A project on GitLab: gitlab.com or self-managed, by its REST API.
 
 Rules of this module:
-  1. A branch is made together with its commit, on the very commit the caller has seen
+  1. A branch is made together with its commit, on the very commit the caller has read
      (``start_sha``): GitLab refuses where the branch is there.
   2. A merge names the head it is meant for (``sha``).
   3. ``detailed_merge_status`` decides, asked of the single merge request (lists are stale); a
@@ -234,7 +234,7 @@ class GitLab(Forge):
         return _STATUSES.get(status, unknown)
 
     def _behind_draft(self, found: Any) -> str:  # noqa: ANN401 - JSON
-        """Return the status that a draft would have were it none, as far as can be told."""
+        """Return the status that a draft would have if it were not one, as far as it is known."""
         if found.get("has_conflicts"):
             return "conflict"
         approvals = self._get(f"/merge_requests/{found['iid']}/approvals", 404).body

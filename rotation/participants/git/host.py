@@ -6,7 +6,7 @@ decides what to write and whether to go on; a host carries it out and reports wh
 Rules for hosts:
   1. No working tree, no ``git`` command, nothing on disk.
   2. Every call may be repeated; a repeat finds what the first one made.
-  3. Nothing is ever forced: a branch moves only from the head the caller has seen.
+  3. Nothing is ever forced: a branch moves only from the head the caller has read.
   4. Errors: `TemporaryError` for what may pass (5xx, time-outs, rate limits, 409 while the forge is
      still thinking), `UnknownOutcomeError` for a change that was sent and not answered,
      `PermanentError` with a remedy for the rest (repository gone, no permission, expired key).
@@ -122,17 +122,18 @@ class Host(Protocol):
         it sees, and with no ``fork`` when that is too little to tell.
         """
 
-    def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
+    def write(self, branch: str, known_head: str | None, parent: str, files: Files) -> str:
         """Add one commit on ``parent`` and point ``branch`` to it; return its id.
 
         Args:
             branch: Made when it is not there.
-            seen: The head of ``branch`` as seen before; None: there was none.
-            parent: The commit to build on.  Where ``seen`` is another commit, the new commit
-                has both as parents, ``seen`` first, and the files of ``parent`` with the
-                change; where ``parent`` has ``seen`` behind it already, it alone is the parent.
-                A host that cannot make such a merge may put a commit on ``parent`` in the place
-                of ``seen``, in which the caller has seen nothing but its own commits.
+            known_head: The head of ``branch`` as it was read; None: there was none.
+            parent: The commit to build on.  Where ``known_head`` is another commit, the new
+                commit has both as parents, ``known_head`` first, and the files of ``parent``
+                with the change; where ``parent`` has ``known_head`` behind it already, it alone
+                is the parent.  A host that cannot make such a merge may put a commit on
+                ``parent`` in the place of ``known_head``, in which the caller has found nothing
+                but its own commits.
             files: What the commit changes.
 
         Raises:

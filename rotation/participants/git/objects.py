@@ -3,7 +3,7 @@
 Rules of this module:
   1. Nothing is on disk and nothing is sent; `plain` fetches and pushes.
   2. A commit follows from its parents, its files and its message alone: made twice it has one id.
-  3. History is shallow.  What is not here is said to be unknown, never to be absent.
+  3. History is shallow.  What is not here is reported as unknown, never as absent.
 """
 
 import re
@@ -100,7 +100,7 @@ class Objects:
         return Comparison(fork, commits, paths)
 
     def _may_hide(self, line: dict[str, tuple[str, ...]], ahead: list[str]) -> bool:
-        """Say whether one of ``ahead`` may lie beyond the end of a shallow history."""
+        """Return whether one of ``ahead`` may lie beyond the end of a shallow history."""
         ends = [oid for oid, parents in line.items() if not line.keys() >= set(parents)]
         if not ends or not ahead:
             return False

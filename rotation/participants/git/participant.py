@@ -1,7 +1,7 @@
 """The pin in Git: consumers follow a branch, and a file in it names the version they get.
 
 Prepare opens a pull request, commit merges it, revert opens and merges another one.  Where the
-repository lives is the host's business; whose a branch is, `branch` tells; how one edit gets into
+repository lives is the host's business; whose a branch is, `branch` says; how one edit gets into
 the base, `errand` does.
 
 Rules of this module:
@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from rotation.model.errors import EtagMismatchError, TemporaryError
 from rotation.model.plugin import Change, ParticipantSpec
-from rotation.model.rollout import Answer, Move, Plan, PlannedEdit, Progress, Sight, Vote
+from rotation.model.rollout import Answer, Move, Plan, PlannedEdit, Progress, ServedVersions, Vote
 from rotation.participants.git import wording
 from rotation.participants.git.credentials import Credentials
 from rotation.participants.git.edits import Pins, UneditableError
@@ -98,20 +98,20 @@ class GitParticipant:
                 f"{request.number} was merged by hand and is being taken back: {progress.reason}"
             )
 
-    def observe(self, move: Move) -> Sight:
+    def observe(self, move: Move) -> ServedVersions:
         """Read the pins at the base."""
         place = f"{self._settings.url} {self._settings.base}"
         head = self._host.head(self._settings.base)
         if head is None:
-            return Sight(frozenset(), f"the branch {self._settings.base} is gone", place)
+            return ServedVersions(frozenset(), f"the branch {self._settings.base} is gone", place)
         try:
             found = list(self._pins(move).versions(head))
         except UneditableError as error:
-            return Sight(frozenset(), str(error), place)
+            return ServedVersions(frozenset(), str(error), place)
         for where, version in found:
             if not version.isdigit():
-                return Sight(frozenset(), f"{where} names {version}, not a version", place)
-        return Sight(frozenset(int(version) for _where, version in found), place=place)
+                return ServedVersions(frozenset(), f"{where} names {version}, not a version", place)
+        return ServedVersions(frozenset(int(version) for _where, version in found), place=place)
 
     def retire(self, move: Move) -> None:
         """Delete what is left of ours."""

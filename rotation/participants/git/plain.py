@@ -65,13 +65,13 @@ class PlainGit:
                 return found
         return Comparison(None, (self.commit(head),), frozenset())
 
-    def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
-        """Add one commit on ``parent``, or one that merges it into ``seen``."""
-        parents = (parent,) if seen in (None, parent) else self._parents(seen, parent)
+    def write(self, branch: str, known_head: str | None, parent: str, files: Files) -> str:
+        """Add one commit on ``parent``, or one that merges it into ``known_head``."""
+        parents = (parent,) if known_head in (None, parent) else self._parents(known_head, parent)
         for oid in parents:
             self._have(oid)
         made = self._objects.make(parents, files, self._author)
-        self._wire.push({branch: (seen, made.oid)}, made.objects)
+        self._wire.push({branch: (known_head, made.oid)}, made.objects)
         return made.oid
 
     def find_request(self, branch: str, base: str) -> MergeRequest | None:
@@ -102,11 +102,11 @@ class PlainGit:
         """Do nothing: there are no drafts."""
 
     def merge_state(self, request: MergeRequest, base: str) -> MergeState:
-        """Say whether the base can be moved to the head of the request."""
+        """Return whether the base can be moved to the head of the request."""
         return self._merge_state(self._base(base), request.head, base)
 
     def merge(self, request: MergeRequest, base: str, head: str) -> MergeState:
-        """Move the base to ``head``, from where it was when that was seen to be a fast-forward."""
+        """Move the base to ``head``, from where it was when that was found to be a fast-forward."""
         if request.head != head:
             return MergeState(
                 Readiness.REFUSED, f"{request.number} has other commits than expected"
@@ -147,10 +147,10 @@ class PlainGit:
                 reason="commit-gone",
             )
 
-    def _parents(self, seen: str | None, parent: str) -> tuple[str, ...]:
-        if seen is None or not self.compare(parent, seen).commits:
+    def _parents(self, known_head: str | None, parent: str) -> tuple[str, ...]:
+        if known_head is None or not self.compare(parent, known_head).commits:
             return (parent,)
-        return (seen, parent)
+        return (known_head, parent)
 
     def _base(self, base: str) -> str:
         head = self.head(base)

@@ -73,7 +73,7 @@ class Location:
         """Take a URL apart: ``https://``, ``ssh://`` or ``user@host:path``.
 
         Raises:
-            PermanentError: It is none of them, or it holds a password.
+            PermanentError: It is not one of them, or it holds a password.
         """
         if match := _SCP.fullmatch(url):
             return cls("ssh", match["host"], _stem(match["path"]), match["user"])

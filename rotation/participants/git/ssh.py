@@ -42,7 +42,7 @@ class Connection:
         self._channel.sendall(data)
 
     def can_read(self) -> bool:
-        """Say whether something has arrived."""
+        """Return whether something has arrived."""
         return bool(self._channel.recv_ready())
 
     def close(self) -> None:

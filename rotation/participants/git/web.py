@@ -39,7 +39,7 @@ class Answer:
     """What came back."""
 
     status: int
-    #: Decoded JSON; None when there is no body or it is none.
+    #: Decoded JSON; None when there is no body or it is not JSON.
     body: Any
     headers: Mapping[str, str]
 
@@ -134,7 +134,7 @@ class Web:
 
 
 def limited_until(answer: Answer, now: float | None = None) -> str:
-    """Say when a rate limit ends; empty when the answer is none.
+    """Say when a rate limit ends; empty when the answer is not about one.
 
     Knows ``Retry-After`` (GitHub's secondary limits, GitLab, Gitea) and the headers that GitHub
     and GitLab send when nothing is left.

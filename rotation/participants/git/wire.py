@@ -201,10 +201,10 @@ class Wire:
             raise self._broken(error, sent=sent()) from None
 
     def _broken(self, error: Exception, *, sent: bool) -> RotationError:
-        said = str(error).lower()
-        if not sent and any(word in said for word in ("not found", "does not exist", "not appear")):
+        text = str(error).lower()
+        if not sent and any(word in text for word in ("not found", "does not exist", "not appear")):
             return self._not_found()
-        if not sent and ("denied" in said or "not allowed" in said or "read-only" in said):
+        if not sent and ("denied" in text or "not allowed" in text or "read-only" in text):
             return AccessDeniedError(
                 f"{self.place}: access denied",
                 remedy="give the key in auth access to the repository, with the right to write",
@@ -250,7 +250,7 @@ class _Nothing:
         """Nothing was offered."""
 
     def update_shallow(self, new: object, gone: object) -> None:
-        """What is shallow is seen from what is missing."""
+        """What is missing shows what is shallow."""
 
     def __next__(self) -> ObjectID | None:
         return None
@@ -266,7 +266,7 @@ def _ref(branch: str) -> Ref:
 
 
 def _due(branch: str, found: ObjectID | None, old: str | None, new: str | None) -> bool:
-    """Say whether a branch is still to be moved."""
+    """Return whether a branch is still to be moved."""
     here = found.decode() if found else None
     if here == new:
         return False

@@ -25,8 +25,8 @@ def branch_name(move: Move, settings: GitSettings) -> str:
     The tag keeps apart what one stage changes in one repository: two secrets, two base branches,
     two sets of files.
     """
-    told_apart = "\0".join((str(move.secret), settings.base, *(f.path for f in settings.pinned)))
-    tag = hashlib.sha256(told_apart.encode()).hexdigest()[:_TAG]
+    identity = "\0".join((str(move.secret), settings.base, *(f.path for f in settings.pinned)))
+    tag = hashlib.sha256(identity.encode()).hexdigest()[:_TAG]
     return f"secret-rotation-{move.rotation_id}-{move.stage}-{tag}"
 
 

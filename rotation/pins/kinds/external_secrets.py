@@ -1,6 +1,6 @@
 """External Secrets Operator: ``remoteRef`` and ``extract`` of an ExternalSecret.
 
-A use without a version takes the latest.  Which provider the store has cannot be seen in the file;
+A use without a version takes the latest.  Which provider the store has is not in the file;
 an ExternalSecret of another provider is found, too.
 """
 

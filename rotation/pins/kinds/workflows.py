@@ -47,10 +47,10 @@ def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
     """Read ``output:project/secret/version`` and its longer and shorter forms."""
     for found in _OUTPUT.finditer(file.visible, leaf.start, leaf.end):
         parts = found["name"].split("/")
-        told = _told(parts)
-        if told is None:
+        parsed = _parse(parts)
+        if parsed is None:
             continue
-        named, version = told
+        named, version = parsed
         start, end = found.span("name")
         if version is None:
             before = VERSIONS if parts[0] == "projects" else "/"
@@ -61,7 +61,7 @@ def _outputs(file: File, leaf: Leaf) -> Iterator[Use]:
             yield Use("github-actions", named, version, *span, names_itself=True)
 
 
-def _told(parts: Sequence[str]) -> tuple[Named, str | None] | None:
+def _parse(parts: Sequence[str]) -> tuple[Named, str | None] | None:
     """Return the secret and its version; None: a full name with its version is found as such."""
     match parts:
         case ["projects", project, "secrets", secret]:

@@ -98,7 +98,7 @@ INCONCLUSIVE: dict[str, Callable[[bytes, Asked], Reply]] = {
     "UTF-16": lambda well, _: Reply(body=well.decode().encode("utf-16")),
     "very deep": lambda _well, _: Reply(body=b"[" * 100_000),
     "very long": lambda well, _: Reply(body=well + b" " * 2_000_000),
-    "very long, of no told length": lambda well, _: Reply(
+    "very long, of unknown length": lambda well, _: Reply(
         raw=b"HTTP/1.0 200 OK\r\n\r\n" + well + b" " * 2_000_000
     ),
     "breaking off": lambda well, _: broken_off(well),
@@ -296,8 +296,10 @@ def test_without_a_previous_credential_nobody_has_to_leave() -> None:
 
 def test_names_of_clients_are_bounded_and_printable() -> None:
     crowd = [Session("db:5432", f"10.0.0.{n} \x1b[31m{'x' * 500}\n{n}") for n in range(200)]
-    seen = Observation(tuple(crowd), is_conclusive=True, nodes=("db:5432",))
+    observation = Observation(tuple(crowd), is_conclusive=True, nodes=("db:5432",))
     verdict = fine(
-        sessions_gate(left=True).check(watch(next_use=lambda: seen, previous_use=lambda: seen))
+        sessions_gate(left=True).check(
+            watch(next_use=lambda: observation, previous_use=lambda: observation)
+        )
     )
     assert "200 sessions" in verdict.evidence

@@ -215,13 +215,13 @@ def test_newest_request_is_found_among_many(site: Site, forge: GiteaForge) -> No
     assert found.number == second.number
 
 
-def test_base_that_is_gone_is_told(site: Site, request_: MergeRequest) -> None:
+def test_base_that_is_gone_is_reported(site: Site, request_: MergeRequest) -> None:
     site.bare.git("update-ref", "-d", "refs/heads/main")
     merge_state = site.host().merge_state(request_, "main")
     assert (merge_state.readiness, "main" in merge_state.reason) == (REFUSED, True)
 
 
-def test_file_that_the_api_leaves_out_is_told(site: Site) -> None:
+def test_file_that_the_api_leaves_out_is_reported(site: Site) -> None:
     assert site.server is not None
     site.server.fail(Response(200, {"type": "file", "path": PIN, "content": None}))
     with pytest.raises(PermanentError) as caught:

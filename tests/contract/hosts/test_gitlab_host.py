@@ -142,7 +142,7 @@ def test_fast_forward_project_wants_the_change_on_the_new_base(
     assert host.merge(found, "main", again).readiness is READY
 
 
-def test_token_that_may_not_merge_is_told(
+def test_token_that_may_not_merge_is_reported(
     site: Site, forge: GitLabForge, request_: MergeRequest
 ) -> None:
     forge.may_merge = False
@@ -150,14 +150,14 @@ def test_token_that_may_not_merge_is_told(
         site.host().merge(request_, "main", request_.head)
 
 
-def test_token_that_may_not_push_is_told(site: Site, forge: GitLabForge) -> None:
+def test_token_that_may_not_push_is_reported(site: Site, forge: GitLabForge) -> None:
     forge.may_push = False
     with pytest.raises(AccessDeniedError) as caught:
         site.host().write(BRANCH, None, base_of(site.host()), CHANGE)
     assert caught.value.remedy
 
 
-def test_branch_that_the_rules_forbid_is_told(site: Site) -> None:
+def test_branch_that_the_rules_forbid_is_reported(site: Site) -> None:
     assert site.server is not None
     refusal = Response(400, {"message": "Branch name does not follow the pattern"})
     site.server.fail(refusal, lambda request: request.method == "POST", times=None)
@@ -188,7 +188,7 @@ def test_long_comparison_is_made_by_git_itself(site: Site) -> None:
     assert ([one.oid for one in compared.commits], compared.paths) == ([oid], {PIN})
 
 
-def test_something_else_that_answers_is_told(site: Site) -> None:
+def test_something_else_that_answers_is_reported(site: Site) -> None:
     assert site.server is not None
     site.server.fail(Response(200, {"please": "log in"}))
     with pytest.raises(PermanentError) as caught:

@@ -1,4 +1,4 @@
-"""What every call makes of every failure: the right class of error, and nothing told.
+"""What every call makes of every failure: the right class of error, and no secret in it.
 
 Each row is a call and a failure of one of its requests; the request that fails is chosen in turn
 until the call no longer sends that many, so that every request of every call has failed.
@@ -146,11 +146,11 @@ def fail_from(
 
 
 def assert_tells_nothing(error: BaseException) -> None:
-    seen: BaseException | None = error
-    while seen is not None:
-        assert "s3cr3t" not in repr(seen)
-        assert "s3cr3t" not in str(seen)
-        seen = None if seen.__suppress_context__ else seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        assert "s3cr3t" not in repr(cause)
+        assert "s3cr3t" not in str(cause)
+        cause = None if cause.__suppress_context__ else cause.__cause__ or cause.__context__
 
 
 def test_repository_that_is_gone_is_no_missing_branch(site: Site) -> None:
@@ -206,8 +206,8 @@ def test_unheard_write_is_found(site: Site) -> None:
     with pytest.raises(UnknownOutcomeError):
         site.host().write(BRANCH, None, base, CHANGE)
     host = site.host()
-    seen = host.head(BRANCH)
-    again = host.write(BRANCH, None if seen != base else seen, base, CHANGE)
+    head = host.head(BRANCH)
+    again = host.write(BRANCH, None if head != base else head, base, CHANGE)
     assert site.bare.head(BRANCH) == again
     assert site.bare.parents(again) == (base,)
     assert site.bare.count(f"{base}..{BRANCH}") == 1

@@ -194,17 +194,17 @@ def test_what_is_said_is_what_giteas_description_says(at_gitea: Site) -> None:
     forge, server = at_gitea.forge, at_gitea.server
     assert isinstance(forge, GiteaForge)
     assert server is not None
-    said: list[tuple[Request, Response]] = []
+    exchanges: list[tuple[Request, Response]] = []
 
     def recording(request: Request) -> Response:
         response = forge(request)
-        said.append((request, response))
+        exchanges.append((request, response))
         return response
 
     server.application = recording
     _go_the_whole_way(at_gitea, forge)
-    used = {_check_request(models, request) for request, _ in said}
-    used |= {_check_answer(models, *pair) for pair in said}
+    used = {_check_request(models, request) for request, _ in exchanges}
+    used |= {_check_answer(models, *pair) for pair in exchanges}
     assert used >= set(BODIES.values()) | set(ANSWERS.values())
 
 

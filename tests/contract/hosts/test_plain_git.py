@@ -66,7 +66,7 @@ def test_server_that_dies_after_it_moved_the_base(site: Site) -> None:
     assert site.host().merge(request, "main", oid).readiness is Readiness.READY
 
 
-def test_protected_base_is_told(site: Site) -> None:
+def test_protected_base_is_reported(site: Site) -> None:
     request, oid = opened(site.host())
     base = site.bare.head("main")
     hook(site, "pre-receive", "echo s3cr3t advice >&2; exit 1")
@@ -93,8 +93,8 @@ def test_base_that_moves_while_it_is_looked_at(template: Bare, tmp_path: Path) -
         request, oid = opened(site.host())
         moved: list[str] = []
 
-        def moving(seen: Request) -> bool:
-            if b"command=fetch" in seen.body and not moved:
+        def moving(incoming: Request) -> bool:
+            if b"command=fetch" in incoming.body and not moved:
                 moved.append(site.bare.commit("main", {"README.md": b"theirs"}, "Theirs"))
             return False
 
@@ -104,7 +104,7 @@ def test_base_that_moves_while_it_is_looked_at(template: Bare, tmp_path: Path) -
         assert [site.bare.head("main")] == moved
 
 
-def test_base_that_is_gone_is_told(site: Site) -> None:
+def test_base_that_is_gone_is_reported(site: Site) -> None:
     request, oid = opened(site.host())
     site.bare.git("update-ref", "-d", "refs/heads/main")
     for call in (
@@ -191,7 +191,7 @@ def test_path_on_the_server_is_as_it_was_written(url: str, path: bytes) -> None:
     assert Location.parse(url).path.endswith("app")
 
 
-def test_something_else_that_answers_is_told(site: Site) -> None:
+def test_something_else_that_answers_is_reported(site: Site) -> None:
     if site.server is None:
         pytest.skip("asked over HTTP")
     page = Response(200, b"<html>Please log in: s3cr3t</html>", {"Content-Type": "text/html"})
@@ -216,16 +216,16 @@ def test_garbled_answers_are_errors_of_ours(template: Bare, tmp_path: Path, seed
     application = git_http(tmp_path, SECRET)
 
     def garbling(request: Request) -> Response:
-        said = application(request)
-        content = bytearray(said.content)
+        response = application(request)
+        content = bytearray(response.content)
         if len(content) < 2 or dice.random() < 0.85:
-            return said
+            return response
         place = dice.randrange(len(content))
         if dice.random() < 0.5:
             del content[place:]
         else:
             content[place] ^= 1 << dice.randrange(8)
-        return Response(said.status, bytes(content), said.headers)
+        return Response(response.status, bytes(content), response.headers)
 
     with serve(garbling) as server:
         site = Site("git", bare, Repository(f"{server.url}/team/app.git", _token), server)

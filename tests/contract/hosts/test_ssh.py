@@ -54,7 +54,9 @@ def test_server_that_is_not_listed_is_refused(host: Callable[..., Host], sshd: S
 
 
 @pytest.mark.parametrize("lines", ["", "# nothing\n", "one two\n", "h ssh-ed25519 !!!\n"])
-def test_known_hosts_without_a_usable_line_is_told(host: Callable[..., Host], lines: str) -> None:
+def test_known_hosts_without_a_usable_line_is_reported(
+    host: Callable[..., Host], lines: str
+) -> None:
     with pytest.raises(PermanentError) as caught:
         host(known_hosts=lines).head("main")
     assert caught.value.reason == "host-key-unknown"
@@ -96,14 +98,16 @@ def test_older_kinds_of_keys_work(template: Bare, tmp_path: Path, kind: str) -> 
 @pytest.mark.parametrize(
     "key", [b"", b"s3cr3t", b"-----BEGIN OPENSSH PRIVATE KEY-----\ns3cr3t\n-----END", b"\xff\x00"]
 )
-def test_text_that_is_no_key_is_told_and_not_shown(host: Callable[..., Host], key: bytes) -> None:
+def test_text_that_is_not_a_key_is_reported_and_not_shown(
+    host: Callable[..., Host], key: bytes
+) -> None:
     with pytest.raises(PermanentError) as caught:
         host(private_key=key).head("main")
     assert caught.value.reason == "bad-ssh-key"
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_key_with_a_passphrase_is_told(host: Callable[..., Host], tmp_path: Path) -> None:
+def test_key_with_a_passphrase_is_reported(host: Callable[..., Host], tmp_path: Path) -> None:
     path = tmp_path / "locked"
     assert KEYGEN is not None
     options = ["-q", "-t", "ed25519", "-N", "passphrase", "-f", str(path)]
@@ -119,7 +123,7 @@ def test_token_is_no_key(site: Site) -> None:
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_repository_that_is_not_there_is_told(site: Site) -> None:
+def test_repository_that_is_not_there_is_reported(site: Site) -> None:
     host = site.host(url=site.repository.url.replace("app.git", "none.git"))
     with pytest.raises(NotFoundError):
         host.head("main")
@@ -148,12 +152,12 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 @contextmanager
 def watched() -> Iterator[list[str]]:
     global _EVENTS  # noqa: PLW0603 - an audit hook cannot be taken away again
-    seen: list[str] = []
+    events: list[str] = []
     if _EVENTS is None:
         sys.addaudithook(_hook)
-    _EVENTS = seen
+    _EVENTS = events
     try:
-        yield seen
+        yield events
     finally:
         _EVENTS = None
 
@@ -161,14 +165,14 @@ def watched() -> Iterator[list[str]]:
 def test_nothing_is_run_and_nothing_is_written_to_disk(site: Site) -> None:
     host = site.host()
     host.head("main")
-    with watched() as seen:
+    with watched() as events:
         base = base_of(host)
         host.read(base, PIN)
         oid = host.write(BRANCH, None, base, CHANGE)
         request = host.open_request(BRANCH, "main", "Pin", "", draft=False)
         host.merge(request, "main", oid)
         host.delete_branch(BRANCH, oid)
-    assert seen == []
-    with watched() as seen:
+    assert events == []
+    with watched() as events:
         subprocess.run(["true"], check=True)
-    assert seen
+    assert events

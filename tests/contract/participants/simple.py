@@ -14,5 +14,5 @@ class Place(Protocol):
     def put(self, version: int) -> None:
         """Do what a person does: name a version there."""
 
-    def seen(self) -> int:
+    def handed_out(self) -> int:
         """Look as a consumer does."""

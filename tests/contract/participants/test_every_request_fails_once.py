@@ -1,6 +1,7 @@
 """A whole rotation in which every request fails the first time it is made.
 
-Before the server did anything, or after it did and nobody heard: the rotation is only longer.
+Before the server did anything, or after it did and the answer was lost: the rotation only takes
+longer.
 """
 
 from collections.abc import Callable
@@ -29,13 +30,13 @@ class FirstTime:
 
     def __init__(self, world: SiteWorld) -> None:
         self._bare = world.site.bare
-        self.seen: set[tuple[str, str, str, bytes, str]] = set()
+        self.requests: set[tuple[str, str, str, bytes, str]] = set()
 
     def __call__(self, request: Request) -> bool:
         state = self._bare.git("for-each-ref")
         key = (request.method, request.path, request.raw_query, request.body, state)
-        is_new = key not in self.seen
-        self.seen.add(key)
+        is_new = key not in self.requests
+        self.requests.add(key)
         return is_new
 
 
@@ -84,6 +85,6 @@ def test_rotation_and_revert_end_as_if_nothing_had_failed(kind: str, trouble: st
             except TemporaryError:
                 continue
         assert world.branches() == set()
-        assert len(first_time.seen) > 20
+        assert len(first_time.requests) > 20
         if world.site.forge:
             assert [pull.state for pull in world.site.forge.pulls] == ["merged", "merged"]

@@ -316,9 +316,9 @@ def test_observe_says_what_consumers_get(world: World) -> None:
 @pytest.mark.parametrize("content", [CONTENT.replace(b'"3"', b'"latest"'), None])
 def test_observe_says_why_it_cannot_tell(world: World, content: bytes | None) -> None:
     world.push("main", {PATH: content}, "Something else")
-    sight = world.participant().observe(MOVE)
-    assert sight.versions == frozenset()
-    assert PATH in sight.unobservable_reason
+    served = world.participant().observe(MOVE)
+    assert served.versions == frozenset()
+    assert PATH in served.unobservable_reason
 
 
 def test_plan_shows_the_diff_and_changes_nothing(world: World) -> None:

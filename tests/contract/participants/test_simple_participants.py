@@ -24,17 +24,17 @@ def test_prepare_votes_yes_and_consumers_see_nothing(place: Place) -> None:
     assert place.participant().plan(MOVE).edits
     for _ in range(2):
         assert place.participant().prepare(MOVE).answer is Answer.DONE
-    assert place.seen() == PREVIOUS
+    assert place.handed_out() == PREVIOUS
 
 
 def test_commit_hands_out_the_next_version_and_can_be_repeated(place: Place) -> None:
     place.participant().prepare(MOVE)
     for _ in range(2):
         assert place.participant().commit(MOVE).answer is Answer.DONE
-        assert place.seen() == NEXT
+        assert place.handed_out() == NEXT
     assert place.participant().observe(MOVE).versions == {NEXT}
     place.participant().retire(MOVE)
-    assert place.seen() == NEXT
+    assert place.handed_out() == NEXT
 
 
 def test_revert_hands_back_the_previous_version_and_can_be_repeated(place: Place) -> None:
@@ -42,14 +42,14 @@ def test_revert_hands_back_the_previous_version_and_can_be_repeated(place: Place
     place.participant().commit(MOVE)
     for _ in range(2):
         assert place.participant().revert(MOVE).answer is Answer.DONE
-        assert place.seen() == PREVIOUS
+        assert place.handed_out() == PREVIOUS
 
 
 def test_revert_and_abort_may_come_before_commit(place: Place) -> None:
     place.participant().prepare(MOVE)
     assert place.participant().revert(MOVE).answer is Answer.DONE
     place.participant().abort(MOVE)
-    assert place.seen() == PREVIOUS
+    assert place.handed_out() == PREVIOUS
 
 
 def test_another_version_is_refused_and_left_alone(place: Place) -> None:
@@ -59,4 +59,4 @@ def test_another_version_is_refused_and_left_alone(place: Place) -> None:
     assert vote.reason
     assert vote.remedy
     place.participant().revert(MOVE)
-    assert place.seen() == NEXT + 5
+    assert place.handed_out() == NEXT + 5

@@ -274,9 +274,9 @@ def test_racing_read_modify_writes_lose_no_update(client: Any, secret: Any, worl
     def count_up(_worker: int) -> None:
         counted = 0
         while counted < 5:
-            seen = client.get_secret(name=NAME)
-            count = str(int(seen.labels.get("count", "0")) + 1)
-            sent = {"name": NAME, "labels": {"count": count}, "etag": seen.etag}
+            found = client.get_secret(name=NAME)
+            count = str(int(found.labels.get("count", "0")) + 1)
+            sent = {"name": NAME, "labels": {"count": count}, "etag": found.etag}
             with contextlib.suppress(exceptions.BadRequest):
                 client.update_secret(secret=sent, update_mask="labels")
                 counted += 1

@@ -15,13 +15,13 @@ def test_scheduler_fires_and_expires_when_the_clock_is_moved(
     grpc_client: sm.SecretManagerServiceClient, world: World
 ) -> None:
     rotated, deleted = threading.Event(), threading.Event()
-    heard = {"SECRET_ROTATE": rotated, "SECRET_DELETE": deleted}
+    arrived = {"SECRET_ROTATE": rotated, "SECRET_DELETE": deleted}
     collect = world.store.publish
 
     def publish(topic: str, attributes: dict[str, str], data: bytes | None) -> None:
         collect(topic, attributes, data)
-        if attributes["eventType"] in heard:
-            heard[attributes["eventType"]].set()
+        if attributes["eventType"] in arrived:
+            arrived[attributes["eventType"]].set()
 
     world.store.publish = publish
     now = datetime.now(UTC)

@@ -7,7 +7,7 @@ Nothing in production reads either.
 |-------------|----------------|
 | no-fence    | the token in the database stops nobody |
 | no-verify   | a version is published whether or not its credential works |
-| no-revoke   | the previous credential is said to be revoked, and is not |
+| no-revoke   | the previous credential is reported as revoked, and is not |
 | repeat      | a request that is being served is served once more |
 | leak        | each new payload is written to the log |
 """

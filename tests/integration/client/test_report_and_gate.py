@@ -89,10 +89,10 @@ def test_a_report_holds_no_secret(world: World, pools: list[Rotating[Any]]) -> N
     with pools[0].connection():
         pools[0].refresh()
         status, headers, body = respond(*pools)
-        told = report(*pools)
+        reported = report(*pools)
     assert (status, headers["Content-Type"]) == (200, "application/json")
-    assert world.passwords_in(body, told, pools) == []
-    entry = told["secrets"][world.number_name][0]
+    assert world.passwords_in(body, reported, pools) == []
+    entry = reported["secrets"][world.number_name][0]
     assert entry["draining"] == [{"version": 1, "rotation_id": world.versions[1].rotation_id()}]
 
 
@@ -124,7 +124,7 @@ USAGES = st.builds(
 )
 
 
-class Said:
+class ReportedPool:
     def __init__(self, usage: Usage, draining: tuple[Held, ...]) -> None:
         self.secret = "projects/acme/secrets/orders"
         self._usage, self._draining = usage, draining
@@ -139,7 +139,7 @@ class Said:
 @given(usages=st.lists(USAGES, min_size=1, max_size=4), draining=st.lists(HELD, max_size=2))
 @settings(derandomize=True, database=None, deadline=None)
 def test_every_report_is_read_as_it_was_meant(usages: list[Usage], draining: list[Held]) -> None:
-    pools = [Said(usage, tuple(draining)) for usage in usages]
+    pools = [ReportedPool(usage, tuple(draining)) for usage in usages]
     body = respond(*pools)[2]
     name = SecretName("acme", "orders")
     read = read_report(Reply(200, body), name, lambda _project: None)

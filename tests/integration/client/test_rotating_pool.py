@@ -91,8 +91,8 @@ def move(world: World, load: Load) -> None:
     wait_for(lambda: version_of(load.pool) == after, "the pool has moved")
     wait_for(lambda: not world.observe(before, after).sessions, "nobody is on the old slot")
     world.suspend(before)
-    slot, seen = world.slot(after), load.users[world.slot(after)]
-    wait_for(lambda: load.users[slot] > seen + 50, "work goes on")
+    slot, served = world.slot(after), load.users[world.slot(after)]
+    wait_for(lambda: load.users[slot] > served + 50, "work goes on")
     assert world.revoke(before) == 0
 
 

@@ -524,10 +524,10 @@ def test_no_secret_is_ever_shown(world: GitHubWorld) -> None:
         except RotationError as error:
             shown += [repr(error), str(error), repr(error.__cause__), repr(error.__context__)]
     text = "\n".join(shown)
-    said = "\n".join(f"{e.path}{e.query}{e.sent}" for e in world.server.exchanges)
+    traffic = "\n".join(f"{e.path}{e.query}{e.sent}" for e in world.server.exchanges)
     for secret in (*world.server.tokens, "PRIVATE KEY"):
         assert secret not in text
-        assert secret not in said
+        assert secret not in traffic
     assert TOKEN in world.server.tokens
 
 

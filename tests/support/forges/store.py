@@ -39,10 +39,10 @@ class Store:
         found = self.repo.refs.as_dict(b"refs/heads")
         return {name.decode(): oid.decode() for name, oid in found.items()}
 
-    def move(self, branch: str, seen: str | None, oid: str | None) -> None:
+    def move(self, branch: str, known_head: str | None, oid: str | None) -> None:
         """Move, make (``seen`` None) or delete (``oid`` None) a branch."""
         with self.lock:
-            if self.head(branch) != seen:
+            if self.head(branch) != known_head:
                 raise MovedError(branch)
             name = f"refs/heads/{branch}".encode()
             if oid is None:

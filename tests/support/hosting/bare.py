@@ -105,7 +105,7 @@ class Bare:
     def merged_tree(self, base: str, head: str) -> str | None:
         """Merge two commits; None when there is a conflict."""
         found = self.git("merge-tree", "--write-tree", base, head, check=False).splitlines()
-        # A conflict is told by more lines than the tree.
+        # A conflict is described by more lines than the tree.
         return found[0] if len(found) == 1 else None
 
     def merge(self, branch: str, head: str, style: str, title: str) -> str:

@@ -82,10 +82,10 @@ class GiteaForge(Forge):
                 found = [state for name, state in states.items() if fnmatchcase(name, pattern)]
                 if not found or any(state != "success" for state in found):
                     return "Not all required status checks successful"
-        said = {one.login: one.state for one in self.reviews if one.number == pull.number}
-        if list(said.values()).count("APPROVED") < self.required_approvals:
+        verdicts = {one.login: one.state for one in self.reviews if one.number == pull.number}
+        if list(verdicts.values()).count("APPROVED") < self.required_approvals:
             return "Does not have enough approvals"
-        if "REQUEST_CHANGES" in said.values():
+        if "REQUEST_CHANGES" in verdicts.values():
             return "There are requested changes"
         if self.block_on_outdated and self.behind(pull):
             return "The head branch is behind the base branch"

@@ -1,7 +1,7 @@
 """A small HTTP server for stand-ins: records every request, and fails on order.
 
 An application is a callable from `Request` to `Response`.  What goes wrong is planned with
-`Server.fail`: before the application saw the request, or after it did and nobody heard.
+`Server.fail`: before the application saw the request, or after it did and its answer was lost.
 """
 
 import socket
@@ -15,7 +15,7 @@ from json import dumps, loads
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-#: ``reset``, ``silent``: the connection is cut, or nothing is said, before anything was done.
+#: ``reset``, ``silent``: the connection is cut, or nothing is sent, before anything was done.
 #: ``unheard``: it was done, and the connection is cut instead of an answer.
 Trouble = Literal["reset", "silent", "unheard"]
 

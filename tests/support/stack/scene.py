@@ -38,13 +38,13 @@ POSTGRES = {
     "log_min_error_statement": "info",
 }
 
-Seen = TypeVar("Seen")
+Answer = TypeVar("Answer")
 
 
-def wait_until(seen: Callable[[], Seen], what: str, seconds: float = PATIENCE) -> Seen:
+def wait_until(condition: Callable[[], Answer], what: str, seconds: float = PATIENCE) -> Answer:
     """Return the first true answer; fail, with what was waited for, when none comes."""
     ends = time.monotonic() + seconds
-    while not (answer := seen()):
+    while not (answer := condition()):
         if time.monotonic() > ends:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
@@ -96,7 +96,7 @@ class Scene:
         wanted = types.Subscription(name=self._audit, topic=self.stack.topic)
         self.call(lambda running: running.broker.create_subscription(wanted))
 
-    def call(self, function: Callable[[Any], Seen]) -> Seen:
+    def call(self, function: Callable[[Any], Answer]) -> Answer:
         """Run something where the services run."""
         return self.stack._running.call(function)
 

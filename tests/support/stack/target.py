@@ -181,7 +181,7 @@ class Target:
     def log(self) -> list[dict[str, Any]]:
         return self.scene.log(f"secrets/{self.id}")
 
-    def said(self, severity: str, *words: str) -> bool:
+    def has_logged(self, severity: str, *words: str) -> bool:
         """Whether one line of the function's log has this severity and all these words."""
         return any(
             line["severity"] == severity and all(word in json.dumps(line) for word in words)
@@ -313,9 +313,9 @@ class Target:
             self.move_on()
         raise AssertionError(f"{self.id} never settles: {self.log()[-3:]}")
 
-    def _wait(self, seen: Any, what: str) -> Any:
+    def _wait(self, condition: Any, what: str) -> Any:
         try:
-            return wait_until(seen, what)
+            return wait_until(condition, what)
         except AssertionError as error:
             lines = [json.dumps(line) for line in self.log()[-6:]]
             raise AssertionError("\n".join([str(error), str(self.labels), *lines])) from None
@@ -338,7 +338,7 @@ class Target:
         for word in words:
             assert word in block["message"], block["message"]
         self.scene.await_idle()
-        assert self.said("ERROR", "blocked")
+        assert self.has_logged("ERROR", "blocked")
         held = self.labels.get("rotation_lease_until", "")
         assert not held.isdecimal(), "a block must not keep the lease"
         assert self.works(self.payload(1))

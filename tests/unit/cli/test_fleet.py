@@ -68,9 +68,9 @@ class Project:
         """Look for so long; return how many moved in the sight of each look."""
         ends, moving = self.time + seconds, []
         while self.time < ends:
-            seen = fleet.look()
-            moving.append(sum(codec.PHASE in snapshot.secret.labels for snapshot in seen))
-            assert len(seen) == len(self.secrets)
+            snapshots = fleet.look()
+            moving.append(sum(codec.PHASE in snapshot.secret.labels for snapshot in snapshots))
+            assert len(snapshots) == len(self.secrets)
             self.time += max(EVERY, fleet.pause)
         return moving
 

@@ -92,7 +92,7 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "Usage: rotation"),
         (["stauts"], "there is no command 'stauts'; did you mean status?; see: rotation --help"),
@@ -120,11 +120,11 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
     shown = capsys.readouterr()
-    assert said in shown.err
+    assert message in shown.err
     assert shown.out == ""
     if arguments:
         assert shown.err.startswith("rotation: ")
@@ -208,7 +208,7 @@ def test_a_fault_of_ours_names_its_place_and_no_traceback(
         LazyGroup, "get_command", lambda *_: click.Command("status", callback=broken)
     )
     assert main(["status"]) == 70
-    said = capsys.readouterr().err
-    assert "ZeroDivisionError at" in said
-    assert "Traceback" not in said
-    assert "s3cret" not in said
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError at" in err
+    assert "Traceback" not in err
+    assert "s3cret" not in err

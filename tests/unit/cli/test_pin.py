@@ -297,7 +297,7 @@ def test_a_link_stays_a_link(file: Path) -> None:
     assert b"versions/7" in file.read_bytes()
 
 
-def test_lines_that_get_no_marker_are_told(tmp_path: Path) -> None:
+def test_lines_that_get_no_marker_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(f'{{"a": "{ORDERS.version("latest")}"}}\n')
     result = pin(path, "--secret", NAME, "--version", 7)

@@ -29,8 +29,8 @@ def test_a_wide_terminal_has_every_column() -> None:
 
 
 def test_columns_leave_in_their_order() -> None:
-    seen = [len(names(width)) for width in range(10, 80)]
-    assert seen == sorted(seen)
+    counts = [len(names(width)) for width in range(10, 80)]
+    assert counts == sorted(counts)
     gone = [{name for name, _ in COLUMNS} - set(names(width)) for width in range(79, 20, -1)]
     for columns in gone:
         assert columns == set(LEAVING[: len(columns)])

@@ -56,7 +56,7 @@ def driver() -> Driver:
     return Driver()
 
 
-def test_a_dead_credential_is_told_at_once(driver: Driver) -> None:
+def test_a_dead_credential_is_reported_at_once(driver: Driver) -> None:
     driver.is_away = True
     with pytest.raises(DriverError):
         ConnectionPool(driver.connect)
@@ -93,7 +93,7 @@ def test_a_connection_that_cannot_roll_back_is_dropped(driver: Driver) -> None:
         assert session.number == 1
 
 
-def test_a_failed_commit_is_told(driver: Driver) -> None:
+def test_a_failed_commit_is_reported(driver: Driver) -> None:
     pool = ConnectionPool(driver.connect)
     driver.sessions[0].is_broken = True
     with pytest.raises(DriverError, match="commit"), pool.connection():
@@ -166,23 +166,23 @@ def test_a_closed_pool_lends_no_more_and_closes_what_comes_back(driver: Driver) 
     assert driver.open_count == 0
 
 
-def test_who_waits_on_a_closed_pool_is_told(driver: Driver) -> None:
+def test_whoever_waits_on_a_closed_pool_gets_an_error(driver: Driver) -> None:
     pool = ConnectionPool(driver.connect, max_size=1)
-    told: list[str] = []
+    reasons: list[str] = []
 
     def borrow() -> None:
         try:
             with pool.connection():
                 pass
         except PoolClosedError as error:
-            told.append(error.reason)
+            reasons.append(error.reason)
 
     waiting = threading.Thread(target=borrow)
     with pool.connection():
         waiting.start()
         pool.close()
         waiting.join()
-    assert told == ["pool-closed"]
+    assert reasons == ["pool-closed"]
 
 
 def test_a_driver_without_transactions_is_left_alone() -> None:

@@ -14,7 +14,7 @@ from rotation.ports.issuer import IssuerEnvironment
 from .world import MemoryKeys, MemorySettings, World
 
 
-def test_without_sight_a_rotation_ends_by_age_and_its_evidence_says_so() -> None:
+def test_where_use_cannot_be_observed_a_rotation_ends_by_age_and_its_evidence_says_so() -> None:
     world = World(kind=MemoryKeys)
     world.worker().tick(world.scheduled())
     assert world.logs_in(1)

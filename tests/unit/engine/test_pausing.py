@@ -33,7 +33,7 @@ def test_a_paused_secret_starts_nothing_and_says_who_paused_it() -> None:
     world.worker().tick(world.asked())
     assert world.labels["rotation_paused"] == "yes"
     assert "rotation_phase" not in world.labels
-    assert world.journal.told("paused")[0]["requested_by"] == "sre"
+    assert world.journal.events_named("paused")[0]["requested_by"] == "sre"
 
 
 @pytest.mark.parametrize("how", ["firing", "request"])
@@ -50,7 +50,7 @@ def test_what_is_asked_while_paused_is_done_once_after_it(how: str) -> None:
     world.settle()
     world.worker().tick(message)
     assert world.aliases["current"] == 2
-    assert len(world.journal.told("receipt")) == 1
+    assert len(world.journal.events_named("receipt")) == 1
 
 
 @pytest.mark.parametrize("point", [CrashPoint.CLAIMED, CrashPoint.MINTED, CrashPoint.ADDED])
@@ -211,7 +211,7 @@ def test_a_word_published_again_later_is_the_same_word() -> None:
     assert "rotation_paused" not in world.labels
 
 
-def test_a_faulty_policy_does_not_keep_a_pause_from_being_heard() -> None:
+def test_a_faulty_policy_does_not_keep_a_pause_from_being_applied() -> None:
     world = World()
     notes = dict(world.store.secret.annotations)
     world.store.touch(annotations={**notes, "rotation.policy": "{}"})
@@ -257,7 +257,7 @@ def test_the_sweep_leaves_what_a_pause_holds_and_tells_it_once_an_hour() -> None
         world.worker().sweep()
         world.clock.advance(minutes=5)
     assert world.outbox.messages == []
-    assert len(world.journal.told("paused")) == 1
+    assert len(world.journal.events_named("paused")) == 1
 
 
 def test_the_sweep_says_what_is_overdue_and_what_is_too_old() -> None:
@@ -271,5 +271,8 @@ def test_the_sweep_says_what_is_overdue_and_what_is_too_old() -> None:
     world.clock.advance(days=59)
     world.store.touch(schedule=replace(schedule, next_time=schedule.next_time + timedelta(days=60)))
     world.worker().sweep()
-    assert world.journal.told("overdue")[0]["because"] == "paused"
-    assert world.journal.told("too-old")[0]["age_s"] > world.journal.told("too-old")[0]["limit_s"]
+    assert world.journal.events_named("overdue")[0]["because"] == "paused"
+    assert (
+        world.journal.events_named("too-old")[0]["age_s"]
+        > world.journal.events_named("too-old")[0]["limit_s"]
+    )

@@ -31,19 +31,19 @@ def test_latest_opens_a_session_at_every_moment_of_a_revert() -> None:
     assert dead == []
 
 
-def _with_stray(world: World) -> None:
+def _with_orphan(world: World) -> None:
     """Leave a version that nobody knows of behind a finished rotation."""
     world.worker().tick(world.scheduled())
     world.settle()
     made_by = world.store.versions[2][0].rotation_id()
-    stray = Payload.of({"username": "app_b", "password": "x", "rotation_id": made_by})
-    world.store.versions[3] = (stray, VersionState.ENABLED)
+    orphan = Payload.of({"username": "app_b", "password": "x", "rotation_id": made_by})
+    world.store.versions[3] = (orphan, VersionState.ENABLED)
     world.clock.advance(minutes=1)
 
 
 def test_firing_while_a_check_holds_the_lease_is_delivered_again() -> None:
     world = World()
-    _with_stray(world)
+    _with_orphan(world)
     refused: list[str] = []
 
     def fire(call: str) -> None:
@@ -57,7 +57,7 @@ def test_firing_while_a_check_holds_the_lease_is_delivered_again() -> None:
     assert refused == ["held"]
 
 
-def test_stray_of_a_refused_first_credential_is_put_away() -> None:
+def test_orphan_of_a_refused_first_credential_is_cleaned_up() -> None:
     world = World(first=True)
     world.worker(CrashPoint.ADDING, lambda: world.worker().tick(world.asked(Ask.REVERT))).tick(
         world.scheduled()
@@ -81,11 +81,11 @@ def test_emergency_answered_from_an_old_read_is_not_lost() -> None:
     assert world.aliases["current"] == 3
 
 
-def test_temporary_error_while_a_stray_is_put_away_does_not_cut_the_soak_short() -> None:
+def test_temporary_error_while_an_orphan_is_cleaned_up_does_not_cut_the_soak_short() -> None:
     world = World()
     world.worker().tick(world.scheduled())
-    stray = Payload.of({"username": "app_b", "password": "x", "rotation_id": "theirs"})
-    world.store.versions[3] = (stray, VersionState.ENABLED)
+    orphan = Payload.of({"username": "app_b", "password": "x", "rotation_id": "theirs"})
+    world.store.versions[3] = (orphan, VersionState.ENABLED)
     world.store.trouble = fail_once("disable", TemporaryError("UNAVAILABLE"))
     until = world.labels["rotation_wake_at"]
     with pytest.raises(TemporaryError):
@@ -258,7 +258,7 @@ def test_copy_of_the_previous_version_ends_with_it(point: CrashPoint) -> None:
     assert world.logs_in(max(world.store.versions))
 
 
-def test_stray_found_while_the_lease_is_given_back_is_put_away() -> None:
+def test_orphan_found_while_the_lease_is_given_back_is_cleaned_up() -> None:
     world = World()
 
     def overtaken(call: str) -> None:
@@ -322,7 +322,7 @@ def fail_once(effect: str, error: Exception) -> Callable[[str], None]:
     return trouble
 
 
-def test_stray_added_while_latest_is_covered_is_put_away() -> None:
+def test_orphan_added_while_latest_is_covered_is_cleaned_up() -> None:
     world = World()
     with pytest.raises(Killed):
         world.worker(CrashPoint.ADDED).tick(world.scheduled())
@@ -340,7 +340,7 @@ def test_stray_added_while_latest_is_covered_is_put_away() -> None:
     assert world.states() == {1: "enabled", 2: "disabled", 3: "disabled", 4: "enabled"}
 
 
-def test_stray_added_behind_its_cover_is_covered_too() -> None:
+def test_orphan_added_behind_its_cover_is_covered_too() -> None:
     world = World()
     with pytest.raises(Killed):
         world.worker(CrashPoint.ADDED).tick(world.scheduled())

@@ -38,7 +38,7 @@ def held(world: World) -> list[Entry]:
 
 
 def logged(world: World) -> list[dict[str, Any]]:
-    return [{"secret": str(NAME), **line} for line in world.journal.told("receipt")]
+    return [{"secret": str(NAME), **line} for line in world.journal.events_named("receipt")]
 
 
 def exported(world: World) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ def test_a_secret_that_was_put_back_is_seen(world: World) -> None:
     assert "ahead" in {fault.kind for fault in found}
 
 
-def test_a_line_that_is_no_receipt_is_told_or_left_out(world: World) -> None:
+def test_a_line_that_is_not_a_receipt_is_reported_or_left_out(world: World) -> None:
     assert kinds(faults(world, [["x"]])) == {("line 1", "unreadable")}
     assert faults(world, [{"message": "settled"}]) == []
 
@@ -187,7 +187,7 @@ def test_a_receipt_from_before_they_were_numbered_is_read_and_followed() -> None
     assert chain.verify(str(NAME), held(world), []) == []
 
 
-def test_tidying_strays_leaves_the_chain_whole() -> None:
+def test_cleaning_up_orphans_leaves_the_chain_whole() -> None:
     world = rotated(1)
     receipt, _ = codec.receipts_of(world.store.secret)
     assert receipt
@@ -219,7 +219,7 @@ def test_unreadable_history_stands_in_nobodys_way() -> None:
     assert world.receipt["sequence"] == 2
 
 
-def test_a_receipt_is_told_once_and_again_where_its_worker_died() -> None:
+def test_a_receipt_is_logged_once_and_again_where_its_worker_died() -> None:
     world = World()
     world.worker().tick(world.scheduled())
     message = world.woken()
@@ -234,9 +234,9 @@ def test_a_receipt_is_told_once_and_again_where_its_worker_died() -> None:
     world.clock.advance(hours=13)
     with pytest.raises(Killed):
         world.worker(CrashPoint.COMMITTED).tick(message)
-    assert world.journal.told("receipt") == []
+    assert world.journal.events_named("receipt") == []
     world.worker().tick(message)
-    assert len(world.journal.told("receipt")) == 1
+    assert len(world.journal.events_named("receipt")) == 1
 
 
 def test_an_emergency_that_overtakes_counts_its_own_time() -> None:
@@ -248,7 +248,7 @@ def test_an_emergency_that_overtakes_counts_its_own_time() -> None:
     first, second = exported(world)
     assert first["seconds"]["revoked"] == 0
     assert second["receipt"]["mode"] == "emergency"
-    assert len(world.journal.told("emergency-started")) == 1
+    assert len(world.journal.events_named("emergency-started")) == 1
 
 
 def test_failures_in_a_row_are_counted_and_become_an_error() -> None:
@@ -263,9 +263,9 @@ def test_failures_in_a_row_are_counted_and_become_an_error() -> None:
     for _ in range(6):
         with pytest.raises(TemporaryError):
             world.worker().tick(message)
-    told = world.journal.told("failing")
-    assert [line["failures"] for line in told] == [1, 2, 3, 4, 5, 6]
-    assert [line["severity"] for line in told][3:5] == ["WARNING", "ERROR"]
+    failing = world.journal.events_named("failing")
+    assert [line["failures"] for line in failing] == [1, 2, 3, 4, 5, 6]
+    assert [line["severity"] for line in failing][3:5] == ["WARNING", "ERROR"]
     world.issuer.trouble = staticmethod(lambda _: None)
     world.worker().tick(message)
     assert '"failures"' not in world.store.secret.annotations["rotation.record"]
@@ -275,9 +275,9 @@ def test_drift_has_an_event_of_its_own() -> None:
     world = rotated(1)
     world.issuer.roles["app_b"].password = "changed"
     world.worker().tick(world.woken("check"))
-    assert world.journal.told("drift")[0]["severity"] == "ERROR"
+    assert world.journal.events_named("drift")[0]["severity"] == "ERROR"
     world.worker().sweep()
-    assert world.journal.told("blocked")[0]["error"] == "drift"
+    assert world.journal.events_named("blocked")[0]["error"] == "drift"
 
 
 def test_every_event_is_documented_and_no_other() -> None:

@@ -37,7 +37,7 @@ def test_the_soak_and_the_observation_are_not_waited_for() -> None:
     assert world.issuer.roles["app_a"].password is None
     assert world.logs_in(2)
     world.settle()
-    looks = [said for said in world.receipt["evidence"] if "control seen" in said]
+    looks = [line for line in world.receipt["evidence"] if "control seen" in line]
     assert len(looks) == 2
 
 

@@ -104,7 +104,7 @@ def test_what_was_merged_by_hand_is_taken_back_before_the_credential_dies() -> N
     assert not world.issuer.roles["app_b"].login
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_reported() -> None:
     world = staged()
     world.pin.answers = staticmethod(
         lambda call: Vote.no(f"{call} is red") if call.endswith("prepare") else None
@@ -238,16 +238,16 @@ def test_a_gate_that_cannot_see_never_passes() -> None:
 
 def test_a_gate_sees_who_uses_which_credential() -> None:
     world = staged()
-    seen: list[tuple[int, int]] = []
+    counts: list[tuple[int, int]] = []
 
     def verdict(_: str, watch: Watch) -> Verdict:
         assert watch.previous_use is not None
-        seen.append((len(watch.previous_use().sessions), len(watch.next_use().sessions)))
+        counts.append((len(watch.previous_use().sessions), len(watch.next_use().sessions)))
         return Verdict.passed("looked")
 
     world.gate.verdicts = staticmethod(verdict)
     world.worker().tick(world.scheduled())
-    assert seen == [(0, 0)]
+    assert counts == [(0, 0)]
 
 
 def test_a_credential_that_dies_in_the_rollout_sends_it_back() -> None:

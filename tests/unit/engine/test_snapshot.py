@@ -52,7 +52,7 @@ def test_without_a_participant_that_knows_the_record_is_believed() -> None:
     assert read(world, aliases={}).current == 2
 
 
-def test_every_fault_is_told_and_the_policy_is_first() -> None:
+def test_every_fault_is_reported_and_the_policy_is_first() -> None:
     world = World()
     snapshot = read(world, annotations={}, labels={"rotation_phase": "soaking"})
     assert [type(fault) for fault in snapshot.faults] == [PolicyError, StateError]

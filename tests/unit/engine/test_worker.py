@@ -195,7 +195,7 @@ def test_stalled_worker_does_not_add_after_its_lease() -> None:
     assert world.logs_in(2)
 
 
-def test_stray_version_of_a_stalled_worker_is_disabled_and_latest_works() -> None:
+def test_orphan_version_of_a_stalled_worker_is_disabled_and_latest_works() -> None:
     world = World()
 
     def stall() -> None:
@@ -936,7 +936,7 @@ def test_sweep_of_many_overdue_secrets_names_some_and_counts_all() -> None:
     many = [replace(one, name=SecretName("123", f"app-{number}")) for number in range(NAMED + 7)]
     world.store.list = lambda _="": iter(many)  # type: ignore[method-assign]
     world.worker().sweep()
-    named = [line["secret"] for line in world.journal.told("overdue")]
+    named = [line["secret"] for line in world.journal.events_named("overdue")]
     assert named == [str(secret.name) for secret in many[:NAMED]]
     severity, message = world.journal.lines[-1]
     assert severity == "WARNING"

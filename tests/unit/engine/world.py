@@ -39,7 +39,16 @@ from rotation.model.plugin import (
     Session,
     Verification,
 )
-from rotation.model.rollout import Move, Plan, PlannedEdit, Progress, Sight, Verdict, Vote, Watch
+from rotation.model.rollout import (
+    Move,
+    Plan,
+    PlannedEdit,
+    Progress,
+    ServedVersions,
+    Verdict,
+    Vote,
+    Watch,
+)
 from rotation.model.secret import Schedule, Secret, SecretVersion, VersionState, VersionStatus
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 from rotation.participants.alias import AliasParticipant
@@ -224,9 +233,9 @@ class MemoryPin:
         self._met("abort")
         self.drafts.pop(self._file, None)
 
-    def observe(self, move: Move) -> Sight:
+    def observe(self, move: Move) -> ServedVersions:
         self._met("observe")
-        return Sight(frozenset({self.pins[self._file]}), place=self._file)
+        return ServedVersions(frozenset({self.pins[self._file]}), place=self._file)
 
     def retire(self, move: Move) -> None:
         self._met("retire")
@@ -368,7 +377,7 @@ class Lines:
         if "event" in fields:
             self.events.append({"severity": severity, "message": message, **fields})
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def events_named(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of one event."""
         return [happened for happened in self.events if happened["event"] == event]
 

@@ -76,7 +76,7 @@ def test_a_consumer_with_two_pools_has_arrived_with_both(webs: list[Web]) -> Non
     assert check(webs, report(ARRIVED, {"version": "7"})).look is Look.WAIT
 
 
-def test_who_is_missing_is_said(webs: list[Web]) -> None:
+def test_who_is_missing_is_named(webs: list[Web]) -> None:
     verdict = check(webs, report(ARRIVED), report(LATE), b"not json")
     assert verdict.look is Look.WAIT
     assert verdict.evidence.startswith("1 of 3 consumers use version 7")
@@ -93,7 +93,7 @@ def test_a_share_is_enough_unless_somebody_suffers(webs: list[Web]) -> None:
 
 @pytest.mark.parametrize("minutes", [-6, 6])
 @pytest.mark.parametrize("entry", [ARRIVED, REFUSED])
-def test_a_report_far_from_now_is_no_sight(webs: list[Web], minutes: int, entry: Any) -> None:
+def test_a_report_far_from_now_does_not_count(webs: list[Web], minutes: int, entry: Any) -> None:
     assert check(webs, report(entry, at=NOW + timedelta(minutes=minutes))).look is Look.WAIT
 
 

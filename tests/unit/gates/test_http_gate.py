@@ -66,7 +66,7 @@ def test_silence_is_an_error_where_the_policy_says_so(web: Web) -> None:
     answers(web, [HANG_UP])
     assert check(web).look is Look.WAIT
     assert check(web, unreachable="fail").look is Look.FAIL
-    web.says(status=403)  # an answer, and no sight
+    web.says(status=403)  # an answer that says nothing about it
     assert check(web, unreachable="fail").look is Look.WAIT
 
 

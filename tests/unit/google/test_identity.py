@@ -83,12 +83,12 @@ def test_a_server_that_errs_is_temporary(metadata: Web) -> None:
         return Reply(404) if "/identity" in asked.path else reply(asked)
 
     metadata.reply = err
-    (told,) = tokens(f"127.0.0.1:{metadata.port}", AUDIENCE)
-    assert told.startswith("TemporaryError no identity token")
+    (outcome,) = tokens(f"127.0.0.1:{metadata.port}", AUDIENCE)
+    assert outcome.startswith("TemporaryError no identity token")
 
 
 def test_without_an_identity_it_says_what_to_do(metadata: Web) -> None:
     metadata.says(status=404)
-    (told,) = tokens(f"127.0.0.1:{metadata.port}", AUDIENCE)
-    assert told.startswith("AccessDeniedError no identity")
-    assert "service account" in told
+    (outcome,) = tokens(f"127.0.0.1:{metadata.port}", AUDIENCE)
+    assert outcome.startswith("AccessDeniedError no identity")
+    assert "service account" in outcome

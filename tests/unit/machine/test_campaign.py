@@ -38,7 +38,7 @@ def subjects(text: str, *, places: int = 100) -> list[Subject]:
         pytest.param("w" * 9, replace(FREE, per_minute=2), 1, id="one where the quota is tiny"),
         pytest.param("fffffw", FREE, 0, id="five failures in a row stop it"),
         pytest.param("ffffdw", FREE, 1, id="an answer in between does not"),
-        pytest.param("fffffw", replace(FREE, stop_after=0), 1, id="told to keep going"),
+        pytest.param("fffffw", replace(FREE, stop_after=0), 1, id="never stops"),
         pytest.param("fdddfdddfddfw", FREE, 0, id="more than a quarter of many stop it"),
         pytest.param("fdddfdddfdddw", FREE, 1, id="a quarter does not"),
         pytest.param("fdddfdddfddfw", replace(FREE, stop_share=1.0), 1, id="no share stops it"),

@@ -111,14 +111,14 @@ def test_event_without_a_row_is_refused() -> None:
 
 
 def test_every_phase_is_reached_and_every_phase_can_settle() -> None:
-    seen, queue = {Phase.SETTLED}, deque([Phase.SETTLED])
+    visited, queue = {Phase.SETTLED}, deque([Phase.SETTLED])
     while queue:
         phase = queue.popleft()
         for (before, _), after in TRANSITIONS.items():
-            if before is phase and after not in seen:
-                seen.add(after)
+            if before is phase and after not in visited:
+                visited.add(after)
                 queue.append(after)
-    assert seen == set(Phase)
+    assert visited == set(Phase)
     settling, grew = {Phase.SETTLED}, True
     while grew:
         more = {before for (before, _), after in TRANSITIONS.items() if after in settling}

@@ -37,7 +37,7 @@ def test_the_smallest_settings_say_host_url_and_path() -> None:
     assert (settings.base, settings.draft, settings.merge_method) == ("main", True, "any")
 
 
-def test_everything_can_be_said() -> None:
+def test_everything_can_be_set() -> None:
     settings = decoded(
         {
             "host": "github",
@@ -86,9 +86,9 @@ def test_everything_can_be_said() -> None:
     ],
 )
 def test_a_fault_names_the_setting_and_quotes_nothing(change: dict[str, Any], words: str) -> None:
-    said = faults_of({**SMALLEST, **change})
-    assert words in said
-    assert "hunter2" not in said
+    faults = faults_of({**SMALLEST, **change})
+    assert words in faults
+    assert "hunter2" not in faults
 
 
 @pytest.mark.parametrize(

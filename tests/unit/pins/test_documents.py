@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rotation.cli.views.sightings import SKIPPED_SUFFIXES
+from rotation.cli.views.scanning import SKIPPED_SUFFIXES
 from rotation.model.names import SecretName
 from rotation.pins import Pin, find, pointer
 from rotation.pins.errors import REASONS

@@ -112,12 +112,12 @@ class GitHub:
         )
         return Comparison(body["merge_base_commit"]["sha"], commits, frozenset(names))
 
-    def write(self, branch: str, seen: str | None, parent: str, files: Files) -> str:
+    def write(self, branch: str, known_head: str | None, parent: str, files: Files) -> str:
         """Add one commit and point the branch to it."""
-        if seen is None:
+        if known_head is None:
             self._create(branch, parent)
-        elif seen != parent and not self._forward(branch, parent):
-            made = self._put_together((seen, parent), files)
+        elif known_head != parent and not self._forward(branch, parent):
+            made = self._put_together((known_head, parent), files)
             return self._arrived(branch, made)
         modes = {(self._entry(parent, path) or (_PLAIN, ""))[0] for path in files.content}
         if modes - {_PLAIN}:
@@ -318,7 +318,7 @@ class GitHub:
         try:
             self._api.mutate(document, given)
         except UnprocessableError:
-            # It became ready, or was put there, meanwhile: the next look tells.
+            # It became ready, or was put there, meanwhile: the next look shows which.
             return
 
     def _merged(self, request: MergeRequest, head: str, method: str) -> MergeState:

@@ -1,7 +1,7 @@
 """Judges what stands between a pull request and its merge.  Pure.
 
 Rules of this module:
-  1. What a rule of the base requires counts, seen or not: a check that never started is missing.
+  1. What a rule of the base requires counts, listed or not: a check that never started is missing.
   2. Only a result that will not change by itself refuses: failed, timed out, did not start.
      A cancelled or stale run waits, since somebody cancelled it and can start it again.
   3. A draft is not an obstacle: taking it out is ours to do.

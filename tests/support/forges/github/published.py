@@ -1,4 +1,4 @@
-"""Checks what was said between us and the stand-in against what GitHub publishes about itself.
+"""Checks what was exchanged between us and the stand-in against what GitHub publishes about itself.
 
 Two npm packages hold it: the OpenAPI description of the REST API, and the GraphQL schema.
 
@@ -50,16 +50,16 @@ class Published:
         self._registry: Registry[Any] = Registry().with_resource(_ROOT, resource)
         text = (folder / "graphql-schema" / "schema.graphql").read_text()
         self._graph: GraphQLSchema = build_schema(text, assume_valid=True)
-        self._seen: dict[str, list[str]] = {}
+        self._known: dict[str, list[str]] = {}
 
     def faults(self, exchanges: Iterable[Exchange]) -> list[str]:
         """Say what does not fit; shapes that were seen before are not checked again."""
         found: list[str] = []
         for exchange in exchanges:
             key = json.dumps([exchange.name, exchange.status, *_shape(exchange)])
-            if key not in self._seen:
-                self._seen[key] = [f"{exchange.name}: {fault}" for fault in self._check(exchange)]
-            found += self._seen[key]
+            if key not in self._known:
+                self._known[key] = [f"{exchange.name}: {fault}" for fault in self._check(exchange)]
+            found += self._known[key]
         return found
 
     def _check(self, exchange: Exchange) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Serves the stand-in over HTTP, lets in who has a right, and fails when it is told to.
+"""Serves the stand-in over HTTP, lets in who has a right, and fails when a test wants it.
 
 Rules of this module:
   1. Every request is counted, tokens and GraphQL included, so that each can be made to fail.
   2. A failure happens before the effect or after it; after it, the effect stays.
-  3. Everything said is kept, for validation; what is served is JSON as it went over the wire.
+  3. Everything sent is kept, for validation; what is served is JSON as it went over the wire.
 """
 
 import json

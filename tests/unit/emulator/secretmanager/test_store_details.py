@@ -101,10 +101,10 @@ def test_moved_moment_is_due_only_at_its_new_time() -> None:
 
 
 def test_watchers_hear_of_every_write(store: Store) -> None:
-    heard: list[int] = []
-    store.watch(lambda: heard.append(1))
+    calls: list[int] = []
+    store.watch(lambda: calls.append(1))
     created(store)
-    assert len(heard) == 1
+    assert len(calls) == 1
 
 
 def test_events_are_given_up_after_seven_days() -> None:

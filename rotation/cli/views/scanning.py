@@ -18,7 +18,7 @@ from rotation.cli.views.context import printable
 from rotation.model.names import SecretName
 from rotation.pins import PinError
 from rotation.pins.source import MAX_BYTES
-from rotation.pins.survey import Sighting, survey
+from rotation.pins.survey import LocatedUse, survey
 from rotation.pins.use import State, Use
 
 #: Folders that hold what others wrote or tools made.
@@ -36,7 +36,7 @@ _WORTH: Final = re.compile(rb"secret|\$rotation|rotation:", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Line:
-    """One use as people and programs are told."""
+    """One use as people and programs get it."""
 
     path: str
     line: int
@@ -47,7 +47,7 @@ class Line:
     #: As written; empty when none is.
     version: str
     marked: bool
-    #: What was seen.
+    #: How it picks its version.
     says: str
     #: What mends it; empty when nothing has to.
     fix: str
@@ -77,7 +77,7 @@ class Scan:
             except PinError:
                 continue  # no text
             shown = path.as_posix()
-            yield from (self._line(name, shown, sighting) for sighting in found)
+            yield from (self._line(name, shown, located) for located in found)
 
     def _files(self) -> Iterator[Path]:
         if not stat.S_ISDIR(self.root.stat().st_mode):
@@ -116,17 +116,17 @@ class Scan:
         name = path.relative_to(self.root).as_posix()
         return any(fnmatch(name, glob) for glob in self.excluded)
 
-    def _line(self, name: str, shown: str, sighting: Sighting) -> Line:
-        use = sighting.use
+    def _line(self, name: str, shown: str, located: LocatedUse) -> Line:
+        use = located.use
         return Line(
             path=name,
-            line=sighting.line,
-            column=sighting.column,
+            line=located.line,
+            column=located.column,
             secret=printable(str(use.named)),
             kind=use.kind,
             state=use.state,
             version=printable(use.value or ""),
-            marked=sighting.is_marked,
+            marked=located.is_marked,
             says=says(use),
             fix=printable(self._fix(use, shown)),
         )
@@ -166,7 +166,7 @@ def says(use: Use) -> str:
         case State.INDIRECT:
             return f"takes its version from {value}"
         case State.UNCLEAR:
-            return "has a marker whose version cannot be told"
+            return "has a marker whose version is not clear"
 
 
 def _shell_word(text: str) -> str:
