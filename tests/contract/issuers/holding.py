@@ -1,6 +1,7 @@
 """A TCP relay that holds a worker still at a chosen message to its system, to be killed there.
 
-It reads no protocol: a message is all that a client sends until it is answered.
+It reads no protocol.  A message is what arrives at once; where the system gets all of it, it is all
+that a client sends until it is answered.
 """
 
 import socket
@@ -24,7 +25,7 @@ class Holding:
         self.reached = threading.Event()
         self._countdown, self._share = 0, NONE
         self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
+        self._lines: list[_Line] = []
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -37,22 +38,25 @@ class Holding:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _hang_up(self._listener)
-        self.cut()
-        for thread in self._threads:
-            thread.join()
+        _shut(self._listener, socket.SHUT_RDWR)
+        self._listener.close()
+        self._cut()
 
     def hold(self, number: int, share: float) -> None:
         """Hold whoever sends the message with this number, counted from 1 and from now on."""
         with self._lock:
             self._countdown, self._share = number, share
 
-    def cut(self) -> None:
-        """End every connection: the system sees that its client is gone."""
-        with self._lock:
-            ends, self._open = self._open, []
-        for end in ends:
-            _hang_up(end)
+    def _cut(self) -> None:
+        """Let the system see that its clients are gone, and wait until it is done with them."""
+        for line in self._lines:
+            _shut(line.client, socket.SHUT_RDWR)
+            _shut(line.server, socket.SHUT_WR)
+        for thread in self._threads:
+            thread.join()
+        for line in self._lines:
+            line.client.close()
+            line.server.close()
 
     def _start(self, work: object, *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)  # type: ignore[arg-type]
@@ -64,16 +68,15 @@ class Holding:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
-                with self._lock:
-                    self._open += [client, server]
                 line = _Line(client, server)
+                self._lines.append(line)
                 self._start(self._forward, line)
                 self._start(self._backward, line)
 
     def _forward(self, line: "_Line") -> None:
         with suppress(OSError):
             while data := line.client.recv(65536):
-                if line.is_answered:
+                if line.is_answered or self._share != ALL:
                     line.is_answered = False
                     line.is_held = self._is_the_one()
                 if not line.is_held or self._share == ALL:
@@ -82,20 +85,20 @@ class Holding:
                 line.server.sendall(data[: int(len(data) * self._share)])
                 self.reached.set()
                 return  # the connections stay as they are until they are cut
-        if not line.is_held:
-            _hang_up(line.client, line.server)
+        _shut(line.server, socket.SHUT_WR)
 
     def _backward(self, line: "_Line") -> None:
         with suppress(OSError):
             while data := line.server.recv(65536):
                 if line.is_held:
-                    break
+                    self.reached.set()  # the answer is lost
+                    continue
                 line.is_answered = True
                 line.client.sendall(data)
         if line.is_held:
-            self.reached.set()  # the answer is lost, or the message was a farewell
+            self.reached.set()  # the message was a farewell
         else:
-            _hang_up(line.client, line.server)
+            _shut(line.client, socket.SHUT_RDWR)
 
     def _is_the_one(self) -> bool:
         with self._lock:
@@ -113,8 +116,6 @@ class _Line:
         self.is_held = False
 
 
-def _hang_up(*ends: socket.socket) -> None:
-    for end in ends:
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.close()
+def _shut(end: socket.socket, how: int) -> None:
+    with suppress(OSError):
+        end.shutdown(how)
