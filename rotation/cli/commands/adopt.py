@@ -20,7 +20,8 @@ import click
 from rotation import registry, wiring
 from rotation.adopt import files, plan
 from rotation.adopt.run import run
-from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.adoption import AdoptionReport
+from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO, OK
 from rotation.engine import codec
 from rotation.model.adoption import AdoptionRequest, AdoptionSpec, IssuerPlan, Step
@@ -28,7 +29,6 @@ from rotation.model.errors import NotFoundError, PermanentError
 from rotation.model.names import SecretName
 from rotation.model.password import Password
 from rotation.model.payload import Payload
-from rotation.model.plugin import Severity
 from rotation.model.secret import Secret
 from rotation.policies.duration import parse_duration
 from rotation.ports.adoption import Adoptable, Adopter
@@ -131,6 +131,19 @@ class _Adoption:
             self._setup().schedule(wanted.secret, wanted.topic, first, period)
         else:
             self.adopter.apply(step)
+
+    def report(self, steps: tuple[Step, ...], outcome: str) -> AdoptionReport:
+        """Return how it stands, to be shown."""
+        wanted, found = self.wanted, self.found or IssuerPlan((), ())
+        return AdoptionReport(
+            secret=self.name,
+            outcome=outcome,
+            found=found,
+            steps=steps,
+            policy=plan.policy_of(wanted, found),
+            rights=plan.rights(wanted, self._context.project),
+            spec=self.spec,
+        )
 
     def with_rotator(self, login: Payload) -> None:
         """Plan with a login of the rotator that is not stored yet."""
@@ -283,7 +296,7 @@ def _apply(context: Context, adoption: _Adoption, steps: tuple[Step, ...], *, as
     if ask:
         if not sys.stdin.isatty():
             raise click.UsageError("no terminal; pass --yes")
-        click.echo(_text(adoption, steps, "planned"), err=True)
+        click.echo(adoption.report(steps, "planned").text(), err=True)
         click.echo("The application keeps running; nothing is taken from it.", err=True)
         short = adoption.name.secret_id
         typed = click.prompt(f"Type {short} to go on", err=True, default="", show_default=False)
@@ -318,57 +331,8 @@ def _write(context: Context, adoption: _Adoption, folder: Path) -> None:
 
 
 def _answer(context: Context, adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> None:
-    found = adoption.found or IssuerPlan((), ())
-    body = {
-        "secret": str(adoption.name),
-        "outcome": outcome,
-        "findings": [
-            {
-                "check": each.check,
-                "severity": each.severity.value,
-                "message": each.message,
-                "remedy": each.remedy,
-            }
-            for each in found.findings
-        ],
-        "steps": plan.as_json(steps, adoption.spec),
-        "policy": plan.policy_of(adoption.wanted, found),
-        "rights": list(plan.rights(adoption.wanted, context.project)),
-    }
-    context.answer(body, _text(adoption, steps, outcome))
-
-
-def _text(adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> str:
-    found = adoption.found or IssuerPlan((), ())
-    lines, masked = [], adoption.spec.masked
-    for each in found.findings:
-        if each.severity is not Severity.OK:
-            mark = "BLOCKED" if each.severity is Severity.ERROR else "warning"
-            lines.append(f"{mark} {each.check}: {printable(each.message)}")
-            lines += [f"    {printable(each.remedy)}"] if each.remedy else []
-    for number, step in enumerate(steps, start=1):
-        state = "done" if step.done else "waits" if step.waits else "to do"
-        lines.append(f"{number:2} {state:5} {step.title}")
-        if not step.done and outcome == "planned":
-            lines += [
-                f"            {masked(each)}" for group in step.transactions for each in group
-            ]
-            lines += [f"            {command}" for command in step.commands]
-        if step.waits:
-            lines.append(f"         {step.waits}.")
-    lines.append(_last_line(adoption, outcome))
-    return "\n".join(lines)
-
-
-def _last_line(adoption: _Adoption, outcome: str) -> str:
-    short = adoption.name.secret_id
-    return {
-        "blocked": f"{short}: blocked; mend what is named above and run adopt again",
-        "nothing-to-do": f"{short}: is under rotation; nothing to do",
-        "planned": f"{short}: nothing was changed; --apply takes these steps, --out writes them",
-        "adopted": f"{short}: adopted; check it with: rotation doctor {short}",
-        "waiting": f"{short}: adopted, but for what waits above; it can be rotated",
-    }[outcome]
+    report = adoption.report(steps, outcome)
+    context.answer(report.body(), report.text())
 
 
 def _refuse(secret: Secret) -> None:

@@ -4,7 +4,8 @@ Each slot is an identity that consumers log in as; a rotation changes only the s
 uses.  A new password does not end a session, so consumers move when they like.
 
 Rules of this module:
-  1. Every change is made inside the target's fence, and leaves a marker of what it was.
+  1. Every change is made inside the target's fence, after the token was compared with the markers
+     of *both* slots, and leaves a marker of what it was.
   2. A repeat is known by its marker; where that is not enough, a login tells.
   3. A slot that somebody uses is never given another password.
   4. What is revoked is never restored.
@@ -12,31 +13,47 @@ Rules of this module:
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rotation.issuers._slots.guards import refuse_foreign
+from rotation.issuers._slots.admin import Admin
+from rotation.issuers._slots.guards import refuse_foreign, refuse_stale
 from rotation.issuers._slots.marker import Marker, SlotState
-from rotation.issuers._slots.target import Change, Slot, Target
+from rotation.issuers._slots.nodes import accepts, prove_everywhere
+from rotation.issuers._slots.observer import Observer
+from rotation.issuers._slots.slot import Slot, sibling_of
+from rotation.issuers._slots.target import Change, SlotSettings, Target
 from rotation.model.errors import PermanentError, SlotInUseError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Minted, Observation, Verification
-from rotation.ports.issuer import MintRequest
+from rotation.ports.issuer import IssuerEnvironment, MintRequest
 
 
 class TwoSlots:
-    """See `rotation.ports.issuer` for the contract: `Issuer`, `Composes`, `Suspends`, `SeesUse`."""
+    """See `rotation.ports.issuer` for the contract.
 
-    def __init__(self, slots: tuple[str, str], target: Target) -> None:
-        self._slots = slots
+    It is an `Issuer` that `Composes`, `Suspends`, `SeesUse` and `ReadsSecrets`.
+    """
+
+    def __init__(
+        self, settings: SlotSettings, target: Target[Any], environment: IssuerEnvironment
+    ) -> None:
+        self._slots = settings.slots
         self._target = target
+        self._admin = Admin(target, settings, environment)
+        self._observer = Observer(target, self._admin)
 
     def connect(self) -> None:
         """Open the rotator's connection, or prove that the kept one still answers."""
-        self._target.connect()
+        self._admin.connect()
 
     def close(self) -> None:
         """Close the kept connection."""
-        self._target.close()
+        self._admin.close()
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the version with the rotator's login."""
+        return self._admin.reads()
 
     def handles(self) -> tuple[str, ...]:
         """Return the two slots."""
@@ -48,7 +65,9 @@ class TwoSlots:
 
     def next_handle(self, current: Payload | None, rotation_id: str) -> str:  # noqa: ARG002 - in turn
         """Return the slot that ``current`` does not use."""
-        return self._slots[0] if current is None else self._sibling(self.identify(current))
+        return (
+            self._slots[0] if current is None else sibling_of(self.identify(current), self._slots)
+        )
 
     def propose(self, handle: str, rotation_id: str, current: Payload | None) -> Payload:
         """Compose a candidate with a new random password."""
@@ -67,8 +86,10 @@ class TwoSlots:
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
         """Log in on every node and prove identity and rights."""
-        user, password = self._target.login_of(payload)
-        return self._target.prove(user, password, minted.position if minted else None)
+        login = self._target.login_of(payload)
+        return prove_everywhere(
+            self._target, self._admin, login, minted.position if minted else None
+        )
 
     def suspend(self, handle: str, token: int) -> None:
         """Stop new logins; the password stays."""
@@ -81,18 +102,17 @@ class TwoSlots:
     def revoke(self, handle: str, token: int) -> int:
         """Scramble the password, stop logins and end every session on every node."""
         with self._change(handle, token) as change:
-            slot = _existing(change)
+            slot = self._existing(change)
             if slot.can_login or not _has(slot, token, SlotState.REVOKED):
                 change.scramble(_marked(slot, token, SlotState.REVOKED))
-            ended = change.end_sessions()
             position = change.position()
-        return ended + self._target.end_elsewhere(handle, position)
+        return self._observer.end_everywhere(handle, position)
 
     def observe(self, handle: str, witness: Payload | None) -> Observation:
         """List the sessions on a slot, with a session of the witness planted on every node."""
-        sibling = self._sibling(handle)
+        sibling = sibling_of(handle, self._slots)
         password = self._password_for(sibling, witness) if witness else None
-        return self._target.observe(handle, sibling, password)
+        return self._observer.observe(handle, sibling, password)
 
     def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
         """Check everything a rotation needs.
@@ -101,19 +121,25 @@ class TwoSlots:
             current: Payload in force; without it what needs a login is not tested.
             token: Newest token of the secret; a system ahead of it was restored or is shared.
         """
-        return self._target.examine(current, token)
+        from rotation.issuers._slots.preflight import examine  # noqa: PLC0415 - not for a tick
+
+        return examine(self._target, self._admin, self._observer, current, token)
 
     @contextmanager
     def _change(self, slot: str, token: int) -> Iterator[Change]:
-        with self._target.change(slot, token) as change:
-            refuse_foreign(change.view.slot)
+        def enter(connection: Any) -> Change:  # noqa: ANN401 - the target's own
+            return self._target.enter(connection, slot, token)
+
+        with self._admin.primary(enter) as (_, change):
+            refuse_stale(change.view, token)
+            refuse_foreign(change.view.slot, self._target.words)
             change.check_ready()
             yield change
 
     def _set_login(self, name: str, token: int, state: SlotState) -> None:
         allowed = state is SlotState.RESTORED
         with self._change(name, token) as change:
-            slot = _existing(change)
+            slot = self._existing(change)
             revoked = slot.marker is not None and slot.marker.state is SlotState.REVOKED
             if revoked and allowed:
                 raise PermanentError(
@@ -132,14 +158,13 @@ class TwoSlots:
         mark = slot.marker
         if not (mark and _has(slot, token, SlotState.MINTED) and mark.version == version):
             return False
-        return self._target.accepts(slot.name, password)
+        return accepts(self._target, slot.name, password)
 
     def _refuse_busy(self, slot: Slot) -> None:
-        where = "the primary" if slot.sessions else ""
+        where, shown = "the primary" if slot.sessions else "", self._target.words.sessions
         if not slot.sessions and slot.exists:
-            where = ", ".join(self._target.nodes_in_use(slot.name))
+            where = ", ".join({session.node for session in self._observer.on_replicas(slot.name)})
         if where:
-            shown = self._target.sessions_show_in
             raise SlotInUseError(
                 f"somebody has a session on {slot.name}, on {where}; its password must not change",
                 remedy=f"find the consumer in {shown} and move it to the current version, or end"
@@ -152,21 +177,16 @@ class TwoSlots:
             raise PermanentError(f"the payload logs in as {user}, not {slot}", reason="wrong-slot")
         return password
 
-    def _sibling(self, slot: str) -> str:
-        first, second = self._slots
-        return first if slot == second else second
-
-
-def _existing(change: Change) -> Slot:
-    """Return the slot; one that is missing was dropped, or this is the wrong system."""
-    slot = change.view.slot
-    if slot.exists:
-        return slot
-    raise PermanentError(
-        f"the slot role {slot.name} does not exist",
-        remedy=change.statement_to_create(),
-        reason="role-missing",
-    )
+    def _existing(self, change: Change) -> Slot:
+        """Return the slot; one that is missing was dropped, or this is the wrong system."""
+        slot = change.view.slot
+        if slot.exists:
+            return slot
+        raise PermanentError(
+            f"the slot {self._target.words.identity} {slot.name} does not exist",
+            remedy=change.statement_to_create(),
+            reason="role-missing",
+        )
 
 
 def _has(slot: Slot, token: int, state: SlotState) -> bool:

@@ -2,55 +2,54 @@
 
 Rules of this module:
   1. A target decides nothing about rotations; it says what is there, and does what it is told.
-  2. All verbs of one `Change` happen inside the fence: the tokens of both slots were compared, and
-     nobody else changes either of them until the change is left.
+  2. All verbs of one `Change` happen inside the fence: nobody else changes either slot until the
+     change is left.
   3. What changes a slot writes its marker in the same step.
+  4. A target keeps no connection: it opens them, and is lent the kept one.
+  5. What its driver raises leaves a verb as one of our errors, or is raised inside `translating`.
 """
 
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from rotation.issuers._slots import marker
 from rotation.issuers._slots.marker import Marker
+from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession, Slot, Words
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Observation, Verification
 
 
-class Slot(Struct, frozen=True):
-    """One identity as the system shows it."""
+class Closable(Protocol):
+    """Something that is closed in the end."""
 
-    name: str
-    exists: bool
-    can_login: bool
-    #: It may administer the system: never an application's.
-    is_powerful: bool
-    #: Where the marker is kept, beside what others wrote.
-    comment: str | None
-    #: Sessions with it where changes are made; ours are left out.
-    sessions: int
-
-    @property
-    def marker(self) -> Marker | None:
-        """Our part of the comment."""
-        return marker.read(self.comment)
+    def close(self) -> None:
+        """Close it."""
 
 
-class LockedView(Struct, frozen=True):
-    """What the holder of the lock sees."""
+Connection = TypeVar("Connection", bound=Closable)
 
-    slot: Slot
-    sibling: Slot
-    #: What both slots act as, or belong to.
-    owner: Slot
+
+class SlotSettings(Protocol):
+    """What the policies of all systems with two slots say."""
 
     @property
-    def newest_token(self) -> int:
-        """The newest token either slot has seen; 0 when none."""
-        markers = (self.slot.marker, self.sibling.marker)
-        return max((mark.token for mark in markers if mark), default=0)
+    def slots(self) -> tuple[str, str]:
+        """The two identities."""
+
+    @property
+    def admin(self) -> str:
+        """Secret that holds the rotator's username and password, or ``iam``."""
+
+    @property
+    def admin_user(self) -> str:
+        """User of the function's own identity, with ``iam``."""
+
+    @property
+    def admin_version(self) -> str:
+        """Full name of the version that holds the rotator's login."""
 
 
 class Change(Protocol):
@@ -75,24 +74,114 @@ class Change(Protocol):
     def scramble(self, mark: Marker) -> None:
         """Make the slot's password useless for ever."""
 
-    def end_sessions(self) -> int:
-        """Leave the fence, then end every session with the slot; return how many there were."""
-
     def position(self) -> str | None:
         """Say how far a replica must be to know the change; None where there are no replicas."""
 
 
-class Target(Protocol):
+class Connects(Protocol[Connection]):
+    """How the connections of one system are opened and looked after."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Every server; changes are made on the first."""
+
+    def open(self, node: Node, login: AdminLogin) -> Connection:
+        """Log in as the rotator; the caller closes the connection.
+
+        Raises:
+            CredentialRefusedError: The server answered, and said no.
+        """
+
+    def ping(self, connection: Connection) -> None:
+        """Prove that the connection still answers."""
+
+    def reset(self, connection: Connection) -> None:
+        """Give up what is open on the connection, such as a transaction."""
+
+    def is_closed(self, connection: Connection) -> bool:
+        """Whether the connection is of no use any more."""
+
+    def translating(self, doing: str) -> AbstractContextManager[None]:
+        """Raise what the driver raises inside as one of our errors: ``cannot {doing}: ...``."""
+
+
+class Preflight(Struct, Generic[Connection], frozen=True):
+    """What the checks of one preflight run are given."""
+
+    connection: Connection
+    #: Opens a connection to another node; the caller closes it.
+    on: Callable[[Node], Connection]
+    #: See `rotation.issuers._slots.observer.Observer.observe`.
+    observe: Callable[[str, str, Password | None], Observation]
+    #: User and password in force; None: nothing that needs a login is tested.
+    login: tuple[str, Password] | None
+    #: Newest token of the secret; None: not known.
+    token: int | None
+
+
+class Survey(Protocol):
+    """What one system answers the checks that all share, and the checks of its own.
+
+    A question that cannot be answered raises; that is the finding then.  Nothing it does lasts.
+    """
+
+    @property
+    def checks(self) -> Sequence[tuple[str, Callable[[Any], Iterable[Finding]]]]:
+        """Checks by the name they report under, in the order a person would mend things."""
+
+    @property
+    def preflight(self) -> Preflight[Any]:
+        """What it was given."""
+
+    @property
+    def rotator(self) -> str:
+        """Name of the rotator."""
+
+    @property
+    def words(self) -> Words:
+        """As those of the target."""
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Return both slots, whether they exist or not."""
+
+    def traits(self, slot: str) -> Mapping[tuple[str, str], str]:
+        """Return what a slot has, by aspect and thing, with what gives it to its sibling.
+
+        Empty: the slot does not exist.
+        """
+
+    def refusal(self, slot: str) -> str:
+        """Try to change a slot, without an effect that lasts; return why not, else nothing."""
+
+    def may_end_sessions(self) -> bool:
+        """Whether the rotator may end sessions of others."""
+
+    def clock(self) -> float:
+        """Return the server's time, in seconds since 1970."""
+
+    def create_slot(self, slot: str) -> str:
+        """Return what a person runs where the rotator may not create the slot."""
+
+    def let_change(self) -> str:
+        """Return what lets the rotator change both slots."""
+
+    def let_see(self) -> str:
+        """Return what lets the rotator see the sessions of others."""
+
+    def let_end(self) -> str:
+        """Return what lets the rotator end them."""
+
+
+class Target(Connects[Connection], Protocol[Connection]):
     """A system with two slots."""
 
-    #: Where its administrator sees sessions.
-    sessions_show_in: str
+    @property
+    def words(self) -> Words:
+        """What its people call things."""
 
-    def connect(self) -> None:
-        """Open (or check) the admin connection."""
-
-    def close(self) -> None:
-        """Close it.  May be called twice."""
+    @property
+    def replica_timeout(self) -> float:
+        """Seconds to wait until a replica knows a change."""
 
     def login_of(self, payload: Payload) -> tuple[str, Password]:
         """Return user and password; the user is one of the slots, or `PayloadError` is raised."""
@@ -100,27 +189,43 @@ class Target(Protocol):
     def compose(self, slot: str, rotation_id: str, current: Payload | None) -> Payload:
         """Return a new candidate."""
 
-    def change(self, slot: str, token: int) -> AbstractContextManager[Change]:
-        """Enter the fence.
+    def enter(self, connection: Connection, slot: str, token: int) -> Change:
+        """Enter the fence and look; it is left when the connection is reset.
 
-        Raises:
-            StaleTokenError: A newer token has been here.
+        A system that compares the token itself raises `StaleTokenError`.
         """
 
-    def accepts(self, slot: str, password: Password) -> bool:
-        """Whether the slot can log in with the password where changes are made."""
+    def check_login(self, node: Node, slot: str, password: Password) -> None:
+        """Log in and out again.
 
-    def prove(self, slot: str, password: Password, position: str | None) -> Verification:
-        """Log in everywhere and prove identity and rights; see `Issuer.verify`."""
+        Raises:
+            CredentialRefusedError: The server answered, and said no.
+        """
 
-    def observe(self, slot: str, sibling: str, password: Password | None) -> Observation:
-        """Look who is on the slot, while the sibling is planted; see `SeesUse.observe`."""
+    def prove(self, node: Node, slot: str, password: Password) -> Verification:
+        """Log in to one node and prove identity and rights; see `Issuer.verify`."""
 
-    def nodes_in_use(self, slot: str) -> set[str]:
-        """Return the nodes with a session on the slot that no `Slot.sessions` can show."""
+    def position(self, connection: Connection) -> str:
+        """Return how far a replica must be to know everything changed until now."""
 
-    def end_elsewhere(self, slot: str, position: str | None) -> int:
-        """End the sessions there; return how many there were."""
+    def has_reached(self, connection: Connection, position: str) -> bool:
+        """Whether the replica knows every change up to the position."""
 
-    def examine(self, current: Payload | None, token: int | None) -> tuple[Finding, ...]:
-        """Check everything a rotation needs; see `Issuer.preflight`."""
+    def sessions(self, connection: Connection, users: Collection[str]) -> list[ShownSession]:
+        """Return the sessions of the users on one node, as the rotator sees them."""
+
+    def plant(self, node: Node, slot: str, password: Password) -> AbstractContextManager[object]:
+        """Hold a session of a slot open on a node; give the id it is to be shown with.
+
+        Raises:
+            CredentialRefusedError: The server answered, and said no.
+        """
+
+    def end_sessions(self, connection: Connection, slot: str, wait: int) -> Collection[object]:
+        """Tell every session of a slot on one node to end, and wait so many ms for each.
+
+        Returns what tells those that were there from all that ever were.
+        """
+
+    def survey(self, preflight: Preflight[Connection]) -> Survey:
+        """Return what a preflight run asks."""

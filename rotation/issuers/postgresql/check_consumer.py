@@ -1,11 +1,12 @@
-"""Preflight checks that log in as a consumer does: what it becomes, and whether we see it."""
+"""Preflight checks that log in as a consumer does: how, and what the session becomes."""
 
 from collections.abc import Iterator
 from contextlib import closing
 
+from rotation.issuers._slots.findings import bad, fine, is_dead, untested, warn
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
-from rotation.issuers.postgresql.survey import Survey, bad, fine, untested, warn
+from rotation.issuers.postgresql.survey import Survey
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.password import Password
 from rotation.model.plugin import Finding
@@ -54,30 +55,13 @@ def scram(survey: Survey) -> Iterator[Finding]:
         yield fine("scram", "logins use SCRAM")
 
 
-def observer(survey: Survey) -> Iterator[Finding]:
-    """Whether the rotator sees sessions in full: proved with one planted on every node."""
-    if survey.login is None:
-        yield untested("observer")
-        return
-    user, password = survey.login
-    observed = survey.observer.observe(survey.settings.sibling(user), user, password)
-    if observed.is_conclusive:
-        yield fine("observer", f"a planted session was seen on {', '.join(observed.nodes)}")
-    else:
-        yield bad("observer", observed.unobservable_reason, rights.see_sessions(survey.rotator))
-
-
 def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:
     user, password = survey.login or ("", Password(""))
     settings = survey.settings
     try:
         return log_in(settings, settings.primary, user, password, VERIFY, require_auth)
     except CredentialRefusedError as refused:
-        raise PermanentError(
-            f"the credential in force is dead: {refused}",
-            remedy="rotate in emergency mode",
-            reason="credential-refused",
-        ) from None
+        raise is_dead(refused) from None
 
 
 def _identity(session: Connection) -> str:

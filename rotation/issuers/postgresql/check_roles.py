@@ -1,20 +1,12 @@
-"""Preflight checks of the roles: owner, slots, what the rotator may do with them, who else does."""
+"""Preflight checks of the roles: the owner, who becomes it, who else manages the slots."""
 
 from collections.abc import Iterator
 
-from psycopg import sql
-
-from rotation.issuers._slots.guards import other_manager
-from rotation.issuers._slots.marker import foreign_text, read
+from rotation.issuers._slots.checks import foreign_slots
+from rotation.issuers._slots.findings import bad, fine, warn
 from rotation.issuers.postgresql import rights
-from rotation.issuers.postgresql.fence import set_login
-from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
+from rotation.issuers.postgresql.survey import Survey
 from rotation.model.plugin import Finding
-
-ROLES = """
-SELECT rolname::text, rolsuper OR rolreplication, shobj_description(oid, 'pg_authid')
-  FROM pg_roles WHERE rolname = ANY (%s)
-"""
 
 
 def owner(survey: Survey) -> Iterator[Finding]:
@@ -31,26 +23,6 @@ def owner(survey: Survey) -> Iterator[Finding]:
         )
     else:
         yield fine("owner", f"{name} cannot log in")
-
-
-def change_right(survey: Survey) -> Iterator[Finding]:
-    """Whether the rotator may change both slots: tried, and rolled back."""
-    remedy = rights.change_slots(survey.settings, survey.rotator, survey.version)
-    existing = {name for name, *_ in survey.rows(ROLES, list(survey.settings.slots))}
-    for slot in survey.settings.slots:
-        if slot not in existing:
-            yield warn(
-                "change-right",
-                f"{slot} does not exist; the next rotation into it creates it if it may",
-                rights.create_slot(survey.settings, slot, survey.rotator, survey.version),
-            )
-            continue
-        comment = sql.SQL("COMMENT ON ROLE {} IS NULL").format(sql.Identifier(slot))
-        state = survey.refusal([set_login(slot, allowed=False), comment])
-        if state:
-            yield bad("change-right", f"{survey.rotator} may not change {slot} ({state})", remedy)
-        else:
-            yield fine("change-right", f"{survey.rotator} may change {slot}")
 
 
 def expiry(survey: Survey) -> Iterator[Finding]:
@@ -92,35 +64,11 @@ def membership(survey: Survey) -> Iterator[Finding]:
             yield bad("owner-membership", f"{slot} is not a member of {name}", remedy)
 
 
-def fence_marker(survey: Survey) -> Iterator[Finding]:
-    """Whether the comments are free or ours, and not ahead of the secret."""
-    for slot, _, comment in survey.rows(ROLES, list(survey.settings.slots)):
-        mark = read(comment)
-        if mark and survey.token is not None and mark.token > survey.token:
-            yield bad(
-                "fence-marker",
-                f"{slot} has seen token {mark.token}, the secret only {survey.token}",
-                "another secret or deployment rotates this role, or the secret was made anew: find"
-                " out which; then raise the label rotation_token of the secret above it",
-            )
-        elif mark:
-            yield fine("fence-marker", f"{slot} holds token {mark.token}, version {mark.version}")
-        elif foreign_text(comment):
-            yield fine("fence-marker", f"the comment of {slot} is somebody's, and is kept")
-        else:
-            yield fine("fence-marker", f"the comment of {slot} is empty")
-
-
 def other_managers(survey: Survey) -> Iterator[Finding]:
     """Whether somebody else sets these passwords, too."""
-    found = False
-    for slot, is_powerful, comment in survey.rows(ROLES, list(survey.settings.slots)):
-        if is_powerful:
-            found = True
-            yield bad("other-manager", f"{slot} is a superuser or replication role", "use another")
-        if manager := other_manager(comment):
-            found = True
-            yield bad("other-manager", f"{manager} manages {slot}", f"end that for {slot}")
+    foreign = list(foreign_slots(survey))
+    yield from foreign
+    found = bool(foreign)
     if survey.scalar("SELECT count(*) FROM pg_roles WHERE rolname = 'streaming_replica'"):
         found = True
         yield warn(
@@ -144,15 +92,3 @@ def other_managers(survey: Survey) -> Iterator[Finding]:
         )
     if not found:
         yield fine("other-manager", "nobody else is known to manage the slots")
-
-
-def end_right(survey: Survey) -> Iterator[Finding]:
-    """Whether the rotator may end sessions of a revoked slot."""
-    if survey.scalar("SELECT pg_has_role(current_user, 'pg_signal_backend', 'USAGE')"):
-        yield fine("end-sessions", f"{survey.rotator} may end sessions")
-    else:
-        yield bad(
-            "end-sessions",
-            f"{survey.rotator} may not end sessions: a revoked credential would live on in them",
-            rights.end_sessions(survey.rotator),
-        )

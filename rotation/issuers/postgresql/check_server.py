@@ -1,12 +1,12 @@
 """Preflight checks of the server itself: version, role, room, replicas, poolers, logs."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
+from rotation.issuers._slots.findings import bad, fine, warn
+from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import rights
-from rotation.issuers.postgresql.settings import Node
-from rotation.issuers.postgresql.survey import Survey, bad, fine, warn
+from rotation.issuers.postgresql.survey import Survey
 from rotation.model.errors import RotationError
 from rotation.model.plugin import Finding
 
@@ -16,8 +16,6 @@ BROKEN_SET_ROLE = {140014, 150009, 160005, 170001}
 POOLER_PORTS = {6432, 6433}
 #: Bytes a standby may have still to replay.
 MOST_BEHIND = 64 * 2**20
-#: Seconds that clocks may differ.
-MOST_SKEW = 30.0
 LAG = """
 SELECT pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery()
@@ -127,7 +125,7 @@ def replicas(survey: Survey) -> Iterator[Finding]:
 def _replica(survey: Survey, node: Node) -> Finding:
     try:
         position = survey.scalar("SELECT pg_current_wal_lsn()::text")
-        with closing(survey.admin.on(node)) as connection:
+        with closing(survey.preflight.on(node)) as connection:
             row = connection.execute(LAG, [position]).fetchone()
     except RotationError as error:
         return bad("replicas", error.args[0], error.remedy or f"make {node} reachable")
@@ -144,23 +142,6 @@ def _replica(survey: Survey, node: Node) -> Finding:
             "find what holds its replay up: SELECT * FROM pg_stat_activity WHERE datid IS NOT NULL",
         )
     return fine("replicas", f"{node} answers")
-
-
-def clock(survey: Survey) -> Iterator[Finding]:
-    """Whether the server's clock agrees with ours."""
-    before = time.time()
-    theirs = float(survey.scalar("SELECT extract(epoch FROM clock_timestamp())"))
-    after = time.time()
-    ahead = theirs - min(max(theirs, before), after)
-    if abs(ahead) > MOST_SKEW:
-        way = "ahead of" if ahead > 0 else "behind"
-        yield warn(
-            "clock",
-            f"the server's clock is {abs(ahead):.0f} s {way} this machine's",
-            "run on whichever is wrong: chronyc makestep",
-        )
-    else:
-        yield fine("clock", "the server's clock agrees with ours")
 
 
 def pooler(survey: Survey) -> Iterator[Finding]:

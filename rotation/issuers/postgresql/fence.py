@@ -1,7 +1,8 @@
 """Change a slot inside the fence: one transaction that locks, looks, changes, records.
 
 Two rotators may always run at once: a lease is a hint.  So the token is compared with the tokens in
-the comments of *both* slots, and written, in the very transaction that sets the password.
+the comments of *both* slots (by `rotation.issuers._slots`), and written, in the very transaction
+that sets the password.
 
 Rules of this module:
   1. READ COMMITTED is named in BEGIN: at a stricter level the comments would be read as they were
@@ -9,22 +10,23 @@ Rules of this module:
   2. The advisory lock is a courtesy between rotators (it is per database and dies with the
      connection); the comment is the fence.
   3. Roles are looked up by comparing names; a cast to ``regrole`` would fold its case.
-  4. Two round trips: `enter`, the decision here, `leave`.
+  4. Two round trips: `enter`, the decision, `leave`.
   5. A connection lost in `leave` leaves the outcome unknown, whatever the server said last.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from rotation.issuers._slots import marker
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.target import LockedView, Slot
+from rotation.issuers._slots.slot import LockedView, Slot
 from rotation.issuers.postgresql.errors import not_primary, translate_change
 from rotation.issuers.postgresql.login import OWN_NAMES, Connection
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
-from rotation.model.errors import StaleTokenError, UnknownOutcomeError
+from rotation.model.errors import UnknownOutcomeError
 from rotation.model.password import Password
 
 #: An idle time-out frees the lock when this process is frozen between the two round trips; and a
@@ -38,6 +40,8 @@ SELECT set_config('lock_timeout', {lock_timeout}, true),
        set_config('synchronous_commit', CASE current_setting('synchronous_commit')
            WHEN 'off' THEN 'local' ELSE current_setting('synchronous_commit') END, true);
 SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || {pair}, 42));
+"""
+ROLES = """
 SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
        coalesce(r.rolsuper OR r.rolreplication, false), shobj_description(r.oid, 'pg_authid'),
        (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname
@@ -49,13 +53,20 @@ SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
 POSITION = "SELECT pg_current_wal_insert_lsn()::text"
 
 
-def enter(
-    connection: Connection, settings: PostgreSQLSettings, slot: str, token: int
-) -> LockedView:
+def look(*names: str) -> sql.Composed:
+    """Return the question that `read_roles` reads the answer of."""
+    return sql.SQL(ROLES).format(own=sql.Literal(list(OWN_NAMES)), roles=sql.Literal(list(names)))
+
+
+def read_roles(answer: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Slot, ...]:
+    """Return roles in the order of their names in the question, whether they exist or not."""
+    return tuple(Slot(*row) for row in answer.fetchall())
+
+
+def enter(connection: Connection, settings: PostgreSQLSettings, slot: str) -> LockedView:
     """Begin, lock and look; the transaction stays open.
 
     Raises:
-        StaleTokenError: A newer token has been here.
         PermanentError: The node is a standby.
         psycopg.Error: As met; nothing was changed.
     """
@@ -63,24 +74,15 @@ def enter(
         lock_timeout=sql.Literal(f"{settings.lock_timeout}s"),
         timeout=sql.Literal(f"{settings.statement_timeout}s"),
         pair=sql.Literal(min(settings.slots)),
-        own=sql.Literal(list(OWN_NAMES)),
-        roles=sql.Literal([slot, settings.sibling(slot), settings.owner]),
     )
     try:
-        answer = connection.execute(question)
+        answer = connection.execute(question + look(slot, settings.sibling(slot), settings.owner))
     except psycopg.errors.FeatureNotSupported:
         # READ WRITE overrides a default of read-only; a standby cannot grant it.
         raise not_primary(f"change role {slot}") from None
     while answer.nextset():
         pass  # the last of the four answers is the one that has roles
-    view = LockedView(*(Slot(*row) for row in answer.fetchall()))
-    if view.newest_token > token:
-        raise StaleTokenError(
-            f"token {token} is older than {view.newest_token}, which changed {slot} or"
-            f" {settings.sibling(slot)}",
-            newest=view.newest_token,
-        )
-    return view
+    return LockedView(*read_roles(answer))
 
 
 def leave(

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rotation.issuers._slots.issuer import TwoSlots
 from rotation.issuers.postgresql.adopting.declared import ADOPTION
-from rotation.issuers.postgresql.settings import IAM, PostgreSQLSettings
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import SPEC
 from rotation.issuers.postgresql.target import PostgreSQLTarget
 from rotation.model.adoption import AdoptionRequest, AdoptionSpec
@@ -24,7 +24,7 @@ class PostgreSQL(TwoSlots):
     adoption: ClassVar[AdoptionSpec] = ADOPTION
 
     def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
-        super().__init__(settings.slots, PostgreSQLTarget(settings, environment))
+        super().__init__(settings, PostgreSQLTarget(settings), environment)
         self._settings = settings
 
     @classmethod
@@ -39,7 +39,3 @@ class PostgreSQL(TwoSlots):
     def location(self) -> str:
         """Name the primary and the database."""
         return f"{self._settings.primary}/{self._settings.database}"
-
-    def reads(self) -> tuple[str, ...]:
-        """Return the version with the rotator's login."""
-        return () if self._settings.admin == IAM else (self._settings.admin_version,)

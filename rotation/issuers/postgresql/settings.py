@@ -12,12 +12,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rotation.issuers._slots.admin import IAM
+from rotation.issuers._slots.slot import Node, sibling_of
 from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
 
-IAM = "iam"
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
 _LAST_PORT = 65535
@@ -31,17 +32,6 @@ _HOST = re.compile(r"[^\s,\0]+")
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
 )
-
-
-@dataclass(frozen=True)
-class Node:
-    """One server of the cluster."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +141,7 @@ class PostgreSQLSettings:
 
     def sibling(self, slot: str) -> str:
         """Return the other slot."""
-        first, second = self.slots
-        return first if slot == second else second
+        return sibling_of(slot, self.slots)
 
     @property
     def admin_version(self) -> str:

@@ -2,10 +2,13 @@
 
 from typing import Final
 
+from rotation.issuers._slots.slot import Words
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
+
+WORDS: Final = Words("role", "a superuser or replication role", "pg_stat_activity")
 
 SPEC: Final = IssuerSpec(
     name="postgresql",

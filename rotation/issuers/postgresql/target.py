@@ -6,27 +6,28 @@ Rules of this module:
   3. No superuser is needed; what is needed is in ``spec.rights``.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.target import LockedView
-from rotation.issuers.postgresql import fence, rights, verify
-from rotation.issuers.postgresql.admin import Admin
+from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession
+from rotation.issuers._slots.target import Preflight, Survey
+from rotation.issuers.postgresql import fence, rights, sessions, verify
 from rotation.issuers.postgresql.create import twin_statements
 from rotation.issuers.postgresql.credential import compose, login_of
-from rotation.issuers.postgresql.login import Connection
-from rotation.issuers.postgresql.sessions import Observer, end_all
+from rotation.issuers.postgresql.errors import translate
+from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.spec import WORDS
 from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
-from rotation.model.errors import CredentialRefusedError, PermanentError
+from rotation.model.errors import PermanentError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
-from rotation.model.plugin import Finding, Observation, Verification
-from rotation.ports.issuer import IssuerEnvironment
+from rotation.model.plugin import Verification
 
 
 class RoleChange:
@@ -72,11 +73,6 @@ class RoleChange:
         verifier = scrambled_verifier()
         self._leave([fence.scramble(self.view.slot.name, verifier)], mark, Password(verifier))
 
-    def end_sessions(self) -> int:
-        """End every session on the primary."""
-        self._connection.rollback()  # one transaction sees one and the same list of sessions
-        return end_all(self._connection, self.view.slot.name, self._connection.info.user)
-
     def position(self) -> str | None:
         """Return how far a replica must replay."""
         if not self._settings.replicas:
@@ -104,20 +100,12 @@ class RoleChange:
 class PostgreSQLTarget:
     """One database; see `rotation.issuers._slots.target.Target`."""
 
-    sessions_show_in = "pg_stat_activity"
+    words = WORDS
 
-    def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
+    def __init__(self, settings: PostgreSQLSettings) -> None:
         self._settings = settings
-        self._admin = Admin(settings, environment)
-        self._observer = Observer(settings, self._admin)
-
-    def connect(self) -> None:
-        """Open the rotator's connection, or prove that the kept one still answers."""
-        self._admin.connect()
-
-    def close(self) -> None:
-        """Close the kept connection."""
-        self._admin.close()
+        self.nodes: Final = settings.nodes
+        self.replica_timeout: Final = settings.replica_timeout
 
     def login_of(self, payload: Payload) -> tuple[str, Password]:
         """Return role and password."""
@@ -127,59 +115,69 @@ class PostgreSQLTarget:
         """Compose a candidate in the shape the policy asks for."""
         return compose(self._settings, slot, rotation_id, current)
 
+    def open(self, node: Node, login: AdminLogin) -> Connection:
+        """Log in as the rotator."""
+        return log_in(self._settings, node, login.user, login.password, ADMIN)
+
+    def ping(self, connection: Connection) -> None:
+        """Send an empty statement."""
+        connection.execute("")
+
+    def reset(self, connection: Connection) -> None:
+        """Roll back what is open."""
+        connection.rollback()
+
+    def is_closed(self, connection: Connection) -> bool:
+        """Whether the connection was closed or lost."""
+        return connection.closed
+
     @contextmanager
-    def change(self, slot: str, token: int) -> Iterator[RoleChange]:
-        """Begin, lock and look."""
-
-        def enter(connection: Connection) -> LockedView:
-            return fence.enter(connection, self._settings, slot, token)
-
-        with self._admin.primary(enter) as (connection, view):
-            yield RoleChange(connection, self._settings, view)
-
-    def accepts(self, slot: str, password: Password) -> bool:
-        """Log in to the primary and out again."""
+    def translating(self, doing: str) -> Iterator[None]:
+        """Raise what psycopg raises as one of our errors."""
         try:
-            verify.check_login(self._settings, self._settings.primary, slot, password)
-        except CredentialRefusedError:
-            return False
-        return True
+            yield
+        except psycopg.Error as error:
+            raise translate(error, doing) from None
 
-    def prove(self, slot: str, password: Password, position: str | None) -> Verification:
-        """Log in on every node and prove owner, schemas and probes."""
-        login = (slot, password)
-        verify.prove(self._settings, self._settings.primary, *login)
-        for node in self._settings.standbys:
-            verify.prove_on_replica(
-                self._settings, self._admin, node, login, lambda: position or self._position_now()
-            )
-        return Verification(
-            nodes=tuple(map(str, self._settings.nodes)),
-            identity=self._settings.owner,
-            probes=len(self._settings.probes),
-        )
+    def enter(self, connection: Connection, slot: str, token: int) -> RoleChange:  # noqa: ARG002
+        """Begin, lock and look; the token is compared by who asks."""
+        view = fence.enter(connection, self._settings, slot)
+        return RoleChange(connection, self._settings, view)
 
-    def observe(self, slot: str, sibling: str, password: Password | None) -> Observation:
-        """List the sessions on the slot, on every node."""
-        return self._observer.observe(slot, sibling, password)
+    def check_login(self, node: Node, slot: str, password: Password) -> None:
+        """Log in and out again."""
+        verify.check_login(self._settings, node, slot, password)
 
-    def nodes_in_use(self, slot: str) -> set[str]:
-        """Return the replicas with a session on the slot."""
-        return {session.node for session in self._observer.on_replicas(slot)}
+    def prove(self, node: Node, slot: str, password: Password) -> Verification:
+        """Log in and prove owner, schemas and probes."""
+        return verify.prove(self._settings, node, slot, password)
 
-    def end_elsewhere(self, slot: str, position: str | None) -> int:
-        """End every session on the replicas."""
-        return self._observer.end_on_replicas(slot, position)
+    def position(self, connection: Connection) -> str:
+        """Return the position in the write-ahead log."""
+        return verify.current_position(connection)
 
-    def examine(self, current: Payload | None, token: int | None) -> tuple[Finding, ...]:
-        """Run the preflight checks."""
-        from rotation.issuers.postgresql.preflight import examine  # noqa: PLC0415 - not for a tick
+    def has_reached(self, connection: Connection, position: str) -> bool:
+        """Whether a replica has replayed the log so far."""
+        return verify.has_replayed(connection, position)
 
-        return examine(self._settings, self._admin, self._observer, current, token)
+    def sessions(self, connection: Connection, users: Collection[str]) -> list[ShownSession]:
+        """Ask pg_stat_activity."""
+        return sessions.shown(connection, users)
 
-    def _position_now(self) -> str:
-        with self._admin.primary(verify.current_position) as (_, position):
-            return position
+    def plant(self, node: Node, slot: str, password: Password) -> AbstractContextManager[object]:
+        """Hold a session open; it is known by its pid."""
+        return sessions.planted(self._settings, node, slot, password)
+
+    def end_sessions(self, connection: Connection, slot: str, wait: int) -> Collection[object]:
+        """Terminate the backends; they are known by pid and start."""
+        return sessions.end(connection, slot, wait)
+
+    def survey(self, preflight: Preflight[Connection]) -> Survey:
+        """Ask what PostgreSQL's checks ask."""
+        from rotation.issuers.postgresql import preflight as own  # noqa: PLC0415 - not for a tick
+        from rotation.issuers.postgresql import survey  # noqa: PLC0415
+
+        return survey.Survey(self._settings, preflight, own.CHECKS)
 
 
 def _iterations(connection: Connection) -> int:

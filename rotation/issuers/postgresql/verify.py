@@ -4,25 +4,22 @@ Rules of this module:
   1. A session that does not become the owner is refused: PostgreSQL lets a slot without membership
      log in as itself, with no more than a warning in its own log.
   2. Everything runs in one read-only transaction and one round trip after the login.
-  3. A replica that has not replayed the change refuses the new credential, and that proves
-     nothing: only a refusal after it has replayed counts.
 """
 
-import time
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import psycopg
 
+from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import rights
-from rotation.issuers.postgresql.admin import Admin
 from rotation.issuers.postgresql.errors import MISSING_RIGHT, READ_ONLY, translate
 from rotation.issuers.postgresql.fence import POSITION
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
-from rotation.issuers.postgresql.settings import Node, PostgreSQLSettings
-from rotation.model.errors import CredentialRefusedError, PermanentError, TemporaryError
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.model.errors import PermanentError, TemporaryError
 from rotation.model.password import Password
+from rotation.model.plugin import Verification
 
 #: Who the session is, and the schemas of its search path that it may not use.
 IDENTITY = """
@@ -36,8 +33,6 @@ REPLAYED = """
 SELECT NOT pg_is_in_recovery()
        OR coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), %s::pg_lsn) >= 0, false)
 """
-#: Seconds between two looks at how far a replica is.
-PAUSE = 0.1
 
 
 def check_login(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
@@ -49,7 +44,7 @@ def check_login(settings: PostgreSQLSettings, node: Node, user: str, password: P
     log_in(settings, node, user, password, VERIFY).close()
 
 
-def prove(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> None:
+def prove(settings: PostgreSQLSettings, node: Node, user: str, password: Password) -> Verification:
     """Log in to one node and prove identity and rights.
 
     Raises:
@@ -72,41 +67,7 @@ def prove(settings: PostgreSQLSettings, node: Node, user: str, password: Passwor
             remedy=f"GRANT USAGE ON SCHEMA {names} TO {rights.quoted(settings.owner)}",
             reason="missing-right",
         )
-
-
-def prove_on_replica(
-    settings: PostgreSQLSettings,
-    admin: Admin,
-    node: Node,
-    login: tuple[str, Password],
-    position: Callable[[], str],
-) -> None:
-    """Like `prove`; a refusal is believed only when ``node`` has replayed ``position``.
-
-    Raises:
-        TemporaryError: It had not within the time allowed.
-    """
-    try:
-        return prove(settings, node, *login)
-    except CredentialRefusedError:
-        await_replay(settings, admin, node, position())
-    return prove(settings, node, *login)
-
-
-def await_replay(settings: PostgreSQLSettings, admin: Admin, node: Node, position: str) -> None:
-    """Wait until ``node`` knows every change up to ``position``.
-
-    Raises:
-        TemporaryError: Not within ``replica_timeout``.
-    """
-    deadline = time.monotonic() + settings.replica_timeout
-    with closing(admin.on(node)) as connection:
-        while not _has_replayed(connection, position):
-            if time.monotonic() >= deadline:
-                raise TemporaryError(
-                    f"{node} has not replayed up to {position}", reason="replica-behind"
-                )
-            time.sleep(PAUSE)
+    return Verification((str(node),), settings.owner, len(settings.probes))
 
 
 def current_position(connection: Connection) -> str:
@@ -137,7 +98,8 @@ def _examine(
     return (row[0], row[1]), row[3]
 
 
-def _has_replayed(connection: Connection, position: str) -> bool:
+def has_replayed(connection: Connection, position: str) -> bool:
+    """Whether a replica knows every change up to ``position``."""
     try:
         row = connection.execute(REPLAYED, [position]).fetchone()
     except psycopg.Error as error:

@@ -1,10 +1,11 @@
 """What the contract suite needs of the system behind an issuer."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rotation.model.payload import Payload
 from rotation.ports.issuer import Issuer
+from tests.contract.issuers.worker import Errand
 
 
 class Subject(Protocol):
@@ -21,3 +22,21 @@ class Subject(Protocol):
 
     def is_alive(self, session: Any) -> bool:
         """Use a session."""
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """A subject whose workers can be killed in the middle: its system listens on a port.
+
+    A subject joins `test_killed_worker` by having these beside `Subject`'s.
+    """
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1 where the system listens, without TLS."""
+
+    def errand(self, port: int) -> Errand:
+        """How another process builds the issuer that reaches the system at another port."""
+
+    def stored(self, handle: str) -> object:
+        """Everything the system keeps of a handle, salts and row versions included."""

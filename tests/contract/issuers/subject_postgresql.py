@@ -5,11 +5,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.contract.issuers.subject import Subject
-from tests.support.postgresql.kit import Site, make_site
+from tests.contract.issuers.subject import Killable, Subject
+from tests.contract.issuers.worker import Errand
+from tests.support.postgresql.kit import ADMIN, Site, make_site
+
+STORED = """
+SELECT a.xmin::text, a::text, d.xmin::text, d.description
+  FROM pg_authid AS a LEFT JOIN pg_shdescription AS d ON d.objoid = a.oid
+ WHERE a.rolname = %s
+"""
 
 
-class PostgreSQLSubject(Subject):
+class PostgreSQLSubject(Subject, Killable):
     """PostgreSQL on an embedded server."""
 
     def __init__(self, site: Site) -> None:
@@ -30,6 +37,26 @@ class PostgreSQLSubject(Subject):
         except Exception:  # noqa: BLE001
             return False
         return True
+
+    @property
+    def port(self) -> int:
+        return self._site.server.port
+
+    def errand(self, port: int) -> Errand:
+        settings = {
+            "host": "127.0.0.1",
+            "port": port,
+            "database": self._site.database,
+            "slots": list(self._site.slots),
+            "owner": self._site.owner,
+            "admin": ADMIN,
+            "tls": "disable",
+        }
+        secrets = {self._site.settings().admin_version: self._site.admin}
+        return Errand(kind="postgresql", settings=settings, secrets=secrets)
+
+    def stored(self, handle: str) -> object:
+        return self._site.run(STORED, values=[handle])
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 
 
 def _no_fence() -> None:
-    from rotation.issuers._slots.target import LockedView
+    from rotation.issuers._slots.slot import LockedView
 
     LockedView.newest_token = property(lambda _: 0)  # type: ignore[assignment, method-assign]
 

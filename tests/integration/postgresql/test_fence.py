@@ -179,7 +179,7 @@ def test_a_frozen_worker_loses_the_lock(site: Site) -> None:
             entered.set()
             released.wait(30)
 
-    frozen = Frozen(site.settings(statement_timeout=1), issuer._target._admin._environment)
+    frozen = Frozen(site.settings(statement_timeout=1), issuer._admin._environment)
     slow = site.candidate(site.slots[0])
     with ThreadPoolExecutor() as pool:
         future = pool.submit(try_to_mint, frozen, site.slots[0], slow, 1)
@@ -211,7 +211,7 @@ def test_a_stale_worker_is_refused_on_a_connection_without_rights(site: Site) ->
 def test_the_commit_is_durable_although_the_rotator_asks_for_less(site: Site) -> None:
     site.run("ALTER ROLE {} SET synchronous_commit = off", site.rotator)
     issuer = site.issuer()
-    with issuer._target.change(site.slots[0], 1) as change:
+    with issuer._change(site.slots[0], 1) as change:
         shown = change._connection.execute("SHOW synchronous_commit").fetchone()
     assert shown == ("local",)
 
@@ -219,7 +219,7 @@ def test_the_commit_is_durable_although_the_rotator_asks_for_less(site: Site) ->
 def test_nothing_is_left_open_after_close(site: Site) -> None:
     issuer = site.issuer()
     issuer.connect()
-    kept = issuer._target._admin._kept
+    kept = issuer._admin._kept
     issuer.close()
     issuer.close()
     assert kept is not None

@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import ISSUER, PostgreSQLSettings
-from rotation.issuers.postgresql.settings import Node
 from rotation.model.errors import PolicyError
 
 POLICY: dict[str, Any] = {

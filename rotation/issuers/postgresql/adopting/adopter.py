@@ -17,6 +17,12 @@ from typing import Any, Final
 import psycopg
 from psycopg import conninfo
 
+from rotation.issuers._slots.adopting import (
+    Clients,
+    payload_settings,
+    read_login,
+    shape_findings,
+)
 from rotation.issuers.postgresql import shapes
 from rotation.issuers.postgresql.adopting import checks, steps
 from rotation.issuers.postgresql.adopting.facts import Names
@@ -24,18 +30,11 @@ from rotation.issuers.postgresql.adopting.reading import read_facts
 from rotation.issuers.postgresql.errors import login_failure, login_meaning, translate
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
-from rotation.kit.credentials.credential import (
-    PASSWORD,
-    USER,
-    PayloadShape,
-    bare_password,
-    login_in,
-)
-from rotation.kit.credentials.shapes import Found
+from rotation.kit.credentials.credential import PASSWORD, USER, PayloadShape, login_in
 from rotation.kit.credentials.verifier import new_password, scram_verifier
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
 from rotation.model.errors import PermanentError, PolicyError, RotationError, TemporaryError
-from rotation.model.payload import Payload, PayloadError
+from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Severity
 
 #: Milliseconds to wait for a lock; for one statement, which may hold several; and for one that
@@ -44,6 +43,9 @@ LOCK_WAIT, PATIENCE, LAST_PATIENCE = 500, 900, 30_000
 #: Times a transaction is tried, seconds between two tries.
 ATTEMPTS: Final = 60
 PAUSES: Final = (0.1, 0.6)
+_CLIENTS: Final = Clients(
+    shapes.DIALECT, shapes.find, "URL, KEY=value lines, .pgpass line or connection string"
+)
 _PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
 #: A deadlock; a relation that was dropped while REASSIGN OWNED was on its way to it.
@@ -58,7 +60,7 @@ class PostgreSQLAdopter:
     def __init__(self, request: AdoptionRequest) -> None:
         self._request = request
         self._kept: Connection | None = None
-        self._found = _read(request)
+        self._found = read_login(request, _CLIENTS)
         self._names: Names | None = None
         self._verifier = ""
 
@@ -74,7 +76,7 @@ class PostgreSQLAdopter:
         settings = self._settings(facts.database, names)
         findings = checks.findings(facts, self._request.accepted)
         return IssuerPlan(
-            (*findings, *_shape_findings(self._found, settings), *_faults(settings)),
+            (*findings, *shape_findings(self._found, settings), *_faults(settings)),
             steps.steps(facts, self._rotator_verifier()),
             settings,
         )
@@ -175,80 +177,9 @@ class PostgreSQLAdopter:
         settings |= {
             key: chosen[key] for key in ("tls", "tls_root_cert", "replicas") if chosen.get(key)
         }
-        payload = _payload_settings(found, self._request, str(chosen.get("shape") or ""))
+        shape = str(chosen.get("shape") or "")
+        payload = payload_settings(found, self._request, shape, _CLIENTS)
         return settings | ({"payload": payload} if payload else {})
-
-
-def _read(request: AdoptionRequest) -> Found:
-    """Return the login in the payload, whatever its shape."""
-    payload = request.payload
-    if not payload.is_object:
-        if found := shapes.find(payload.reveal()):
-            return found
-        if request.user and (bare := bare_password(payload)):
-            return Found("json", request.user, bare)
-        raise PayloadError(
-            "the payload is not understood: no JSON object, URL, KEY=value lines, .pgpass line or"
-            " connection string with one login",
-            remedy="if it is the password alone, name its user with --user NAME",
-        )
-    fields = payload.fields()
-    user, password = login_in(payload, _keys(request), shapes.find)
-    port = str(fields.get("port", ""))
-    return Found(
-        "json",
-        user,
-        password,
-        _text(fields.get("host")),
-        int(port) if port.isdecimal() else None,
-        _text(fields.get("dbname")) or _text(fields.get("database")),
-    )
-
-
-def _keys(request: AdoptionRequest) -> PayloadShape:
-    """Return the keys of user and password in a JSON payload: the usual ones, or the only ones."""
-    fields = request.payload.fields()
-    if {USER, PASSWORD} <= fields.keys():
-        return PayloadShape()
-    texts = [key for key, value in fields.items() if isinstance(value, str)]
-    users = [key for key in texts if shapes.DIALECT.user.fullmatch(key)]
-    passwords = [key for key in texts if shapes.DIALECT.password.fullmatch(key)]
-    if len(users) == len(passwords) == 1:
-        return PayloadShape(username=users[0], password=passwords[0])
-    return PayloadShape()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _payload_settings(found: Found, request: AdoptionRequest, shape: str) -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    if request.payload.is_object:
-        keys = _keys(request)
-        if (keys.username, keys.password) != (USER, PASSWORD):
-            chosen = {"username": keys.username, "password": keys.password}
-    elif bare := (shapes.find(request.payload.reveal()) is None):
-        chosen = {"bare_user": found.user} if bare else {}
-    if (shape or found.shape) != "json":
-        chosen = {key: value for key, value in chosen.items() if key == "bare_user"}
-        chosen["shape"] = shape or found.shape
-    return chosen
-
-
-def _shape_findings(found: Found, settings: Mapping[str, Any]) -> tuple[Finding, ...]:
-    payload = settings.get("payload", {})
-    shape = payload.get("shape", "json")
-    if "bare_user" in payload:
-        message = f"new versions will be {shape}, and consumers read a password alone today"
-    elif shape != found.shape:
-        message = f"new versions will be {shape}, and consumers read {found.shape} today"
-    else:
-        return (
-            Finding("payload", Severity.OK, f"new versions will be {shape}, as they are today"),
-        )
-    remedy = "teach them the new shape first: user and password change together"
-    return (Finding("payload", Severity.WARNING, message, remedy),)
 
 
 def _faults(settings: Mapping[str, Any]) -> tuple[Finding, ...]:

@@ -1,42 +1,38 @@
 """The rotator's own login: read its credential, keep one connection, open it again when broken.
 
 Rules of this module:
-  1. One connection to the primary is kept and used by one thread at a time.
+  1. One connection to the first node is kept and used by one thread at a time.
   2. A kept connection may have died unnoticed: the first step of any work runs once more on a new
-     one.  So a first step must change nothing that lasts.
+     one.  So a first step must do nothing that may not be done twice.
   3. A kept credential that is refused is read again once: the rotator is rotated, too.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock
-from typing import NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
-import psycopg
-
-from rotation.issuers.postgresql.errors import translate
-from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
-from rotation.issuers.postgresql.settings import IAM, Node, PostgreSQLSettings
+from rotation.issuers._slots.slot import AdminLogin, Node
+from rotation.issuers._slots.target import Connection, Connects, SlotSettings
 from rotation.kit.credentials.credential import USER, password_in
 from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
 from rotation.model.password import Password
 from rotation.model.payload import PayloadError
 from rotation.ports.issuer import IssuerEnvironment
 
+#: In place of a secret: the function's own identity logs in, with an access token.
+IAM: Final = "iam"
+
 Answer = TypeVar("Answer")
 
 
-class AdminLogin(NamedTuple):
-    """Who the rotator logs in as."""
-
-    user: str
-    password: Password
-
-
-class Admin:
+class Admin(Generic[Connection]):
     """The rotator's connections."""
 
-    def __init__(self, settings: PostgreSQLSettings, environment: IssuerEnvironment) -> None:
+    def __init__(
+        self, target: Connects[Connection], settings: SlotSettings, environment: IssuerEnvironment
+    ) -> None:
+        self._target = target
         self._settings = settings
         self._environment = environment
         self._login: AdminLogin | None = None
@@ -45,8 +41,12 @@ class Admin:
 
     def connect(self) -> None:
         """Open the kept connection, or prove that it still answers."""
-        with self.primary(_ping):
+        with self.primary(self._target.ping):
             pass
+
+    def reads(self) -> tuple[str, ...]:
+        """Return the version with the rotator's login, where one is read."""
+        return () if self._settings.admin == IAM else (self._settings.admin_version,)
 
     @contextmanager
     def primary(
@@ -54,7 +54,7 @@ class Admin:
     ) -> Iterator[tuple[Connection, Answer]]:
         """Lend the kept connection, after ``first_step`` has run on it, to one thread.
 
-        A transaction left open by the caller is rolled back.
+        What the caller leaves open on it is given up.
         """
         with self._lock:
             connection, answer = self._begin(first_step)
@@ -67,7 +67,7 @@ class Admin:
         """Open a connection of its own to any node; the caller closes it."""
         kept = self._login
         try:
-            return self._open(node, kept or self._read())
+            return self._target.open(node, kept or self._read())
         except CredentialRefusedError as refused:
             if kept is not None and self._read() != kept:
                 return self.on(node)
@@ -87,15 +87,13 @@ class Admin:
 
     def _begin(self, first_step: Callable[[Connection], Answer]) -> tuple[Connection, Answer]:
         was_kept = self._kept is not None
-        connection = self._kept = self._kept or self.on(self._settings.primary)
+        connection = self._kept = self._kept or self.on(self._target.nodes[0])
         try:
-            return connection, first_step(connection)
-        except psycopg.Error as error:
-            failure = translate(error, "use the rotator's connection")
-        except RotationError:
-            self._tidy(connection)
-            raise
-        if was_kept and connection.closed:
+            with self._target.translating("use the rotator's connection"):
+                return connection, first_step(connection)
+        except RotationError as error:
+            failure = error
+        if was_kept and self._target.is_closed(connection):
             self.close()
             return self._begin(first_step)
         self._tidy(connection)
@@ -103,12 +101,10 @@ class Admin:
 
     def _tidy(self, connection: Connection) -> None:
         try:
-            connection.rollback()
-        except psycopg.Error:
+            with self._target.translating("tidy up"):
+                self._target.reset(connection)
+        except RotationError:
             self.close()
-
-    def _open(self, node: Node, login: AdminLogin) -> Connection:
-        return log_in(self._settings, node, login.user, login.password, ADMIN)
 
     def _read(self) -> AdminLogin:
         if self._settings.admin == IAM:
@@ -124,7 +120,3 @@ class Admin:
             )
         self._login = AdminLogin(user, password)
         return self._login
-
-
-def _ping(connection: Connection) -> None:
-    connection.execute("")

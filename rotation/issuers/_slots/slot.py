@@ -1,0 +1,103 @@
+"""What a system with two slots shows: its servers, its slots, their sessions; decides nothing."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec import Struct
+
+from rotation.issuers._slots import marker
+from rotation.issuers._slots.marker import Marker
+from rotation.model.password import Password
+from rotation.model.plugin import Session
+
+
+class Words(Struct, frozen=True):
+    """What the people of one system call things, for messages."""
+
+    #: What a slot is: role, user...
+    identity: str
+    #: What an identity that administers the system is.
+    powerful: str
+    #: Where an administrator sees sessions.
+    sessions: str
+
+
+class Node(Struct, frozen=True):
+    """One server."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class AdminLogin(Struct, frozen=True):
+    """Who the rotator logs in as."""
+
+    user: str
+    password: Password
+
+
+class Slot(Struct, frozen=True):
+    """One identity as the system shows it."""
+
+    name: str
+    exists: bool
+    can_login: bool
+    #: It may administer the system: never an application's.
+    is_powerful: bool
+    #: Where the marker is kept, beside what others wrote.
+    comment: str | None
+    #: Sessions with it where changes are made; ours are left out.
+    sessions: int
+
+    @property
+    def marker(self) -> Marker | None:
+        """Our part of the comment."""
+        return marker.read(self.comment)
+
+
+class LockedView(Struct, frozen=True):
+    """What the holder of the lock sees."""
+
+    slot: Slot
+    sibling: Slot
+    #: What both slots act as, or belong to.
+    owner: Slot
+
+    @property
+    def newest_token(self) -> int:
+        """The newest token either slot has seen; 0 when none."""
+        markers = (self.slot.marker, self.sibling.marker)
+        return max((mark.token for mark in markers if mark), default=0)
+
+
+class ShownSession(Struct, frozen=True):
+    """One session as the rotator is shown it."""
+
+    #: What tells it from the others of its node.
+    id: object
+    user: str
+    #: Address and name of the client.
+    client: str
+    since: datetime | None
+    #: Nothing of it is hidden from the rotator for want of a right.
+    in_full: bool
+    #: We opened it.
+    is_ours: bool
+
+
+def foreign_sessions(shown: Iterable[ShownSession], slot: str, node: Node) -> list[Session]:
+    """Return the sessions on a slot that are not ours."""
+    return [
+        Session(node=str(node), client=session.client, since=session.since)
+        for session in shown
+        if session.user == slot and not session.is_ours
+    ]
+
+
+def sibling_of(slot: str, slots: tuple[str, str]) -> str:
+    """Return the other slot."""
+    first, second = slots
+    return first if slot == second else second
