@@ -33,8 +33,10 @@ KEPT_REQUESTS = 8
 #: ``reason`` of a wake-up by which the sweep asks to look for drift.
 CHECK = "check"
 
-#: Phases that look for strays of their own accord, and have no credential in force to check yet.
-_TIDY_THEMSELVES = frozenset({Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWING, Phase.ABORTING})
+#: Phases that look for orphans of their own accord, and have no credential in force to check yet.
+_CLEAN_UP_THEMSELVES = frozenset(
+    {Phase.PREPARING, Phase.REVERTING, Phase.WITHDRAWING, Phase.ABORTING}
+)
 
 #: Phases that an emergency hurries through: what has begun is finished at once, then it starts.
 _URGENT = frozenset({Phase.VOTING, Phase.ROLLING_OUT, Phase.DESTROYING})
@@ -120,7 +122,7 @@ def _proceed(s: Situation) -> Decision:
         return Done(f"blocked: {state.block.message}")
     if state.lease_until and state.lease_until > s.now:
         return Busy(state.lease_until)
-    if s.wake_up.reason == CHECK and state.phase not in _TIDY_THEMSELVES:
+    if s.wake_up.reason == CHECK and state.phase not in _CLEAN_UP_THEMSELVES:
         return Inspect()
     if state.phase is Phase.SETTLED:
         return _rest_or_start(s)

@@ -108,7 +108,9 @@ def at_rest(request: pytest.FixtureRequest, stack: Stack) -> None:
 def _in_flight(stack: Stack) -> list[str]:
     with httpx.Client(base_url=stack.services.secret_manager_rest, trust_env=False) as client:
         found = client.get(f"/v1/projects/{stack.options.project}/secrets?pageSize=100").json()
-    return [each["name"] for each in found["secrets"] if "rotation_phase" in each.get("labels", {})]
+    return [
+        entry["name"] for entry in found["secrets"] if "rotation_phase" in entry.get("labels", {})
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ WORDS = {
     "orchestrator": "worker",
     "mismatched": "drift",
     "stray": "orphan",
+    "each": "the thing's own name",
     "told": "the thing's own name, such as message",
     "said": "the thing's own name, such as reply",
     "heard": "the thing's own name, such as request",

@@ -81,7 +81,7 @@ class _Adoption:
             period=parse_duration(options["period"]),
             first=(self._context.clock.now() + _FIRST).replace(microsecond=0),
             issuer=options["issuer"],
-            labels=dict(_pair(each) for each in options["label"]),
+            labels=dict(_pair(option) for option in options["label"]),
         )
 
     @property
@@ -183,7 +183,7 @@ class _Adoption:
 
     def _request(self) -> AdoptionRequest:
         options = self._options
-        settings = [each.setting for each in self.spec.options]
+        settings = [option.setting for option in self.spec.options]
         chosen = {key: options[key] for key in settings if options[key]}
         return AdoptionRequest(
             payload=self.in_force.payload,
@@ -203,17 +203,17 @@ _Option = Callable[[Callable[..., None]], Callable[..., None]]
 def _declared() -> Iterator[_Option]:
     """Return the flags of all issuers; one that several declare is there once."""
     known: set[str] = set()
-    for each in (option for kind in _ADOPTABLE.values() for option in kind.adoption.options):
-        if each.flag in known:
+    for declared in (option for kind in _ADOPTABLE.values() for option in kind.adoption.options):
+        if declared.flag in known:
             continue
-        known.add(each.flag)
-        named = (f"--{each.flag}", each.setting)
-        if each.is_port:
-            yield click.option(*named, type=click.IntRange(1, 65535), help=each.help)
-        elif each.choices:
-            yield click.option(*named, type=click.Choice(each.choices), help=each.help)
+        known.add(declared.flag)
+        named = (f"--{declared.flag}", declared.setting)
+        if declared.is_port:
+            yield click.option(*named, type=click.IntRange(1, 65535), help=declared.help)
+        elif declared.choices:
+            yield click.option(*named, type=click.Choice(declared.choices), help=declared.help)
         else:
-            yield click.option(*named, default="", help=each.help)
+            yield click.option(*named, default="", help=declared.help)
 
 
 _CONNECTIONS: Final = "; ".join(kind.adoption.connection for kind in _ADOPTABLE.values())

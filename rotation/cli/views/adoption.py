@@ -67,7 +67,9 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
         state = "done" if step.done else "waits" if step.waits else "to do"
         lines = [f"{number:2} {state:5} {step.title}"]
         if not step.done and self.outcome == "planned":
-            statements = [self.spec.masked(each) for group in step.transactions for each in group]
+            statements = [
+                self.spec.masked(statement) for group in step.transactions for statement in group
+            ]
             lines += [f"            {line}" for line in (*statements, *step.commands)]
         if step.waits:
             lines.append(f"         {step.waits}.")

@@ -74,7 +74,7 @@ def build(
             )
         )
         + "\n",
-        "pgpass": ":".join(_colons(str(each)) for each in (host, port, database, user, password)),
+        "pgpass": ":".join(_colons(str(part)) for part in (host, port, database, user, password)),
         "dsn": f"host={_pair(host)} port={port} dbname={_pair(database)}"
         f" user={_pair(user)} password={_pair(password)}",
     }

@@ -32,7 +32,7 @@ def test_after_an_adoption_preflight_is_content_and_a_credential_can_be_minted(
     assert owed(plan.steps) == []
     with closing(legacy.issuer(plan)) as issuer:
         found = issuer.preflight(legacy.payload)
-        assert [each for each in found if each.severity is Severity.ERROR] == []
+        assert [finding for finding in found if finding.severity is Severity.ERROR] == []
         second = f"{legacy.login}_b"
         candidate = issuer.propose(second, "20261125t150000-abc-1", legacy.payload)
         issuer.mint(minting(second, candidate, 1, 2))
@@ -94,8 +94,8 @@ def test_killed_before_each_statement_it_goes_on_and_ends_the_same(
                 seen.add(known)
                 with suppress(psycopg.Error):
                     connection.execute("BEGIN")
-                    for each in statements[:number]:
-                        connection.execute(each.encode())
+                    for earlier in statements[:number]:
+                        connection.execute(earlier.encode())
                 connection.close()  # the server sees what it sees of a killed process
                 raise KilledError
         real(connection, statements, doing)
@@ -118,7 +118,7 @@ def test_killed_before_each_statement_it_goes_on_and_ends_the_same(
     assert owed(plan.steps) == []
     with closing(legacy.issuer(plan)) as issuer:
         found = issuer.preflight(legacy.payload)
-        assert [each for each in found if each.severity is Severity.ERROR] == []
+        assert [finding for finding in found if finding.severity is Severity.ERROR] == []
 
 
 def test_a_table_somebody_holds_is_waited_for_and_the_application_is_not_cancelled(
@@ -150,7 +150,7 @@ def test_what_stands_in_the_way_is_told_before_anything_changes(
     legacy = Legacy(server, "app")
     legacy.run(legacy.database, [spoil.replace("{}", "{login}")], {"login": legacy.login})
     with closing(legacy.adopter()) as adopter:
-        assert check in [each.check for each in adopter.plan().blockers]
+        assert check in [blocker.check for blocker in adopter.plan().blockers]
 
 
 def test_a_login_used_in_two_databases_is_refused(server: PostgresServer) -> None:

@@ -60,6 +60,6 @@ def test_a_rotation_in_a_container(issuer: PostgreSQL) -> None:
     issuer.verify(second, issuer.mint(minting("app_b", second, 2, 2)))
     assert issuer.observe("app_a", second).is_conclusive
     assert issuer.revoke("app_a", 2) == 0
-    warned = [each for each in issuer.preflight(second, 2) if each.severity.value != "ok"]
+    warned = [finding for finding in issuer.preflight(second, 2) if finding.severity.value != "ok"]
     # The published port is not the server's own: the check sees the relay in between.
-    assert [each.check for each in warned] == ["pooler"]
+    assert [finding.check for finding in warned] == ["pooler"]

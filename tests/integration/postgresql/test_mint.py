@@ -129,7 +129,7 @@ def test_a_missing_slot_becomes_the_twin_of_the_other(site: Site) -> None:
         for name in ("search_path", "statement_timeout", "role"):
             shown = one.execute(f"SHOW {name}").fetchone()
             assert shown == two.execute(f"SHOW {name}").fetchone()
-    findings = {each.check: each for each in site.issuer().preflight(current)}
+    findings = {finding.check: finding for finding in site.issuer().preflight(current)}
     assert findings["slot-parity"].severity.value == "ok", findings["slot-parity"]
 
 
@@ -235,8 +235,8 @@ def tmp_server() -> object:
         pytest.skip("no server here has the passwordcheck module")
 
     yield make
-    for each in sites:
-        each.close()
+    for site in sites:
+        site.close()
     for server in servers:
         server.close()
 

@@ -13,11 +13,15 @@ def preflight(site: Site, current: Payload | None, token: int | None = None) -> 
 
 
 def problems(findings: list[Finding]) -> dict[str, str]:
-    return {each.check: each.severity.value for each in findings if each.severity.value != "ok"}
+    return {
+        finding.check: finding.severity.value
+        for finding in findings
+        if finding.severity.value != "ok"
+    }
 
 
 def remedy(findings: list[Finding], check: str) -> str:
-    return next(each.remedy for each in findings if each.check == check and each.remedy)
+    return next(finding.remedy for finding in findings if finding.check == check and finding.remedy)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def current(site: Site) -> Payload:
 def test_a_sound_database_passes_every_check(site: Site, current: Payload) -> None:
     findings = preflight(site, current, 1)
     assert problems(findings) == {}
-    assert len({each.check for each in findings}) == 22
+    assert len({finding.check for finding in findings}) == 22
 
 
 def test_what_needs_a_login_is_said_to_be_untested_without_one(site: Site) -> None:
@@ -42,7 +46,7 @@ def test_what_needs_a_login_is_said_to_be_untested_without_one(site: Site) -> No
 def test_an_unreachable_rotator_is_one_finding(site: Site) -> None:
     site.admin["password"] = "wrong"
     findings = preflight(site, None)
-    assert [each.check for each in findings] == ["rotator-login"]
+    assert [finding.check for finding in findings] == ["rotator-login"]
     assert "store the rotator's" in findings[0].remedy
 
 
@@ -93,10 +97,12 @@ def test_drift_between_the_slots_is_found_and_mended(
     site.run(drift.format(**names))
     findings = preflight(site, current)
     assert problems(findings) == {"slot-parity": "error"}
-    for each in findings:
-        if each.check == "slot-parity" and site.slots[1] in each.message:
-            site.run(each.remedy)
-    assert all(site.slots[1] + " lacks" not in each.message for each in preflight(site, current))
+    for finding in findings:
+        if finding.check == "slot-parity" and site.slots[1] in finding.message:
+            site.run(finding.remedy)
+    assert all(
+        site.slots[1] + " lacks" not in finding.message for finding in preflight(site, current)
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +124,7 @@ def test_a_privilege_of_one_slot_alone_is_found(
     site.run(setup.format(slot=site.slots[0], database=site.database))
     findings = preflight(site, current)
     assert problems(findings) == {"slot-parity": "error"}
-    assert any(thing in each.message for each in findings)
+    assert any(thing in finding.message for finding in findings)
 
 
 def test_objects_of_a_slot_are_found(site: Site, current: Payload) -> None:

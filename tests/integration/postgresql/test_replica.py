@@ -97,7 +97,7 @@ def test_sessions_on_a_replica_are_seen_and_ended(site: Site, standby: PostgresR
     with replace(site, server=standby).session(previous, application_name="report") as session:
         assert site.issuer().observe(site.slots[0], current).sessions == ()
         seen = issuer.observe(site.slots[0], current)
-        assert [each.client for each in seen.sessions] == ["127.0.0.1 report"]
+        assert [session.client for session in seen.sessions] == ["127.0.0.1 report"]
         assert seen.is_conclusive
         with pytest.raises(SlotInUseError):
             issuer.mint(minting(site.slots[0], site.candidate(site.slots[0]), 3, 3))
@@ -112,13 +112,13 @@ def test_a_standby_as_host_is_named(site: Site, standby: PostgresReplica) -> Non
     with pytest.raises(PermanentError) as caught:
         issuer.mint(minting(site.slots[0], site.candidate(site.slots[0]), 1, 1))
     assert caught.value.reason == "not-primary"
-    findings = {each.check: each.severity.value for each in issuer.preflight(None)}
+    findings = {finding.check: finding.severity.value for finding in issuer.preflight(None)}
     assert findings["primary"] == "error"
 
 
 def test_a_standby_that_is_not_listed_is_found(site: Site, standby: PostgresReplica) -> None:
-    findings = [each for each in site.issuer().preflight(None) if each.check == "replicas"]
-    assert [each.severity.value for each in findings] == ["warning"]
+    findings = [finding for finding in site.issuer().preflight(None) if finding.check == "replicas"]
+    assert [finding.severity.value for finding in findings] == ["warning"]
     listed = site.issuer(replicas=(f"127.0.0.1:{standby.port}",))
-    findings = [each for each in listed.preflight(None) if each.check == "replicas"]
-    assert [each.severity.value for each in findings] == ["ok"]
+    findings = [finding for finding in listed.preflight(None) if finding.check == "replicas"]
+    assert [finding.severity.value for finding in findings] == ["ok"]

@@ -112,7 +112,7 @@ def test_an_observer_names_who_is_still_there(site: Site) -> None:
     with site.session(previous, application_name="nightly job"):
         seen = site.issuer().observe(site.slots[0], current)
     assert seen.is_conclusive
-    assert [each.client for each in seen.sessions] == ["127.0.0.1 nightly job"]
+    assert [session.client for session in seen.sessions] == ["127.0.0.1 nightly job"]
     assert seen.sessions[0].since is not None
     assert seen.nodes == (f"127.0.0.1:{site.server.port}",)
 

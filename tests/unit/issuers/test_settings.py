@@ -66,4 +66,6 @@ def test_a_wrong_shape_is_refused(changes: dict[str, Any]) -> None:
 def test_the_spec_names_rights_and_permissions() -> None:
     assert ISSUER.spec.capabilities.overlap
     assert any("ADMIN TRUE, INHERIT FALSE, SET FALSE" in right for right in ISSUER.spec.rights)
-    assert "secretmanager.versions.access" in {each.name for each in ISSUER.spec.permissions}
+    assert "secretmanager.versions.access" in {
+        permission.name for permission in ISSUER.spec.permissions
+    }

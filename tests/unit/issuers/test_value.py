@@ -36,13 +36,13 @@ def test_a_key_that_is_none_of_ours_is_refused_without_being_quoted(change: dict
     with pytest.raises(PayloadError) as caught:
         issuer.verify(payload)
     assert str(payload.fields()["key"]) not in str(caught.value)
-    assert {each.severity for each in issuer.preflight(payload)} == {Severity.ERROR}
+    assert {finding.severity for finding in issuer.preflight(payload)} == {Severity.ERROR}
 
 
 def test_another_algorithm_than_the_policy_s_is_a_warning() -> None:
     payload = make("HS512").propose("k-1", "r1", None)
-    assert [each.severity for each in make().preflight(payload)] == [Severity.WARNING]
+    assert [finding.severity for finding in make().preflight(payload)] == [Severity.WARNING]
 
 
 def test_without_a_key_nothing_can_be_tested() -> None:
-    assert [each.severity for each in make().preflight(None)] == [Severity.UNTESTED]
+    assert [finding.severity for finding in make().preflight(None)] == [Severity.UNTESTED]

@@ -28,8 +28,8 @@ def findings(facts: Facts, accepted: frozenset[str]) -> tuple[Finding, ...]:
     for check in (_server, _login, _names, _elsewhere, _administrator, _reach, _identity, _others):
         found += check(facts)
     return tuple(
-        warn(each.check, each.message) if each.check in accepted & JUDGED else each
-        for each in found
+        warn(finding.check, finding.message) if finding.check in accepted & JUDGED else finding
+        for finding in found
     )
 
 
@@ -129,7 +129,7 @@ def _admin_options(f: Facts) -> Iterator[Finding]:
     ours = [role for role in (f.names.login, f.names.owner, f.names.second) if f.role(role)]
     if f.role(f.names.rotator) and not f.roles[f.names.rotator].createrole:
         ours.append(f.names.rotator)
-    for role in [*ours, *(each for each in (SEEING, ENDING) if each not in held)]:
+    for role in [*ours, *(right for right in (SEEING, ENDING) if right not in held)]:
         if role not in admin.grants:
             yield bad(
                 "administrator",
@@ -148,9 +148,9 @@ def _reach(f: Facts) -> Iterator[Finding]:
             if not reachable:
                 statement = text.replace("{}", quoted(role))
                 yield bad("privileges", f"{f.admin.name} may not run: {statement}", statement)
-        for each in foreign_defaults(f, role):
-            if not each.reachable and each.creator not in ours:
-                message = f"{f.admin.name} may not change default privileges of {each.creator}"
+        for default in foreign_defaults(f, role):
+            if not default.reachable and default.creator not in ours:
+                message = f"{f.admin.name} may not change default privileges of {default.creator}"
                 yield bad("privileges", message, "connect as a superuser, or as that role")
         have = f.memberships.get(role, {})
         for group in f.memberships.get(f.names.login, {}):
@@ -162,7 +162,7 @@ def _reach(f: Facts) -> Iterator[Finding]:
 
 def _identity(f: Facts) -> Iterator[Finding]:
     """Yield what changes its meaning when the current user becomes the owner."""
-    asking = [f"{each.name} on {each.table}" for each in f.policies if each.asks]
+    asking = [f"{policy.name} on {policy.table}" for policy in f.policies if policy.asks]
     if asking:
         yield bad(
             "row-policies",
@@ -174,7 +174,7 @@ def _identity(f: Facts) -> Iterator[Finding]:
         yield warn(
             "identity",
             f"these ask for current_user or session_user, which will be {f.names.owner} and the"
-            f" slot: {_some(' '.join(each) for each in f.asking)}",
+            f" slot: {_some(' '.join(words) for words in f.asking)}",
         )
     if f.definers:
         yield warn(

@@ -12,7 +12,7 @@ _VERIFIER: Final = "SCRAM-SHA-256$"
 def script(step: Step) -> str:
     """Return a step's statements for psql, in the same transactions."""
     groups = (
-        "\n".join(["BEGIN;", _LOCK, *(f"{each};" for each in group), "COMMIT;\n"])
+        "\n".join(["BEGIN;", _LOCK, *(f"{statement};" for statement in group), "COMMIT;\n"])
         for group in step.transactions
     )
     return _HEAD + "\n".join(groups)

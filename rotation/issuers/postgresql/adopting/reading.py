@@ -124,8 +124,8 @@ class _Reading:
         found = dict(zip(queries.ODD_NAMES, self._rows(queries.ODD)[0], strict=True))
         return {
             **{
-                name: tuple(each) if isinstance(each, list) else each
-                for name, each in found.items()
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in found.items()
             },
             "shared_schemas": frozenset(found["shared_schemas"]),
         }

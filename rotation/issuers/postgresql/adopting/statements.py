@@ -102,89 +102,93 @@ def privileges(f: Facts, role: str) -> list[str]:
 def foreign_defaults(f: Facts, role: str) -> list[Default]:
     """Return what other creators' default privileges give the login and not ``role``."""
 
-    def key(each: Default) -> tuple[str, str, str]:
-        return each.creator, each.where, each.what
+    def key(default: Default) -> tuple[str, str, str]:
+        return default.creator, default.where, default.what
 
-    have = {key(each) for each in f.defaults if each.grantee == role and each.verb == "GRANT"}
+    have = {
+        key(default)
+        for default in f.defaults
+        if default.grantee == role and default.verb == "GRANT"
+    }
     return [
-        each
-        for each in f.defaults
-        if each.grantee == f.names.login
-        and each.creator not in (f.names.login, f.names.owner)
-        and each.verb == "GRANT"
-        and key(each) not in have
+        default
+        for default in f.defaults
+        if default.grantee == f.names.login
+        and default.creator not in (f.names.login, f.names.owner)
+        and default.verb == "GRANT"
+        and key(default) not in have
     ]
 
 
 def foreign_default_statements(f: Facts, role: str) -> list[str]:
     """Return what gives ``role`` what others give the login by default."""
-    return [_spell_default(each, each.creator, role) for each in foreign_defaults(f, role)]
+    return [_spell_default(default, default.creator, role) for default in foreign_defaults(f, role)]
 
 
 def row_policies(f: Facts, roles: Iterable[str]) -> list[Transaction]:
     """Return what names ``roles`` wherever a row-level policy names the login."""
     transactions = []
-    for each in f.policies:
-        lacking = [role for role in roles if role not in each.roles]
-        if f.names.login in each.roles and lacking:
-            named = ", ".join(map(quoted, [*each.roles, *lacking]))
-            statement = f"ALTER POLICY {quoted(each.name)} ON {each.table} TO {named}"
+    for policy in f.policies:
+        lacking = [role for role in roles if role not in policy.roles]
+        if f.names.login in policy.roles and lacking:
+            named = ", ".join(map(quoted, [*policy.roles, *lacking]))
+            statement = f"ALTER POLICY {quoted(policy.name)} ON {policy.table} TO {named}"
             transactions.append(lend(f, (statement,)))
     return transactions
 
 
 def login_defaults(f: Facts) -> list[Default]:
     """Return the default privileges of what the login creates."""
-    return [each for each in f.defaults if each.creator == f.names.login]
+    return [default for default in f.defaults if default.creator == f.names.login]
 
 
 def shared_defaults(f: Facts) -> list[Default]:
     """Return those of them that are for the owner."""
-    return [each for each in login_defaults(f) if each.grantee == f.names.owner]
+    return [default for default in login_defaults(f) if default.grantee == f.names.owner]
 
 
 def own_defaults(f: Facts) -> list[Default]:
     """Return those of them that were there before."""
-    return [each for each in login_defaults(f) if each.grantee != f.names.owner]
+    return [default for default in login_defaults(f) if default.grantee != f.names.owner]
 
 
-def grantee_key(each: Default) -> str:
+def grantee_key(default: Default) -> str:
     """Return the grantee; its own creator is one and the same, whoever that is."""
-    return "" if each.grantee == each.creator else each.grantee or "public"
+    return "" if default.grantee == default.creator else default.grantee or "public"
 
 
-def default_statement(each: Default, creator: str, *, contrary: bool = False) -> str:
+def default_statement(default: Default, creator: str, *, contrary: bool = False) -> str:
     """Return what gives objects of ``creator`` this default privilege, or its contrary."""
-    grantee = creator if each.grantee == each.creator else each.grantee
-    verb = each.verb
+    grantee = creator if default.grantee == default.creator else default.grantee
+    verb = default.verb
     if contrary:
         verb = "REVOKE" if verb == "GRANT" else "GRANT"
-    return _spell_default(each, creator, grantee, verb)
+    return _spell_default(default, creator, grantee, verb)
 
 
-def _spell_default(each: Default, creator: str, grantee: str, verb: str = "") -> str:
-    verb = verb or each.verb
+def _spell_default(default: Default, creator: str, grantee: str, verb: str = "") -> str:
+    verb = verb or default.verb
     who = quoted(grantee) if grantee else "PUBLIC"
-    option = " WITH GRANT OPTION" if each.grantable and verb == "GRANT" else ""
+    option = " WITH GRANT OPTION" if default.grantable and verb == "GRANT" else ""
     direction = "TO" if verb == "GRANT" else "FROM"
     return (
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(creator)}{each.where}"
-        f" {verb} {each.what} {direction} {who}{option}"
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(creator)}{default.where}"
+        f" {verb} {default.what} {direction} {who}{option}"
     )
 
 
 def groups(f: Facts) -> Iterator[Transaction]:
     """Yield the moves of relations: what a view reads before the view; knots at once."""
-    rest = {each.oid: each for each in f.relations}
+    rest = {relation.oid: relation for relation in f.relations}
     owner = quoted(f.names.owner)
     while rest:
-        ready = [each for each in rest.values() if not (each.needs & rest.keys())]
+        ready = [relation for relation in rest.values() if not (relation.needs & rest.keys())]
         if not ready:
-            yield tuple(_move(each, owner) for each in rest.values())
+            yield tuple(_move(relation, owner) for relation in rest.values())
             return
-        for each in ready:
-            yield (_move(each, owner),)
-            del rest[each.oid]
+        for relation in ready:
+            yield (_move(relation, owner),)
+            del rest[relation.oid]
 
 
 def _move(relation: Relation, owner: str) -> str:
@@ -215,13 +219,15 @@ def lend(f: Facts, statements: Iterable[str]) -> Transaction:
 
 def _open(f: Facts, core: Transaction) -> Transaction:
     """Let the owner make objects in schemas where the login may not any more, while they move."""
-    if not any(each.startswith(("ALTER TABLE", "ALTER VIEW", "REASSIGN")) for each in core):
+    if not any(
+        statement.startswith(("ALTER TABLE", "ALTER VIEW", "REASSIGN")) for statement in core
+    ):
         return core
     owner = quoted(f.names.owner)
     if f.admin.superuser or not f.closed_schemas:
         return core
-    before = tuple(f"GRANT CREATE ON SCHEMA {each} TO {owner}" for each in f.closed_schemas)
-    after = tuple(f"REVOKE CREATE ON SCHEMA {each} FROM {owner}" for each in f.closed_schemas)
+    before = tuple(f"GRANT CREATE ON SCHEMA {schema} TO {owner}" for schema in f.closed_schemas)
+    after = tuple(f"REVOKE CREATE ON SCHEMA {schema} FROM {owner}" for schema in f.closed_schemas)
     return before + core + after
 
 

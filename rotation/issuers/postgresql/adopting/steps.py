@@ -72,7 +72,7 @@ def _owner_role(f: Facts) -> Step:
     owner, login = f.role(f.names.owner), f.role(f.names.login)
     wanted = traits(login) if login else []
     name = quoted(f.names.owner)
-    lacking = [each for each in wanted if owner is None or each not in traits(owner)]
+    lacking = [trait for trait in wanted if owner is None or trait not in traits(owner)]
     statements: list[str] = []
     if owner is None:
         statements.append(" ".join([f"CREATE ROLE {name} NOLOGIN", *wanted]))
@@ -91,7 +91,7 @@ def _owner_rights(f: Facts) -> Step:
     owner = f.names.owner
     transactions = list(one(memberships(f, owner)))
     transactions += one(privileges(f, owner))
-    transactions += [lend(f, (each,)) for each in foreign_default_statements(f, owner)]
+    transactions += [lend(f, (statement,)) for statement in foreign_default_statements(f, owner)]
     transactions += row_policies(f, (owner,))
     return Step(
         "owner-rights",
@@ -120,9 +120,9 @@ def _share(f: Facts) -> Step:
         for kind in kinds_of_defaults(f)
     ]
     shared = {
-        each.what.rpartition(" ON ")[2]
-        for each in shared_defaults(f)
-        if each.verb == "GRANT" and not each.where
+        default.what.rpartition(" ON ")[2]
+        for default in shared_defaults(f)
+        if default.verb == "GRANT" and not default.where
     }
     return Step(
         "share-new-objects",
@@ -136,14 +136,15 @@ def _share(f: Facts) -> Step:
 
 def _defaults(f: Facts) -> Step:
     have = {
-        (each.verb, each.where, each.what, each.grantable, grantee_key(each))
-        for each in f.defaults
-        if each.creator == f.names.owner
+        (default.verb, default.where, default.what, default.grantable, grantee_key(default))
+        for default in f.defaults
+        if default.creator == f.names.owner
     }
     statements = [
-        default_statement(each, f.names.owner)
-        for each in own_defaults(f)
-        if (each.verb, each.where, each.what, each.grantable, grantee_key(each)) not in have
+        default_statement(default, f.names.owner)
+        for default in own_defaults(f)
+        if (default.verb, default.where, default.what, default.grantable, grantee_key(default))
+        not in have
     ]
     return Step(
         "default-privileges",
@@ -175,7 +176,7 @@ def _relations(f: Facts) -> Step:
         f"hand tables, sequences and views to {f.names.owner} ({len(f.relations)} to move)",
         "One at a time, tables before the views that read them; each waits at most half a second"
         " for its lock, gives way to the application, and is tried again.",
-        done=is_over(f) or all(each.shared for each in f.relations),
+        done=is_over(f) or all(relation.shared for relation in f.relations),
         transactions=tuple(lend(f, group) for group in groups(f)),
     )
 
@@ -191,7 +192,7 @@ def _rest(f: Facts) -> Step:
 
 
 def _search_path(f: Facts) -> Step:
-    statements = [setting(f.names.login, *each) for each in fixed_path(f)]
+    statements = [setting(f.names.login, *fixed) for fixed in fixed_path(f)]
     return Step(
         "search-path",
         f"write the search path of {f.names.login} out",
@@ -221,7 +222,9 @@ def _second(f: Facts) -> Step:
         statements.append(become_statement(f, f.names.second))
     transactions = list(one(statements))
     transactions += one(privileges(f, f.names.second))
-    transactions += [lend(f, (each,)) for each in foreign_default_statements(f, f.names.second)]
+    transactions += [
+        lend(f, (statement,)) for statement in foreign_default_statements(f, f.names.second)
+    ]
     transactions += row_policies(f, (f.names.owner, f.names.second))
     return Step(
         "second-slot",
@@ -295,7 +298,7 @@ def _mark(f: Facts) -> Step:
 def _leftovers(f: Facts) -> Step:
     login = f.names.login
     # What old sessions may still need is taken away once there are none.
-    contraries = [default_statement(each, login, contrary=True) for each in login_defaults(f)]
+    contraries = [default_statement(default, login, contrary=True) for default in login_defaults(f)]
     if not f.since and not shared_defaults(f):
         contraries = [
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {quoted(login)} REVOKE ALL ON {kind}"
@@ -312,7 +315,9 @@ def _leftovers(f: Facts) -> Step:
     moves = [lend(f, group) for group in groups(f)] if f.since else []
     if f.since and f.schemas:
         owner = quoted(f.names.owner)
-        moves.insert(0, lend(f, [f"ALTER SCHEMA {each} OWNER TO {owner}" for each in f.schemas]))
+        moves.insert(
+            0, lend(f, [f"ALTER SCHEMA {schema} OWNER TO {owner}" for schema in f.schemas])
+        )
     if f.owned or not f.since:
         moves.append(reassign(f))
     tidies = [lend(f, contraries)] if contraries and not waits else []
