@@ -7,7 +7,8 @@ Rules of this module:
 
 import time
 from contextlib import closing
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from rotation.issuers._slots.admin import Admin
 from rotation.issuers._slots.slot import Node
