@@ -10,7 +10,6 @@ Rules of this module:
 import secrets
 import subprocess
 import time
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
@@ -89,6 +88,7 @@ class RedisServer:
             "--save",
             "",
         ]
+        words += ["--slowlog-log-slower-than", "0", "--slowlog-max-len", "100000"]
         words += ["--dir", str(self.folder), "--logfile", str(self.log)]
         if not self._config:
             words += ["--aclfile", str(self.aclfile)]
@@ -138,7 +138,34 @@ class RedisServer:
             admin.execute_command("ACL", "SETUSER", name, *words)
             admin.execute_command("ACL", "SAVE")
 
-    def create_rotator(self) -> Mapping[str, str]:
+    def create_user(self, name: str, rules: str) -> None:
+        """Create an ACL user without a password, and save it."""
+        with self.log_in() as admin:
+            admin.execute_command("ACL", "SETUSER", name, "on", *rules.split())
+            admin.execute_command("ACL", "SAVE")
+
+    def password_count(self, user: str) -> int:
+        """Return how many passwords a user has, without the mark of rotation."""
+        with self.log_in() as admin:
+            found = admin.execute_command("ACL", "GETUSER", user)
+        fields = dict(zip(found[::2], found[1::2], strict=True))
+        mark = b"rotation".hex()
+        return sum(not each.startswith(mark) for each in fields["passwords"])
+
+    def version(self) -> str:
+        """Return the server's name and version."""
+        with self.log_in() as admin:
+            info = admin.info("server")
+        if "valkey_version" in info:
+            return f"Valkey {info['valkey_version']}"
+        return f"Redis {info['redis_version']}"
+
+    def slow_log(self) -> bytes:
+        """Return the slow log, which has every command when the limit is 0."""
+        with self.log_in() as admin:
+            return str(admin.execute_command("SLOWLOG", "GET", "100000")).encode()
+
+    def create_rotator(self) -> dict[str, str]:
         """Create the rotator's user; return its login."""
         password = secrets.token_urlsafe(24)
         self.set_user("rotator", password, ROTATOR_RULES)

@@ -87,8 +87,8 @@ SPEC: Final = IssuerSpec(
         "Only SHA-256 hashes are sent, never a password except to log in. With two passwords of"
         " one user nothing shows which one a session used: let a `consumers` gate hold the rollout"
         " until all report the new version. When the old password is revoked, sessions that began"
-        " before it was suspended are ended, and newer ones live on; an emergency, which does not"
-        " suspend first, ends all sessions of the user. Let consumers renew their connections"
-        " within the soak."
+        " before it was suspended are ended, with whichever password; later ones live on. Let"
+        " consumers renew their connections more often than `retire.observe` is long, and none is"
+        " ended. An emergency, which does not suspend first, ends all sessions of the user."
     ),
 )
