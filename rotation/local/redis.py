@@ -45,6 +45,7 @@ class RedisServer:
         self.admin_password = secrets.token_urlsafe(24)
         self._binary = binary or packaged_binary()
         self._options = options
+        self._users: tuple[str, ...] = ("--aclfile", str(folder / "users.acl"))
         self._config: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,18 @@ class RedisServer:
 
     def use_config(self, file: Path) -> None:
         """Keep users in a configuration file instead of an ACL file."""
-        self._config = (str(file),)
+        self._config, self._users = (str(file),), ()
+
+    def use_nothing(self) -> None:
+        """Keep users nowhere."""
+        self._users = ("--requirepass", self.admin_password)
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        if self._process is None:
+            raise LookupError("the server is not running")
+        return self._process.pid
 
     def start(self) -> None:
         """Start, and return when it answers.
@@ -90,10 +102,8 @@ class RedisServer:
         ]
         words += ["--slowlog-log-slower-than", "0", "--slowlog-max-len", "100000"]
         words += ["--dir", str(self.folder), "--logfile", str(self.log)]
-        if not self._config:
-            words += ["--aclfile", str(self.aclfile)]
         self._process = subprocess.Popen(
-            [*words, *self._options],
+            [*words, *self._users, *self._options],
             executable=self._binary,  # Debian's is called by the name of another tool
             stdin=subprocess.DEVNULL,
             start_new_session=True,

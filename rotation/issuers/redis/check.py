@@ -136,14 +136,14 @@ def _has_no_aclfile(server: Server) -> bool:
 
 def _strangers(server: Server, book: Book, user: str, current: Key | None) -> Iterator[Finding]:
     unknown = sorted(book.strangers - {current.hash if current else ""})
-    if unknown:
-        shown = ", ".join(f"{each[:SHOWN]}..." for each in unknown)
-        yield Finding(
-            "passwords",
-            Severity.WARNING,
-            f"{user} on {server.node} has passwords that rotation did not set: SHA-256 {shown}",
-            f"remove those that nobody needs: ACL SETUSER {user} !SHA256, and keep it",
-        )
-    else:
+    if not unknown:
         message = f"every password of {user} on {server.node} is known"
         yield Finding("passwords", Severity.OK, message)
+        return
+    shown = ", ".join(f"{each[:SHOWN]}..." for each in unknown)
+    message = f"{user} on {server.node} has passwords that rotation did not set: SHA-256 {shown}"
+    if current is None:
+        yield Finding("passwords", Severity.UNTESTED, f"{message}; none is in force yet")
+    else:
+        remedy = f"remove those that nobody needs: ACL SETUSER {user} !SHA256, and keep it"
+        yield Finding("passwords", Severity.WARNING, message, remedy)

@@ -192,11 +192,14 @@ def _connection(settings: RedisSettings, node: Node, login: Login) -> Connection
 
 def _opened(connection: Connection, node: Node, user: str) -> RotationError | None:
     """Connect and log in; return why that failed."""
+    failure = None
     try:
         connection.connect()
     except _FAILURES as error:
-        return translate(error, node, "the login", user=user)
-    return None
+        failure = translate(error, node, "the login", user=user)
+    if failure and failure.reason == "unreachable" and isinstance(connection, SSLConnection):
+        return TemporaryError(f"{node} does not answer, or speaks no TLS", reason="unreachable")
+    return failure
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -2,8 +2,6 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -107,20 +105,16 @@ class Site:
         return str(found["keys"]) if found else ""
 
 
-def make_site(*servers: RedisServer) -> Site:
+def make_site(*servers: RedisServer, save: bool = True) -> Site:
     """Make a user that nobody else uses, with a password that nobody knows."""
     user = f"app-{next(_numbers)}"
     rotator = f"rotator-{user}"
     admin = {"username": rotator, "password": secrets.token_urlsafe(24)}
     for server in servers:
-        server.set_user(rotator, admin["password"], ROTATOR_RULES)
         with server.log_in() as root:
+            password = f"#{hash_of(admin['password'])}"
+            root.execute_command("ACL", "SETUSER", rotator, "on", password, *ROTATOR_RULES.split())
             root.execute_command("ACL", "SETUSER", user, "on", *RULES.split())
-            root.execute_command("ACL", "SAVE")
+            if save:
+                root.execute_command("ACL", "SAVE")
     return Site(servers, user, admin)
-
-
-@contextmanager
-def site_on(folder: Path, binary: Path, *options: str) -> Iterator[Site]:
-    with RedisServer(folder, binary, *options) as server:
-        yield make_site(server)
