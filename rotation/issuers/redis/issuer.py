@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. A handle follows from the rotation; a password that somebody else set has one by its hash.
-  2. A credential is taken away on every node before a session is ended or a change is reported.
+  2. A credential works on every node before it is reported to be minted.
 """
 
 import re
@@ -17,13 +17,10 @@ from rotation.issuers.redis.record import Key
 from rotation.issuers.redis.server import Login, Server
 from rotation.issuers.redis.settings import Node, RedisSettings
 from rotation.issuers.redis.spec import SPEC
-from rotation.kit.credentials.credential import (
-    PayloadShape,
-    compose_object,
-    login_in,
-)
+from rotation.kit.credentials.credential import PayloadShape, compose_object, login_in
 from rotation.kit.credentials.shapes import Found, find_in_url
 from rotation.model.errors import RotationError
+from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Severity, Verification
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
@@ -143,11 +140,23 @@ class Redis:
                 f"the payload is not a login of {self._settings.user}, but of another user",
                 remedy="correct user in the policy, or add a version of this user",
             )
+        if not _can_be_sent(password):
+            raise PayloadError(
+                "the payload's password holds a character that cannot be sent",
+                remedy="add a version with the password that the server knows",
+            )
         return Login(user, password)
 
 
+def _can_be_sent(password: Password) -> bool:
+    try:
+        return bool(password.reveal().encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _digest(password: str) -> str:
-    return sha256(password.encode(errors="surrogatepass")).hexdigest()
+    return sha256(password.encode()).hexdigest()
 
 
 def _find(text: bytes) -> Found | None:

@@ -58,7 +58,12 @@ class Nodes:
 
     def change(self, token: int, decide: Decision) -> None:
         """Change the user on every node."""
-        self._on_each(lambda server: self._save(server, self._change(server, token, decide)))
+
+        def change(server: Server) -> None:
+            self._change(server, token, decide)
+            self._save(server)
+
+        self._on_each(change)
 
     def take_away(self, handle: str, token: int, decide: Decision, *, end: bool) -> int:
         """Take a password from the user on every node; return how many sessions were ended."""
@@ -69,7 +74,7 @@ class Nodes:
             book = self._change(server, token, record.bound(handle, self._newest(server.node)))
             if end:
                 ended.append(self._end_sessions(server, book.keys[handle].sessions))
-            self._save(server, book)
+            self._save(server)
 
         self._on_each(take)
         return sum(ended)
@@ -88,30 +93,27 @@ class Nodes:
     def _change(self, server: Server, token: int, decide: Decision) -> Book:
         name, memory = self._settings.user, self._settings.record
         for _ in range(_TRIES):
-            user, kept = server.user(name), server.user(memory)
+            kept, user = server.user(memory), server.user(name)
             refuse_unfit(user, name, server.node)
             newest = max(user.token, kept.token)
             if newest > token:
                 raise StaleTokenError(f"{server.node} has seen a newer token", newest=newest)
-            book = Book(kept.keys, user.live)
+            book = Book(kept.keys, user.live, user.token == kept.token == token)
             wanted = decide(book)
-            if wanted == book and user.token == kept.token == token:
+            if wanted == book and book.is_fenced:
                 return book
+            if not (user.marks and kept.marks):
+                # Who does so at the same time adds another mark, and takes both away.
+                server.set_user(name if kept.marks else memory, (f"#{record.new_mark(0)}",))
+                continue
             try:
-                if not (user.marks and kept.marks):
-                    self._mark(server, name if kept.marks else memory)
-                    continue
                 server.set_user(memory, record.rules_for_record(kept, wanted, token))
                 server.set_user(name, record.rules_for_user(user, wanted, token))
             except ConflictError:
                 continue
         raise TemporaryError(f"{name} on {server.node} is being changed by somebody else")
 
-    def _mark(self, server: Server, name: str) -> None:
-        """Begin a fence; who does so at the same time adds a mark, and takes both away."""
-        server.set_user(name, (f"#{record.new_mark(0)}",))
-
-    def _save(self, server: Server, _book: Book) -> None:
+    def _save(self, server: Server) -> None:
         command = _SAVES.get(self._settings.persist)
         if command is None:
             return
@@ -133,11 +135,11 @@ class Nodes:
     def _newest(self, node: Node) -> str:
         """Return the id of a session that begins now, with the run of the server it is of."""
         with self.log_in(node) as server:
-            return f"{server.info()['run_id']}-{server.ask('CLIENT', 'ID')}"
+            return f"{run_of(server)}-{server.ask('CLIENT', 'ID')}"
 
     def _end_sessions(self, server: Server, newest: str) -> int:
         run, _, last = newest.partition("-")
-        if server.info()["run_id"] != run:
+        if run_of(server) != run:
             return 0
         name, ended = self._settings.user, 0
         for line in str(server.ask("CLIENT", "LIST")).splitlines():
@@ -163,6 +165,11 @@ class Nodes:
             )
         self._login = Login(user, password)
         return self._login
+
+
+def run_of(server: Server) -> str:
+    """Return what tells one start of a server from another."""
+    return server.info().get("run_id") or "0"
 
 
 def refuse_unfit(user: User, name: str, node: Node) -> None:

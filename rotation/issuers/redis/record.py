@@ -8,8 +8,10 @@ password has.
 Rules of this module:
   1. Whoever changes a user takes away the marks it has read, in the same command.  Where another
      one was faster, there is nothing to take away, and the server refuses the whole command.
-  2. A decision is asked for again until it changes nothing: every half of a change is a beginning.
-  3. The record knows a password as long as the user may log in with it.
+  2. The record is written first.  A decision is asked for again until it changes nothing: every
+     half of a change is a beginning.
+  3. The record knows a password as long as the user may log in with it.  So it forgets one only
+     when the user has the mark of this very lease: what an older one still sends comes too late.
   4. What is revoked is never restored, and a hash that we did not add is never removed.
 """
 
@@ -23,7 +25,7 @@ from rotation.model.errors import PermanentError, StateError
 
 #: Begins every mark.
 _OURS: Final = b"rotation".hex()
-_MARK: Final = re.compile(rf"{_OURS}([0-9a-f]{{16}})[0-9a-f]{{32}}")
+_MARK: Final = re.compile(rf"{_OURS}[0-9a-f]{{48}}")
 _KEY: Final = re.compile(
     r"~([A-Za-z0-9-]+):(live|suspended|revoked):version=([0-9]+)"
     r"(?::sha256=([0-9a-f]{64}))?(?::sessions=([0-9a-f]+-[0-9]+))?"
@@ -62,11 +64,17 @@ class Book:
     keys: Mapping[str, Key]
     #: Hashes that the user may log in with, ours or not.
     live: frozenset[str]
+    #: Both users have a mark of this lease.
+    is_fenced: bool = False
 
     @property
     def strangers(self) -> frozenset[str]:
         """Hashes that no key has."""
         return self.live - {key.hash for key in self.keys.values()}
+
+    def may_forget(self, key: Key) -> bool:
+        """Whether nobody can log in with its password, nor soon."""
+        return self.is_fenced and key.hash not in self.live
 
     def find(self, handle: str) -> Key | None:
         """Return a key by its handle; a password that somebody else set, by its hash."""
@@ -89,17 +97,17 @@ def mint(key: Key, current: Key | None) -> Decision:
 
     def decide(book: Book) -> Book:
         known = book.keys.get(key.handle)
-        if known and known.hash != key.hash and known.hash in book.live:
+        if known and known.hash != key.hash and not book.may_forget(known):
             return book.put(replace(known, state="revoked"))  # an earlier attempt's
         if current and current.hash in book.strangers:
             book = book.put(current)
         kept = {current.handle if current else "", key.handle}
         for other in [each for each in book.keys.values() if each.handle not in kept]:
-            if other.hash in book.live:
-                book = book.put(replace(other, state="revoked")) if current else book
-            elif current or other.state == "revoked":
+            if other.state == "revoked" and book.may_forget(other):
                 keys = {handle: each for handle, each in book.keys.items() if each != other}
                 book = replace(book, keys=keys)
+            elif current or other.state == "revoked":
+                book = book.put(replace(other, state="revoked"))
         return book.put(key)
 
     return decide
@@ -154,9 +162,14 @@ def revoke(handle: str) -> Decision:
                     reason="password-unknown",
                 )
             return book.put(Key(handle, "revoked", 0))
-        if key.hash in book.live:
-            return book.put(replace(key, state="revoked", sessions=""))
-        return book.put(replace(key, state="revoked", hash=""))
+        return book.put(
+            replace(
+                key,
+                state="revoked",
+                hash="" if book.may_forget(key) else key.hash,
+                sessions="" if key.hash in book.live else key.sessions,
+            )
+        )
 
     return decide
 
@@ -195,7 +208,7 @@ class User:
     @property
     def token(self) -> int:
         """The newest token that a mark holds; 0 when none does."""
-        return max((_token_of(each) for each in self.marks), default=0)
+        return max((int(each[len(_OURS) :][:16], 16) for each in self.marks), default=0)
 
     @property
     def keys(self) -> Mapping[str, Key]:
@@ -219,10 +232,6 @@ def _key(pattern: str) -> Key:
 def new_mark(token: int) -> str:
     """Return a mark that never was there."""
     return f"{_OURS}{token:016x}{token_hex(16)}"
-
-
-def _token_of(mark: str) -> int:
-    return int(mark[len(_OURS) :][:16], 16)
 
 
 def rules_for_record(record: User, book: Book, token: int) -> tuple[str, ...]:

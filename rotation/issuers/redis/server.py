@@ -137,8 +137,8 @@ def translate(
     """Return what to raise for an error of the library's."""
     text = str(error)
     code = found[1] if (found := _CODE.match(text)) else ""
-    if isinstance(error, redis.AuthenticationError):
-        return CredentialRefusedError(f"{node} refuses the login of {user or 'this user'}")
+    if isinstance(error, redis.AuthenticationError) and user:
+        return CredentialRefusedError(f"{node} refuses the login of {user}")
     if isinstance(error, redis.exceptions.NoPermissionError):
         command = found[1] if (found := _COMMAND.search(text)) else doing.lower()
         return PermanentError(

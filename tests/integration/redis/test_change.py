@@ -189,6 +189,32 @@ def test_a_newer_worker_between_reading_and_writing_wins(
     assert site.works(old)
 
 
+def test_what_a_late_worker_adds_between_the_commands_of_a_newer_one_is_known_and_goes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = two(site)
+    write, held, third = Server.set_user, [], []
+
+    def slow(self: Server, user: str, rules: tuple[str, ...]) -> None:
+        if user == site.user and not held:
+            # The older worker has written the record; its second command is on its way.
+            held.append((self, user, rules))
+            third.append(site.mint(5, new))
+            raise UnknownOutcomeError("it has not heard of it yet")
+        if user == site.user and len(held) == 1:
+            write(*held[0])
+            held.append(())
+        write(self, user, rules)
+
+    monkeypatch.setattr(Server, "set_user", slow)
+    with pytest.raises(UnknownOutcomeError):
+        site.mint(4, new)
+    assert len(held) == 2
+    assert site.hashes() == {hash_of(new), hash_of(third[0])}
+    assert site.works(third[0])
+    assert not site.works(old)
+
+
 def test_two_workers_at_the_first_rotation_ever_leave_the_newer_one_s(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

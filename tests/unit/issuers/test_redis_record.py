@@ -26,6 +26,8 @@ DECISIONS = {
 
 
 def settled(book: Book, decide: Decision) -> Book:
+    """Decide as an issuer does: the first change of a lease marks both users."""
+    book = replace(decide(replace(book, is_fenced=False)), is_fenced=True)
     for _ in range(5):
         if (after := decide(book)) == book:
             return book
@@ -35,12 +37,21 @@ def settled(book: Book, decide: Decision) -> Book:
 
 def halves(book: Book, decide: Decision) -> list[Book]:
     """Every book that a crash in the middle leaves: the record is written first, then the user."""
-    found = []
+    found, book = [], replace(book, is_fenced=False)
     for _ in range(5):
-        after = decide(book)
-        found += [replace(after, live=book.live), after]
+        after = replace(decide(book), is_fenced=True)
+        found += [replace(after, live=book.live, is_fenced=False), after]
         book = after
     return found
+
+
+@pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
+def test_nothing_is_forgotten_while_an_older_command_may_be_on_its_way(decide: Decision) -> None:
+    # An older worker has written into the record what it is about to add to the user.
+    half = replace(BOTH, live=BOTH.live - {OLD, NEW})
+    after = decide(half)
+    late = replace(after, live=after.live | {OLD, NEW})
+    assert late.strangers <= {STRANGER}
 
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
@@ -73,6 +84,12 @@ def test_what_is_revoked_is_never_restored_and_leaves_no_hash() -> None:
     with pytest.raises(PermanentError, match="revoked"):
         record.restore("k-old")(book)
     assert settled(book, record.suspend("k-old")) == book
+
+
+def test_a_password_that_was_taken_away_by_hand_is_forgotten_with_the_third() -> None:
+    gone = replace(BOTH, live=frozenset({NEW}))
+    third = Key("k-third", "live", 3, "e" * 64)
+    assert set(settled(gone, record.mint(third, NEW_KEY)).keys) == {"k-new", "k-third"}
 
 
 def test_an_unknown_password_is_revoked_only_where_none_can_be_it() -> None:
