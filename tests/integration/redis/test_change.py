@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -510,3 +512,20 @@ def test_the_rotator_is_never_the_user_it_rotates(site: Site) -> None:
     site.admin = {"username": site.user, "password": "x"}
     with pytest.raises(PermanentError, match="the very user"):
         site.issuer().connect()
+
+
+def test_workers_at_once_leave_what_the_newest_of_them_wanted(site: Site) -> None:
+    current = site.mint(1)
+    minted: dict[int, Payload] = {}
+
+    def work(token: int) -> None:
+        with suppress(StaleTokenError):
+            minted[token] = site.mint(token, current)
+
+    workers = [threading.Thread(target=work, args=(token,)) for token in range(2, 8)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert site.hashes() == {hash_of(current), hash_of(minted[7])}
+    assert f"sha256={hash_of(minted[7])}" in site.memory()
