@@ -12,7 +12,7 @@ from rotation.issuers.redis.nodes import Nodes, refuse_unfit
 from rotation.issuers.redis.record import SHOWN, Book, Key
 from rotation.issuers.redis.server import Server
 from rotation.issuers.redis.settings import RedisSettings
-from rotation.model.errors import PermanentError, RotationError
+from rotation.model.errors import RotationError
 from rotation.model.plugin import Finding, Severity
 
 #: What the rotator does, by the right that it takes.
@@ -28,7 +28,6 @@ _SAVING: Final = {
     "config": {"config|rewrite": ("CONFIG", "REWRITE")},
     "none": {},
 }
-_OLDEST: Final = 7
 
 
 def examine(
@@ -39,7 +38,7 @@ def examine(
     for node in settings.servers:
         try:
             with nodes.log_in(node) as server:
-                refuse_other_kinds(server)
+                server.refuse_other_kinds()
                 yield from _look_at(server, settings, current, token)
                 rules[node] = server.user(settings.user).rules
         except RotationError as error:
@@ -51,25 +50,6 @@ def examine(
             Severity.WARNING,
             f"{settings.user} has other rights on {', '.join(different)} than on the first node",
             "compare ACL GETUSER there; ACLs do not replicate",
-        )
-
-
-def refuse_other_kinds(server: Server) -> None:
-    """Return when the server is one that this issuer knows.
-
-    Raises:
-        PermanentError: It belongs to a cluster, or is too old.
-    """
-    info = server.info()
-    if info.get("cluster_enabled") == "1":
-        raise PermanentError(
-            f"{server.node} belongs to a cluster, which this issuer does not know",
-            remedy="use another issuer, or a server outside a cluster",
-            reason="server-unfit",
-        )
-    if int(info.get("redis_version", "0").split(".")[0]) < _OLDEST:
-        raise PermanentError(
-            f"{server.node} is older than Redis 7", remedy="upgrade it", reason="server-unfit"
         )
 
 

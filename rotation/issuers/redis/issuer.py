@@ -7,23 +7,24 @@ Rules of this module:
 
 import re
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b, sha256
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rotation.issuers.redis import record
-from rotation.issuers.redis.check import examine, refuse_other_kinds
-from rotation.issuers.redis.nodes import Nodes
 from rotation.issuers.redis.record import Key
-from rotation.issuers.redis.server import Login, Server
-from rotation.issuers.redis.settings import Node, RedisSettings
+from rotation.issuers.redis.settings import Login, RedisSettings
 from rotation.issuers.redis.spec import SPEC
 from rotation.kit.credentials.credential import PayloadShape, compose_object, login_in
 from rotation.kit.credentials.shapes import Found, find_in_url
-from rotation.model.errors import RotationError
+from rotation.model.errors import MissingLibraryError, RotationError
 from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError
 from rotation.model.plugin import Finding, IssuerSpec, Minted, Severity, Verification
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
+
+if TYPE_CHECKING:
+    from rotation.issuers.redis.nodes import Nodes
 
 #: Keys of the payload: the handle, and the beginning of the password's hash, so that a handle that
 #: was copied by hand beside another password does not count.
@@ -39,16 +40,35 @@ class Redis:
 
     def __init__(self, settings: RedisSettings, environment: IssuerEnvironment) -> None:
         self._settings = settings
-        self._nodes = Nodes(settings, environment)
+        self._environment = environment
+
+    @cached_property
+    def _nodes(self) -> "Nodes":
+        """What needs the library; what the issuer says of itself does not.
+
+        Raises:
+            MissingLibraryError: It is not installed.
+        """
+        try:
+            from rotation.issuers.redis.nodes import Nodes  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("rotation"):
+                raise
+            raise MissingLibraryError(
+                f"the issuer redis needs the library {error.name}, which is not installed",
+                remedy="install it where this runs: deploy/requirements-redis.txt, or"
+                " pip install 'rotation[redis]'",
+            ) from None
+        return Nodes(self._settings, self._environment)
 
     def connect(self) -> None:
         """Prove that the first node lets the rotator in, and that it is of a kind we know."""
         with self._nodes.log_in(self._settings.servers[0]) as server:
-            refuse_other_kinds(server)
+            server.refuse_other_kinds()
 
     def close(self) -> None:
         """Forget the rotator's login; no connection is kept."""
-        self._nodes.forget()
+        vars(self).pop("_nodes", None)
 
     def location(self) -> str:
         """Name the first node and the user."""
@@ -87,7 +107,7 @@ class Redis:
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:  # noqa: ARG002 - ACLs do not replicate
         """Log in to every node as a consumer."""
         login = self._login_in(payload)
-        passed = [self._prove(node, login) for node in self._settings.servers]
+        passed = [self._nodes.prove(node, login) for node in self._settings.servers]
         nodes = tuple(str(node) for node in self._settings.servers)
         return Verification(nodes=nodes, identity=login.user, probes=min(passed))
 
@@ -105,9 +125,10 @@ class Redis:
 
     def preflight(self, current: Payload | None, token: int | None = None) -> tuple[Finding, ...]:
         """Look at every node, and log in as a consumer where there is a password in force."""
-        findings = [
-            *examine(self._settings, self._nodes, self._key_in(current) if current else None, token)
-        ]
+        nodes, key = self._nodes, self._key_in(current) if current else None
+        from rotation.issuers.redis.check import examine  # noqa: PLC0415 - not for a tick
+
+        findings = [*examine(self._settings, nodes, key, token)]
         if current is None:
             findings.append(Finding("login", Severity.UNTESTED, "no password is in force yet"))
             return tuple(findings)
@@ -119,11 +140,6 @@ class Redis:
             text = f"{done.identity} logs in to {', '.join(done.nodes)}"
             findings.append(Finding("login", Severity.OK, text))
         return tuple(findings)
-
-    def _prove(self, node: Node, login: Login) -> int:
-        """Log in; a consumer that may not ask who it is has proved it by the login."""
-        with Server(self._settings, node, login) as server:
-            return sum(server.allows(*words) for words in (("ACL", "WHOAMI"), ("PING",)))
 
     def _key_in(self, payload: Payload) -> Key:
         digest = _digest(self._login_in(payload).password.reveal())

@@ -12,8 +12,8 @@ from typing import Final
 
 from rotation.issuers.redis import record
 from rotation.issuers.redis.record import Book, Decision, User
-from rotation.issuers.redis.server import ConflictError, Login, Server
-from rotation.issuers.redis.settings import Node, RedisSettings
+from rotation.issuers.redis.server import ConflictError, Server
+from rotation.issuers.redis.settings import Login, Node, RedisSettings
 from rotation.kit.credentials.credential import USER, password_in
 from rotation.model.errors import (
     CredentialRefusedError,
@@ -37,10 +37,6 @@ class Nodes:
         self._environment = environment
         self._login: Login | None = None
 
-    def forget(self) -> None:
-        """Read the rotator's login anew the next time."""
-        self._login = None
-
     def log_in(self, node: Node) -> Server:
         """Log in to a node as the rotator; the caller closes it."""
         kept = self._login
@@ -55,6 +51,14 @@ class Nodes:
             remedy=f"store its username and password in {self._settings.admin}",
             reason="admin-login-refused",
         )
+
+    def prove(self, node: Node, login: Login) -> int:
+        """Log in as a consumer, and ask what it may ask; return how much that was.
+
+        Who may not even ask has proved by the login who it is.
+        """
+        with Server(self._settings, node, login) as server:
+            return sum(server.allows(*words) for words in (("ACL", "WHOAMI"), ("PING",)))
 
     def change(self, token: int, decide: Decision) -> None:
         """Change the user on every node."""

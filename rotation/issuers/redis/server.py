@@ -12,7 +12,7 @@ import re
 import ssl
 from collections.abc import Callable
 from threading import Timer
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,7 +20,7 @@ from redis.connection import Connection, SSLConnection
 from redis.retry import Retry
 
 from rotation.issuers.redis.record import User
-from rotation.issuers.redis.settings import Node, RedisSettings
+from rotation.issuers.redis.settings import Login, Node, RedisSettings
 from rotation.model.errors import (
     CredentialRefusedError,
     PermanentError,
@@ -28,12 +28,12 @@ from rotation.model.errors import (
     TemporaryError,
     UnknownOutcomeError,
 )
-from rotation.model.password import Password
 
 #: A call may take as many times the time-out of one answer.
 _ANSWERS: Final = 10
 _COMMAND: Final = re.compile(r"'([a-z|]+)' command")
 _CODE: Final = re.compile(r"([A-Z]{3,20}) ")
+_OLDEST: Final = 7
 #: A server that will answer later.
 _LATER: Final = (
     redis.exceptions.BusyLoadingError,
@@ -42,13 +42,6 @@ _LATER: Final = (
 )
 #: What the library raises; the last one when its socket is taken away in the middle.
 _FAILURES: Final = (redis.RedisError, OSError, ValueError, AttributeError)
-
-
-class Login(NamedTuple):
-    """Who logs in."""
-
-    user: str
-    password: Password
 
 
 class ConflictError(Exception):
@@ -118,6 +111,24 @@ class Server:
         """Return what the server says of itself."""
         lines = str(self.ask("INFO")).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def refuse_other_kinds(self) -> None:
+        """Return when the server is one that this issuer knows.
+
+        Raises:
+            PermanentError: It belongs to a cluster, or is too old.
+        """
+        info = self.info()
+        if info.get("cluster_enabled") == "1":
+            raise PermanentError(
+                f"{self.node} belongs to a cluster, which this issuer does not know",
+                remedy="name servers outside a cluster",
+                reason="server-unfit",
+            )
+        if int(info.get("redis_version", "0").split(".")[0]) < _OLDEST:
+            raise PermanentError(
+                f"{self.node} is older than Redis 7", remedy="upgrade it", reason="server-unfit"
+            )
 
     def _send(
         self, words: tuple[str, ...], *, changes: bool = False

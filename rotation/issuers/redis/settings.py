@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
+from rotation.model.password import Password
 
 #: What the names of our records begin with.
 RECORD: Final = "rotation:"
@@ -28,6 +29,13 @@ class Node(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+class Login(NamedTuple):
+    """Who logs in."""
+
+    user: str
+    password: Password
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rotation.issuers.redis.server import Login, Server
-from rotation.issuers.redis.settings import Node, RedisSettings
+from rotation.issuers.redis.server import Server
+from rotation.issuers.redis.settings import Login, Node, RedisSettings
 from rotation.local.postgres.certificate import write_certificates
 from rotation.local.postgres.server import free_port
 from rotation.local.redis import RedisServer

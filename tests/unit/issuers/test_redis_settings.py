@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from rotation.issuers.redis.settings import Node, RedisSettings
@@ -8,6 +11,32 @@ GOOD = {
     "user": "app",
     "admin": "projects/acme/secrets/rotator",
 }
+
+
+def test_without_its_library_it_says_what_it_is_and_what_to_install() -> None:
+    program = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "redis":
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+from rotation.issuers.redis import ISSUER
+from rotation.issuers.redis.settings import RedisSettings
+from rotation.model.errors import MissingLibraryError
+settings = RedisSettings(nodes=("a",), user="app", admin="projects/a/secrets/b")
+issuer = ISSUER(settings, None)
+issuer.close()
+try:
+    issuer.connect()
+except MissingLibraryError as error:
+    print(issuer.spec.name, issuer.location(), error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout.startswith("redis a:6379/app the issuer redis needs the library redis")
+    assert "pip install 'rotation[redis]'" in ran.stdout
 
 
 def test_a_node_has_a_port() -> None:
