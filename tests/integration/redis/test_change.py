@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from rotation.issuers.redis import nodes
 from rotation.issuers.redis.issuer import Redis
-from rotation.issuers.redis.server import ConflictError, Server
+from rotation.issuers.redis.server import ConflictError, Server, translate
 from rotation.local.redis import RedisServer
 from rotation.model.errors import (
     CredentialRefusedError,
@@ -27,6 +28,7 @@ from rotation.model.errors import (
 from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
 from tests.support.redis.kit import RULES, Site, hash_of, make_site
+from tests.support.redis.worker import CHANGES
 
 
 def handle_of(site: Site, payload: Payload) -> str:
@@ -442,6 +444,42 @@ def test_a_connection_lost_while_changing_is_of_unknown_outcome(
     monkeypatch.undo()
     site.issuer().suspend(handle_of(site, old), 3)
     assert not site.works(old)
+
+
+@pytest.mark.parametrize("act", ["mint", "suspend", "revoke"])
+def test_a_command_whose_answer_is_lost_is_followed_by_a_repeat(
+    pair: Site, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, left = Server._send, [0]
+
+    def deaf(self: Server, words: tuple[str, ...], **more: bool) -> Any:
+        answer = send(self, words, **more)
+        if words[:2] in CHANGES:
+            left[0] -= 1
+            if left[0] == 0:
+                lost = redis.ConnectionError("the answer is lost")
+                return None, translate(lost, self.node, "this", **more)
+        return answer
+
+    losses, was_lost = 0, True
+    while was_lost:
+        losses += 1
+        site = make_site(*pair.servers)
+        old, new = two(site)
+        acts: dict[str, Callable[[], object]] = {
+            "mint": lambda site=site, new=new: site.mint(3, new),
+            "suspend": lambda site=site, old=old: site.issuer().suspend(handle_of(site, old), 3),
+            "revoke": lambda site=site, old=old: site.issuer().revoke(handle_of(site, old), 3),
+        }
+        left[0] = losses
+        with monkeypatch.context() as patch, suppress(TemporaryError):
+            patch.setattr(Server, "_send", deaf)
+            acts[act]()
+        was_lost = left[0] <= 0
+        again = acts[act]()
+        live = {hash_of(new)} | ({hash_of(again)} if isinstance(again, Payload) else set())
+        assert [site.hashes(server=each) for each in site.servers] == [live, live]
+    assert losses > 6
 
 
 def test_nothing_that_a_server_writes_holds_a_password(site: Site) -> None:

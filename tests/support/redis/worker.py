@@ -18,7 +18,8 @@ from rotation.model.payload import Payload
 from rotation.ports.issuer import IssuerEnvironment
 from tests.support.minting import minting
 
-_CHANGES = (("ACL", "SETUSER"), ("ACL", "SAVE"), ("CLIENT", "KILL"))
+#: Commands that change something.
+CHANGES = (("ACL", "SETUSER"), ("ACL", "SAVE"), ("CLIENT", "KILL"))
 
 
 def act(order: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def die_before(commands: int) -> None:
     send, left = Server._send, [commands]
 
     def counted(self: Server, words: tuple[str, ...], **more: bool) -> Any:
-        if words[:2] in _CHANGES:
+        if words[:2] in CHANGES:
             if not left[0]:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
