@@ -94,6 +94,16 @@ def test_flushed_data_changes_nothing(site: Site) -> None:
     assert site.works(new)
 
 
+def test_a_server_whose_memory_is_full_is_changed_all_the_same(site: Site) -> None:
+    old = site.mint(1)
+    site.by_hand("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        site.by_hand("SET", "a", "b")
+    new = site.mint(2, old)
+    site.issuer().revoke(handle_of(site, old), 3)
+    assert (site.works(old), site.works(new)) == (False, True)
+
+
 @pytest.mark.parametrize("change", ["mint", "suspend", "revoke"])
 def test_a_server_that_restarts_before_the_change_is_saved_is_changed_by_the_repeat(
     site: Site, change: str, monkeypatch: pytest.MonkeyPatch
