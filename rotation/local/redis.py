@@ -160,7 +160,7 @@ class RedisServer:
             found = admin.execute_command("ACL", "GETUSER", user)
         fields = dict(zip(found[::2], found[1::2], strict=True))
         mark = b"rotation".hex()
-        return sum(not each.startswith(mark) for each in fields["passwords"])
+        return sum(not digest.startswith(mark) for digest in fields["passwords"])
 
     def version(self) -> str:
         """Return the server's name and version."""

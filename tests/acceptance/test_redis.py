@@ -85,7 +85,7 @@ def test_a_password_set_by_hand_is_rotated_and_given_back(scene: Scene) -> None:
     scene.await_phase("soaking")
     assert scene.works(PASSWORD)
     found = scene.run("doctor", "cache", status=1)["findings"]
-    assert [each["check"] for each in found] == ["schedule"], "nothing of the issuer's"
+    assert [finding["check"] for finding in found] == ["schedule"], "nothing of the issuer's"
     scene.run("revert", "cache", "--yes")
     scene.await_phase("settled")
     assert scene.works(PASSWORD)

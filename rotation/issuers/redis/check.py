@@ -120,7 +120,7 @@ def _strangers(server: Server, book: Book, user: str, current: Key | None) -> It
         message = f"every password of {user} on {server.node} is known"
         yield Finding("passwords", Severity.OK, message)
         return
-    shown = ", ".join(f"{each[:SHOWN]}..." for each in unknown)
+    shown = ", ".join(f"{digest[:SHOWN]}..." for digest in unknown)
     message = f"{user} on {server.node} has passwords that rotation did not set: SHA-256 {shown}"
     if current is None:
         yield Finding("passwords", Severity.UNTESTED, f"{message}; none is in force yet")

@@ -80,7 +80,7 @@ class Book:
         """Return a key by its handle; a password that somebody else set, by its hash."""
         if handle in self.keys:
             return self.keys[handle]
-        found = [each for each in self.strangers if handle == by_hash(each)]
+        found = [digest for digest in self.strangers if handle == by_hash(digest)]
         return Key(handle, "live", 0, found[0]) if found else None
 
     def put(self, key: Key) -> Self:
@@ -102,9 +102,9 @@ def mint(key: Key, current: Key | None) -> Decision:
         if current and current.hash in book.strangers:
             book = book.put(current)
         kept = {current.handle if current else "", key.handle}
-        for other in [each for each in book.keys.values() if each.handle not in kept]:
+        for other in [other for other in book.keys.values() if other.handle not in kept]:
             if other.state == "revoked" and book.may_forget(other):
-                keys = {handle: each for handle, each in book.keys.items() if each != other}
+                keys = {name: one for name, one in book.keys.items() if one != other}
                 book = replace(book, keys=keys)
             elif current or other.state == "revoked":
                 book = book.put(replace(other, state="revoked"))
@@ -199,7 +199,7 @@ class User:
         fields = dict(zip(answer[::2], answer[1::2], strict=True)) if answer else {}
         hashes = fields.pop("passwords", [])
         self.flags = frozenset(fields.get("flags", ()))
-        self.marks = frozenset(each for each in hashes if _MARK.fullmatch(each))
+        self.marks = frozenset(digest for digest in hashes if _MARK.fullmatch(digest))
         self.live = frozenset(hashes) - self.marks
         self.patterns: str = fields.get("keys", "")
         #: What it may do, without passwords.
@@ -208,7 +208,7 @@ class User:
     @property
     def token(self) -> int:
         """The newest token that a mark holds; 0 when none does."""
-        return max((int(each[len(_OURS) :][:16], 16) for each in self.marks), default=0)
+        return max((int(mark[len(_OURS) :][:16], 16) for mark in self.marks), default=0)
 
     @property
     def keys(self) -> Mapping[str, Key]:
@@ -221,8 +221,8 @@ def _key(pattern: str) -> Key:
     found = _KEY.fullmatch(pattern)
     if found is None:
         raise StateError(
-            "a key pattern of the user that remembers for us is none that rotation wrote",
-            remedy="find out who changed it; ACL DELUSER it, and rotate: that writes it again",
+            "the record in the ACL user rotation:USER holds something that rotation did not write",
+            remedy="find out who did; then ACL DELUSER it, and rotate: that writes it again",
             reason="fence-unreadable",
         )
     handle, state, version, digest, sessions = found.groups(default="")
@@ -243,9 +243,9 @@ def rules_for_record(record: User, book: Book, token: int) -> tuple[str, ...]:
 def rules_for_user(user: User, book: Book, token: int) -> tuple[str, ...]:
     """Return the rules of the command that changes what the user may log in with."""
     gone = user.marks | (user.live - book.live)
-    added = (f"#{each}" for each in sorted(book.live - user.live))
+    added = (f"#{digest}" for digest in sorted(book.live - user.live))
     return (*_without(gone), f"#{new_mark(token)}", *added)
 
 
 def _without(hashes: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"!{each}" for each in sorted(hashes))
+    return tuple(f"!{digest}" for digest in sorted(hashes))

@@ -308,7 +308,9 @@ def _search(stage: _Stage) -> None:
     director.scene("searching everything that was written")
     world = director.world
     world.versions()
-    passwords = {f"version {number}'s": each["password"] for number, each in world.payloads.items()}
+    passwords = {
+        f"version {number}'s": payload["password"] for number, payload in world.payloads.items()
+    }
     passwords |= world.further
     places = [
         Place("the server's log", stage.server.log.read_bytes(), "Ready to accept connections"),

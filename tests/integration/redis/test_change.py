@@ -49,15 +49,15 @@ def is_alive(client: redis.Redis) -> bool:
 
 def test_a_whole_life_on_a_server_and_its_replica(pair: Site) -> None:
     old, new = two(pair)
-    assert pair.issuer().verify(new).nodes == tuple(each.address for each in pair.servers)
+    assert pair.issuer().verify(new).nodes == tuple(server.address for server in pair.servers)
     handle = handle_of(pair, old)
     pair.issuer().suspend(handle, 2)
-    assert [pair.works(old, each) for each in pair.servers] == [False, False]
+    assert [pair.works(old, server) for server in pair.servers] == [False, False]
     pair.issuer().restore(handle, 2)
-    assert [pair.works(old, each) for each in pair.servers] == [True, True]
+    assert [pair.works(old, server) for server in pair.servers] == [True, True]
     pair.issuer().revoke(handle, 3)
-    assert [pair.works(old, each) for each in pair.servers] == [False, False]
-    assert [pair.works(new, each) for each in pair.servers] == [True, True]
+    assert [pair.works(old, server) for server in pair.servers] == [False, False]
+    assert [pair.works(new, server) for server in pair.servers] == [True, True]
     with pytest.raises(PermanentError, match="revoked"):
         pair.issuer().restore(handle, 3)
     with pytest.raises(StaleTokenError):
@@ -168,14 +168,14 @@ def test_a_worker_killed_before_any_command_is_followed_by_another(
             "current": new.fields(),
         }
         was_killed = is_killed(worker, site, act, **order)
-        assert [site.works(new, each) for each in site.servers] == [True, True]
+        assert [site.works(new, server) for server in site.servers] == [True, True]
         # The third credential, or the end of the first: in both cases the first one goes.
         if act == "mint":
             third = site.mint(3, new)
             live.add(hash_of(third))
         else:
             getattr(issuer, act)(handle, 3)
-        assert [site.hashes(server=each) for each in site.servers] == [live, live]
+        assert [site.hashes(server=server) for server in site.servers] == [live, live]
         kills += was_killed
     assert kills >= 6, "on both servers: the record, the user, the file"
 
@@ -251,7 +251,7 @@ def test_a_late_command_of_an_older_worker_is_refused_as_a_whole(site: Site) -> 
     old, _ = two(site)
     with site.server.log_in() as root:
         read = root.execute_command("ACL GETUSER", site.user)["passwords"]
-        mark = next(each for each in read if each.startswith(b"rotation".hex()))
+        mark = next(digest for digest in read if digest.startswith(b"rotation".hex()))
         site.issuer().suspend(handle_of(site, old), 3)
         with pytest.raises(redis.ResponseError, match="does not exist"):
             root.execute_command("ACL", "SETUSER", site.user, f"#{hash_of(old)}", f"!{mark}")
@@ -278,7 +278,7 @@ def test_sessions_that_began_after_the_suspension_live_on(site: Site) -> None:
         with site.log_in(new) as after:
             assert is_alive(after)
             assert site.issuer().revoke(handle_of(site, old), 4) == 2
-            assert [is_alive(each) for each in (before, early, after)] == [False, False, True]
+            assert [is_alive(client) for client in (before, early, after)] == [False, False, True]
 
 
 def test_a_session_that_was_there_before_and_logs_in_again_is_ended_too(site: Site) -> None:
@@ -408,21 +408,21 @@ def test_passwords_reset_by_hand_are_found_by_verifying_and_mended_by_a_mint(sit
 def test_a_record_that_somebody_wrote_in_stops_the_rotation(site: Site) -> None:
     two(site)
     site.by_hand("ACL", "SETUSER", site.record, "~whatever")
-    with pytest.raises(PermanentError, match="none that rotation wrote"):
+    with pytest.raises(PermanentError, match="rotation did not write"):
         site.mint(3)
 
 
 @pytest.mark.parametrize(
-    ("rules", "said"), [(None, "has no ACL user"), (("nopass",), "needs no password")]
+    ("rules", "words"), [(None, "has no ACL user"), (("nopass",), "needs no password")]
 )
 def test_a_user_that_cannot_be_rotated_is_refused(
-    site: Site, rules: tuple[str, ...] | None, said: str
+    site: Site, rules: tuple[str, ...] | None, words: str
 ) -> None:
     if rules is None:
         site.by_hand("ACL", "DELUSER", site.user)
     else:
         site.by_hand("ACL", "SETUSER", site.user, *rules)
-    with pytest.raises(PermanentError, match=said):
+    with pytest.raises(PermanentError, match=words):
         site.mint(1)
 
 
@@ -488,7 +488,7 @@ def test_a_command_whose_answer_is_lost_is_followed_by_a_repeat(
         was_lost = left[0] <= 0
         again = acts[act]()
         live = {hash_of(new)} | ({hash_of(again)} if isinstance(again, Payload) else set())
-        assert [site.hashes(server=each) for each in site.servers] == [live, live]
+        assert [site.hashes(server=server) for server in site.servers] == [live, live]
     assert losses > 6
 
 
@@ -571,9 +571,9 @@ def test_workers_at_once_leave_what_the_newest_of_them_wanted(site: Site) -> Non
             minted[token] = site.mint(token, current)
 
     workers = [threading.Thread(target=work, args=(token,)) for token in range(2, 8)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     assert site.hashes() == {hash_of(current), hash_of(minted[7])}
     assert f"sha256={hash_of(minted[7])}" in site.memory()

@@ -29,22 +29,29 @@ from tests.support.redis.kit import INSTALLED, Site, hash_of, make_site
 
 def problems(findings: tuple[Finding, ...]) -> dict[str, str]:
     return {
-        each.check: each.severity.value for each in findings if each.severity is not Severity.OK
+        finding.check: finding.severity.value
+        for finding in findings
+        if finding.severity is not Severity.OK
     }
 
 
-def told(findings: tuple[Finding, ...], check: str) -> str:
+def problem(findings: tuple[Finding, ...], check: str) -> str:
     return next(
-        f"{each.message} / {each.remedy}"
-        for each in findings
-        if each.check == check and each.severity is not Severity.OK
+        f"{finding.message} / {finding.remedy}"
+        for finding in findings
+        if finding.check == check and finding.severity is not Severity.OK
     )
 
 
 def test_a_sound_pair_passes_every_check(pair: Site) -> None:
     findings = pair.issuer().preflight(pair.mint(1), 1)
     assert problems(findings) == {}
-    assert {each.check for each in findings} == {"rights", "passwords", "fence-marker", "login"}
+    assert {finding.check for finding in findings} == {
+        "rights",
+        "passwords",
+        "fence-marker",
+        "login",
+    }
 
 
 def test_before_the_first_rotation_a_password_is_only_noted(site: Site) -> None:
@@ -66,7 +73,7 @@ def test_a_look_changes_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "check", "severity", "said"),
+    ("rules", "check", "severity", "words"),
     [
         ("off", "user", "error", "is off"),
         ("nopass", "node", "error", "needs no password"),
@@ -75,13 +82,13 @@ def test_a_look_changes_nothing(site: Site) -> None:
     ],
 )
 def test_what_is_wrong_with_the_user_is_named(
-    site: Site, rules: str, check: str, severity: str, said: str
+    site: Site, rules: str, check: str, severity: str, words: str
 ) -> None:
     payload = site.mint(1)
     site.by_hand("ACL", "SETUSER", site.user, rules)
     findings = site.issuer().preflight(payload, 1)
     assert problems(findings)[check] == severity
-    assert said in told(findings, check)
+    assert words in problem(findings, check)
 
 
 def test_a_missing_user_is_named_with_its_node(pair: Site) -> None:
@@ -89,7 +96,7 @@ def test_a_missing_user_is_named_with_its_node(pair: Site) -> None:
     pair.by_hand("ACL", "DELUSER", pair.user, server=pair.servers[1])
     findings = pair.issuer().preflight(payload, 1)
     assert problems(findings) == {"node": "error", "login": "error"}
-    assert pair.servers[1].address in told(findings, "node")
+    assert pair.servers[1].address in problem(findings, "node")
 
 
 def test_other_rights_on_another_node_are_a_warning(pair: Site) -> None:
@@ -97,7 +104,7 @@ def test_other_rights_on_another_node_are_a_warning(pair: Site) -> None:
     pair.by_hand("ACL", "SETUSER", pair.user, "-get", server=pair.servers[1])
     findings = pair.issuer().preflight(payload, 1)
     assert problems(findings) == {"equal-rules": "warning"}
-    assert pair.servers[1].address in told(findings, "equal-rules")
+    assert pair.servers[1].address in problem(findings, "equal-rules")
 
 
 def test_a_newer_token_on_the_server_is_an_error(site: Site) -> None:
@@ -105,7 +112,7 @@ def test_a_newer_token_on_the_server_is_an_error(site: Site) -> None:
     assert problems(site.issuer().preflight(payload, 7)) == {}
     findings = site.issuer().preflight(payload, 6)
     assert problems(findings) == {"fence-marker": "error"}
-    assert "token 7" in told(findings, "fence-marker")
+    assert "token 7" in problem(findings, "fence-marker")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_a_missing_right_is_named_with_its_grant(site: Site, right: str) -> None
     findings = site.issuer().preflight(payload, 1)
     assert problems(findings) == {"rights": "error"}
     grant = f"ACL SETUSER {site.admin['username']} +{right}"
-    assert grant in told(findings, "rights")
+    assert grant in problem(findings, "rights")
     site.by_hand(*grant.split())
     assert problems(site.issuer().preflight(payload, 1)) == {}
 
@@ -163,7 +170,7 @@ def test_a_cluster_is_refused(binary: Path, tmp_path: Path) -> None:
         site = make_site(server)
         with pytest.raises(PermanentError, match="cluster"):
             site.issuer().connect()
-        assert "cluster" in told(site.issuer().preflight(None), "node")
+        assert "cluster" in problem(site.issuer().preflight(None), "node")
 
 
 def test_a_wrong_password_is_told_from_silence_and_from_a_full_server(site: Site) -> None:
@@ -210,7 +217,7 @@ def test_a_frozen_server_is_given_up(site: Site) -> None:
 @contextmanager
 def answering(text: bytes, *, slowly: bool = False) -> Iterator[Node]:
     """A server that says one thing to whatever it is asked."""
-    parts = [bytes([each]) for each in text] if slowly else [text]
+    parts = [bytes([byte]) for byte in text] if slowly else [text]
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -234,7 +241,7 @@ def answering(text: bytes, *, slowly: bool = False) -> Iterator[Node]:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "said"),
+    ("text", "kind", "words"),
     [
         (b"-LOADING server is loading\r\n", TemporaryError, "not ready"),
         (b"-MASTERDOWN Link with MASTER is down\r\n", TemporaryError, "not ready"),
@@ -248,13 +255,13 @@ def answering(text: bytes, *, slowly: bool = False) -> Iterator[Node]:
     ],
 )
 def test_each_refusal_says_what_to_do_next_and_quotes_nobody(
-    text: bytes, kind: type[RotationError], said: str
+    text: bytes, kind: type[RotationError], words: str
 ) -> None:
     with answering(text) as node:
         settings = RedisSettings(
             nodes=(str(node),), user="app", admin="projects/a/secrets/b", tls="disable"
         )
-        with pytest.raises(kind, match=said) as caught:
+        with pytest.raises(kind, match=words) as caught:
             Server(settings, node, Login("app", Password("hunter2")))
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None
@@ -271,7 +278,7 @@ def test_a_server_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("tls", "ca", "said"),
+    ("tls", "ca", "words"),
     [
         ("verify-full", "ca.pem", ""),
         ("verify-ca", "ca.pem", ""),
@@ -280,7 +287,7 @@ def test_a_server_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.Monk
         ("verify-full", "", "TLS"),
     ],
 )
-def test_tls_is_verified_as_the_policy_says(tmp_path: Path, tls: str, ca: str, said: str) -> None:
+def test_tls_is_verified_as_the_policy_says(tmp_path: Path, tls: str, ca: str, words: str) -> None:
     if INSTALLED is None:
         pytest.skip("redis-server is not installed, and the packaged Valkey has no TLS")
     (tmp_path / "other").mkdir()
@@ -295,8 +302,8 @@ def test_tls_is_verified_as_the_policy_says(tmp_path: Path, tls: str, ca: str, s
         issuer = site.issuer(
             nodes=(f"127.0.0.1:{port}",), tls=tls, tls_root_cert=str(tmp_path / ca) if ca else ""
         )
-        if said:
-            with pytest.raises(PermanentError, match=said):
+        if words:
+            with pytest.raises(PermanentError, match=words):
                 issuer.connect()
         else:
             issuer.connect()

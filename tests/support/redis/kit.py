@@ -97,7 +97,7 @@ class Site:
     def hashes(self, user: str = "", server: RedisServer | None = None) -> set[str]:
         """Hashes of a user that are passwords, without our marks."""
         found = self.by_hand("ACL GETUSER", user or self.user, server=server)["passwords"]
-        return {each for each in found if not each.startswith(b"rotation".hex())}
+        return {digest for digest in found if not digest.startswith(b"rotation".hex())}
 
     def memory(self, server: RedisServer | None = None) -> str:
         """What the server remembers, as an administrator reads it."""

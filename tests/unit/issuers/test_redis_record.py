@@ -113,7 +113,7 @@ def test_a_limit_of_sessions_holds_as_long_as_the_password_is_away() -> None:
 
 def shown(**fields: object) -> list[object]:
     body = {"flags": ["off"], "passwords": [], "keys": "", "selectors": [], **fields}
-    return [each for pair in body.items() for each in pair]
+    return [part for pair in body.items() for part in pair]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_the_newest_of_several_marks_counts_and_all_of_them_are_taken_away() -> 
     user = User(shown(passwords=[*marks, OLD]))
     assert (user.token, user.live) == (12, {OLD})
     rules = record.rules_for_user(user, Book({}, frozenset({NEW})), 13)
-    assert set(rules[:4]) == {f"!{each}" for each in (*marks, OLD)}
+    assert set(rules[:4]) == {f"!{digest}" for digest in (*marks, OLD)}
     assert rules[-1] == f"#{NEW}"
 
 
