@@ -51,14 +51,14 @@ variable "runtime" {
 }
 
 variable "requirements" {
-  description = "File of the repository with the libraries of the function: deploy/requirements-git.txt where pins live in Git."
+  description = "File of the repository with the libraries of the function: deploy/requirements-git.txt where pins live in Git, deploy/requirements-redis.txt for the issuer redis, with or without Git."
   type        = string
   default     = "requirements.txt"
   nullable    = false
 
   validation {
-    condition     = contains(["requirements.txt", "deploy/requirements-git.txt"], var.requirements)
-    error_message = "The variable requirements is requirements.txt or deploy/requirements-git.txt."
+    condition     = contains(["requirements.txt", "deploy/requirements-git.txt", "deploy/requirements-redis.txt"], var.requirements)
+    error_message = "The variable requirements is requirements.txt, deploy/requirements-git.txt or deploy/requirements-redis.txt."
   }
 }
 

@@ -130,6 +130,20 @@ def test_the_claims_of_another_issuer_hold_too(environment: dict[str, str]) -> N
     assert found["refused"] == 0
 
 
+def test_the_claims_of_redis_hold_too(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "--json", "--issuer", "redis"]
+    ran = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["held"]
+    assert len(found["claims"]) == 14
+    assert found["versions"] == {"1": "DESTROYED", "2": "DESTROYED", "3": "ENABLED"}
+    assert found["served"] > 0
+    assert found["failed"] == 0
+
+
 def test_an_interrupted_demo_ends_every_process(environment: dict[str, str]) -> None:
     with subprocess.Popen(
         COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from rotation import registry, wiring
 from rotation.gates._reach import SecretHeader
 from rotation.google.secret_manager import SecretManager
+from rotation.local.redis import RedisServer
 from rotation.model.errors import AccessDeniedError
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
@@ -118,6 +119,24 @@ def drive_postgresql(alone: Alone) -> Callable[[], bool]:
     return run
 
 
+def drive_redis(alone: Alone) -> Callable[[], bool]:
+    server = RedisServer(alone.scene.stack.folder / "valkey").__enter__()
+    admin = alone.scene.stack.create_secret("redis-rotator", {}, server.create_rotator())
+    alone.read_from(admin)
+    reader = alone.environment.participants
+    assert reader is not None
+    environment = IssuerEnvironment(lambda name: Payload(reader.read_secret(name)), lambda: "")
+    plugin = registry.issuers()["redis"]
+    settings = plugin.spec.settings(nodes=(server.address,), user="app", admin=admin, tls="disable")
+
+    def run() -> bool:
+        plugin(settings, environment).connect()
+        return True
+
+    run.close = server.kill  # type: ignore[attr-defined]
+    return run
+
+
 def drive_git(alone: Alone) -> Callable[[], bool]:
     alone.read_from(TOKEN_SECRET)
     world = site_world("http")()
@@ -186,6 +205,7 @@ def drive_alias(alone: Alone) -> Callable[[], bool]:
 #: How each plugin is made to use what it declares.
 DRIVERS: dict[str, Callable[[Alone], Callable[[], bool]]] = {
     "issuer postgresql": drive_postgresql,
+    "issuer redis": drive_redis,
     "participant git": drive_git,
     "participant alias": drive_alias,
     "gate sessions": drive_sessions,

@@ -18,6 +18,7 @@ LOCKS = {
     "checkov": "deploy/requirements-checkov.txt",
     "function": "requirements.txt",
     "function with pins in Git": "deploy/requirements-git.txt",
+    "function with Redis": "deploy/requirements-redis.txt",
 }
 #: The environment's own, and the project.
 NOT_LOCKED = {"pip", "rotation"}

@@ -103,7 +103,8 @@ def _copy(repository: Path) -> None:
     skipped = shutil.ignore_patterns("__pycache__", ".terraform*")
     for name in ("deploy/terraform", "deploy/monitoring", "deploy/generated", "rotation"):
         shutil.copytree(ROOT / name, repository / name, ignore=skipped)
-    for name in ("main.py", "pyproject.toml", "requirements.txt", "deploy/requirements-git.txt"):
+    libraries = ("requirements.txt", "deploy/requirements-git.txt", "deploy/requirements-redis.txt")
+    for name in ("main.py", "pyproject.toml", *libraries):
         shutil.copy(ROOT / name, repository / name)
 
 

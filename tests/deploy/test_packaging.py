@@ -22,7 +22,11 @@ TEST_PUBLICATION = {
     "message": {"attributes": {"eventType": "TOPIC_CONFIGURED"}, "messageId": "1"},
     "subscription": "s",
 }
-REQUIREMENTS = ["requirements.txt", "deploy/requirements-git.txt"]
+REQUIREMENTS = [
+    "requirements.txt",
+    "deploy/requirements-git.txt",
+    "deploy/requirements-redis.txt",
+]
 
 
 def run(*words: object, **more: Any) -> str:
@@ -42,6 +46,8 @@ def test_the_function_brings_no_tool_along() -> None:
         locked("deploy/requirements-git.txt")
     )
     assert {"dulwich", "paramiko", "pyyaml"} <= set(locked("deploy/requirements-git.txt"))
+    assert "redis" not in locked("deploy/requirements-git.txt")
+    assert "redis" in locked("deploy/requirements-redis.txt")
 
 
 SENT = {

@@ -9,8 +9,15 @@ TWO_SLOTS = Capabilities(
 )
 
 
-def minting(handle: str, candidate: Payload, token: int, version: int) -> MintRequest:
+def minting(
+    handle: str, candidate: Payload, token: int, version: int, current: Payload | None = None
+) -> MintRequest:
     """Return what is asked of `rotation.ports.issuer.Issuer.mint`."""
     return MintRequest(
-        handle=handle, rotation_id=f"r{token}", token=token, version=version, candidate=candidate
+        handle=handle,
+        rotation_id=f"r{token}",
+        token=token,
+        version=version,
+        current=current,
+        candidate=candidate,
     )

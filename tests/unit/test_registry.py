@@ -66,6 +66,7 @@ def test_every_plugin_that_is_there_is_fit_to_be_used() -> None:
     assert registry.faults() == []
     assert {
         ("issuer", "postgresql"),
+        ("issuer", "redis"),
         ("issuer", "value"),
         ("participant", "git"),
         ("gate", "http"),

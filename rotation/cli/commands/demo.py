@@ -22,14 +22,17 @@ from rotation.engine import codec
 from rotation.local.demo import (
     Claim,
     DemoOptions,
+    RedisSummary,
     Summary,
     ValueSummary,
     run_demo,
+    run_redis_demo,
     run_value_demo,
 )
 
 #: Those that the embedded stack has a story for.
-_ISSUERS: Final = ("postgresql", "value")
+_ISSUERS: Final = ("postgresql", "redis", "value")
+_AnySummary = Summary | RedisSummary | ValueSummary
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +58,7 @@ class _Teller:
         detail = click.style(f": {claim.detail}", dim=True) if claim.detail else ""
         self._say(f"{self._clock()}  {word} {claim.text}{detail}")
 
-    def summary(self, summary: Summary | ValueSummary) -> None:
+    def summary(self, summary: _AnySummary) -> None:
         """Print the table and the verdict."""
         self._say("")
         self._say(click.style("== summary", bold=True))
@@ -98,9 +101,11 @@ def demo(ctx: click.Context, /, *, keep: bool, issuer: str) -> None:
         signal.signal(number, _interrupt)
     folder = _kept_folder() if keep else None
     teller = _Teller(to_stderr=context.json)
-    summary: Summary | ValueSummary
+    summary: _AnySummary
     if issuer == "value":
         summary = run_value_demo(teller, codec.POLICY, folder)
+    elif issuer == "redis":
+        summary = run_redis_demo(teller, codec.POLICY, folder)
     else:
         summary = run_demo(teller, DemoOptions(codec.POLICY, folder))
     teller.summary(summary)

@@ -7,6 +7,7 @@
 """
 
 from rotation.local.demo.narrator import Claim, Narrator
+from rotation.local.demo.redis import RedisSummary, run_redis_demo
 from rotation.local.demo.story import DemoOptions, run_demo
 from rotation.local.demo.summary import Summary
 from rotation.local.demo.value import ValueSummary, run_value_demo
@@ -15,8 +16,10 @@ __all__ = [
     "Claim",
     "DemoOptions",
     "Narrator",
+    "RedisSummary",
     "Summary",
     "ValueSummary",
     "run_demo",
+    "run_redis_demo",
     "run_value_demo",
 ]

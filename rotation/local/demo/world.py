@@ -21,11 +21,14 @@ import httpx
 import psycopg
 
 from rotation.local.demo.narrator import DemoError
+from rotation.local.redis import RedisServer
 from rotation.local.stack import Stack, StackOptions
 
 DATABASE: Final = "orders"
 OWNER: Final = "orders_owner"
 SLOTS: Final = ("orders_a", "orders_b")
+#: ACL user of the demo of Redis.
+REDIS_USER: Final = "cache"
 PERIOD: Final = timedelta(days=30)
 SOAK: Final = timedelta(hours=1)
 OBSERVE: Final = timedelta(hours=1)
@@ -186,6 +189,32 @@ def make_value_world(stack: Stack, http: httpx.Client, policy_key: str) -> World
         "annotations": {policy_key: json.dumps(policy)},
     }
     return World(stack, http, stack.create_secret("signing-key", body))
+
+
+def make_redis_world(
+    stack: Stack, http: httpx.Client, policy_key: str, server: RedisServer
+) -> World:
+    """Create an ACL user without a password, a rotator, and their two secrets."""
+    _record_events(stack, http)
+    server.create_user(REDIS_USER, "~* &* +@all -@admin -@dangerous")
+    admin = server.create_rotator()
+    rotator = stack.create_secret("cache-rotator", {}, admin)
+    issuer = {
+        "kind": "redis",
+        "nodes": [server.address],
+        "user": REDIS_USER,
+        "admin": rotator,
+        "tls": "disable",
+    }
+    body = {
+        "topics": [{"name": stack.topic}],
+        "annotations": {policy_key: json.dumps({"issuer": issuer, **_waits()})},
+    }
+    further = {
+        "the rotator's": admin["password"],
+        "the administrator's": server.admin_password,
+    }
+    return World(stack, http, stack.create_secret("cache", body), further=further)
 
 
 def number_of(version: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from rotation.model.plugin import Fence, IssuerSpec
 from rotation.model.wakeup import Ask
 from rotation.ports.issuer import IssuerEnvironment
 
-from .world import MemoryKeys, MemorySettings, World
+from .world import MemoryKeys, MemorySettings, MemorySuspending, World
 
 
 def test_where_use_cannot_be_observed_a_rotation_ends_by_age_and_its_evidence_says_so() -> None:
@@ -33,6 +33,34 @@ def test_without_suspend_an_abandoned_credential_is_revoked() -> None:
     assert world.receipt["outcome"] == "reverted"
     assert world.logs_in(1)
     assert world.issuer.roles["app_b"].password is None
+
+
+def test_suspended_without_sight_a_credential_is_watched_by_age_and_then_revoked() -> None:
+    world = World(kind=MemorySuspending)
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1, minutes=1)
+    world.worker().tick(world.woken())
+    old = world.issuer.roles["app_a"]
+    assert (old.login, bool(old.password)) == (False, True)
+    assert world.states() == {1: "disabled", 2: "enabled"}
+    world.settle()
+    assert world.receipt["outcome"] == "rotated"
+    assert old.password is None
+    lines = [each for each in world.receipt["evidence"] if "retired by age" in each]
+    assert len(lines) == 1, "it is said once, not at every look"
+
+
+def test_suspended_without_sight_a_credential_is_given_back_by_a_revert() -> None:
+    world = World(kind=MemorySuspending)
+    world.worker().tick(world.scheduled())
+    world.clock.advance(hours=1, minutes=1)
+    world.worker().tick(world.woken())
+    assert not world.logs_in(1)
+    world.worker().tick(world.asked(Ask.REVERT))
+    assert world.receipt["outcome"] == "reverted"
+    assert world.logs_in(1)
+    next_one = world.issuer.roles["app_b"]
+    assert (next_one.login, bool(next_one.password)) == (False, True)
 
 
 def test_use_that_cannot_be_shown_proves_nothing() -> None:

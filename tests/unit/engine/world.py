@@ -166,13 +166,12 @@ class MemoryKeys:
         return role
 
 
-class MemoryIssuer(MemoryKeys):
-    """A database of two roles, which can suspend and sees."""
+class MemorySuspending(MemoryKeys):
+    """A system of two roles that can suspend, and shows nobody."""
 
-    spec: ClassVar[IssuerSpec] = structs.replace(MemoryKeys.spec, capabilities=TWO_SLOTS)
-
-    def handles(self) -> tuple[str, str]:
-        return self._slots
+    spec: ClassVar[IssuerSpec] = structs.replace(
+        MemoryKeys.spec, capabilities=structs.replace(TWO_SLOTS, sees_use=False)
+    )
 
     def suspend(self, slot: str, token: int) -> None:
         self._meet("suspend")
@@ -181,6 +180,15 @@ class MemoryIssuer(MemoryKeys):
     def restore(self, slot: str, token: int) -> None:
         self._meet("restore")
         self._fenced(slot, token).login = True
+
+
+class MemoryIssuer(MemorySuspending):
+    """A database of two roles, which can suspend and sees."""
+
+    spec: ClassVar[IssuerSpec] = structs.replace(MemoryKeys.spec, capabilities=TWO_SLOTS)
+
+    def handles(self) -> tuple[str, str]:
+        return self._slots
 
     def observe(self, slot: str, witness: Payload) -> Observation:
         self._meet("observe")

@@ -1,0 +1,99 @@
+"""What a policy says about one ACL user, checked as far as text can be.
+
+Rules of this module:
+  1. TLS is verified fully unless the policy writes out something weaker.
+  2. The user that servers and Sentinels log in as is never rotated, nor one of our own records.
+  3. Addresses are not quoted: people paste URLs with passwords there.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from rotation.model.errors import PolicyError
+from rotation.model.names import VersionName
+from rotation.model.password import Password
+
+#: What the names of our records begin with.
+RECORD: Final = "rotation:"
+_NODE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@,]+)(?::([0-9]{1,5}))?")
+_USER: Final = re.compile(r"[A-Za-z0-9._@:+-]{1,63}")
+_PORT, _LAST_PORT, _LONGEST = 6379, 65535, 300
+
+
+class Node(NamedTuple):
+    """One server."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Login(NamedTuple):
+    """Who logs in."""
+
+    user: str
+    password: Password
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings:
+    """The ``issuer`` object of a policy, without ``kind``."""
+
+    #: Every server as ``host`` or ``host:port``, replicas too: ACLs do not replicate. Changes begin
+    #: with the first.
+    nodes: tuple[str, ...]
+    #: ACL user that consumers log in as.
+    user: str
+    #: Secret that holds the rotator's username and password.
+    admin: str
+    #: How a change outlives a restart: ``ACL SAVE``, ``CONFIG REWRITE``, or ``none`` where the
+    #: service keeps ACLs by itself; on any other server a restart brings the old password back.
+    persist: Literal["aclfile", "config", "none"] = "aclfile"
+    #: How far TLS is verified.
+    tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
+    #: File of trusted certificates; empty: those of the system.
+    tls_root_cert: str = ""
+    #: Seconds until a silent server is given up.
+    timeout: int = 5
+
+    def __post_init__(self) -> None:
+        if not _USER.fullmatch(self.user):
+            raise PolicyError("user must be 1 to 63 letters, digits and . _ @ : + -")
+        if self.user == "default" or self.user.startswith(RECORD):
+            raise PolicyError(
+                f"{self.user!r} is a reserved user",
+                remedy="give consumers a user of their own: servers and Sentinels use default",
+            )
+        if not VersionName.is_name_or_secret(self.admin):
+            raise PolicyError("admin must be a secret: projects/PROJECT/secrets/SECRET")
+        if not self.nodes or len(set(self.servers)) < len(self.nodes):
+            raise PolicyError("nodes must name at least one server, and none twice")
+        if not 1 <= self.timeout <= _LONGEST:
+            raise PolicyError(f"timeout must be between 1 and {_LONGEST} seconds")
+        if self.tls == "verify-ca" and not self.tls_root_cert:
+            raise PolicyError("tls: verify-ca needs tls_root_cert")
+
+    @property
+    def servers(self) -> tuple[Node, ...]:
+        """Every node."""
+        return tuple(_node(index, text) for index, text in enumerate(self.nodes))
+
+    @property
+    def admin_version(self) -> str:
+        """Full name of the version that holds the rotator's login."""
+        return str(VersionName.parse_or_latest(self.admin))
+
+    @property
+    def record(self) -> str:
+        """Name of the ACL user that only remembers; nobody can log in as it."""
+        return f"{RECORD}{self.user}"
+
+
+def _node(index: int, text: str) -> Node:
+    match = _NODE.fullmatch(text)
+    if match is None or not 1 <= int(match[2] or _PORT) <= _LAST_PORT:
+        raise PolicyError(f"nodes[{index}] is not a server: write host or host:port")
+    return Node(match[1].strip("[]"), int(match[2] or _PORT))
