@@ -67,7 +67,7 @@ class Nodes:
             self._change(server, token, decide)
             self._save(server)
 
-        self._on_each(change)
+        self._on_all(change)
 
     def take_away(self, handle: str, token: int, decide: Decision, *, end: bool) -> int:
         """Take a password from the user on every node; return how many sessions were ended."""
@@ -80,10 +80,10 @@ class Nodes:
                 ended.append(self._end_sessions(server, book.keys[handle].sessions))
             self._save(server)
 
-        self._on_each(take)
+        self._on_all(take)
         return sum(ended)
 
-    def _on_each(self, act: Callable[[Server], None]) -> None:
+    def _on_all(self, act: Callable[[Server], None]) -> None:
         later: TemporaryError | None = None
         for node in self._settings.servers:
             try:
