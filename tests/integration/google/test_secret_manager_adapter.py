@@ -263,7 +263,8 @@ def test_a_list_walks_several_pages(embedded: Embedded) -> None:
     embedded.controls.reset_calls()
     listed = [secret.name.secret_id for secret in embedded.store.list()]
     assert sorted(listed) == sorted(f"s{number}" for number in range(1100))
-    assert embedded.controls.calls() == {"ListSecrets": 2}
+    # A page that takes long is asked for again.
+    assert embedded.controls.calls()["ListSecrets"] >= 2
 
 
 def test_regional_secrets_are_served_too(embedded: Embedded) -> None:
