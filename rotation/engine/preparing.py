@@ -8,6 +8,9 @@ Rules of this module:
      kept readable.
   3. Only the next handle is ever minted; what is in force is left alone.
   4. Rejected: propose another candidate.  Unknown: look first, with a login.
+  5. In an emergency nobody keeps the leaked credential alive by sitting on the idle handle, where a
+     revert may have left a session: those sessions are ended.  Not where no credential is in force
+     yet, since then nobody knows which handle is idle.
 """
 
 from typing import Any
@@ -21,6 +24,7 @@ from rotation.model.errors import (
     CandidateRejectedError,
     CredentialRefusedError,
     PermanentError,
+    SlotInUseError,
     TemporaryError,
     UnknownOutcomeError,
 )
@@ -105,12 +109,22 @@ def _request(run: Run, handle: str) -> MintRequest:
 
 def _mint(run: Run, request: MintRequest) -> tuple[Payload, Minted | None]:
     try:
-        minted = run.issuer.mint(request)
+        minted = _mint_or_free(run, request)
     except UnknownOutcomeError:
         if request.candidate is None:
             raise  # nobody here knows the value: the next attempt looks what there is
         return request.candidate, None  # the verifying login that follows decides
     return minted.payload, minted
+
+
+def _mint_or_free(run: Run, request: MintRequest) -> Minted:
+    try:
+        return run.issuer.mint(request)
+    except SlotInUseError:
+        if run.state.in_flight.mode is not Mode.EMERGENCY or run.payload is None:
+            raise
+    run.issuer.revoke(request.handle, request.token)
+    return run.issuer.mint(request)
 
 
 def _publish(run: Run, candidate: Payload, verified: Verification) -> dict[str, Any]:

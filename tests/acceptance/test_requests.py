@@ -157,6 +157,20 @@ def test_emergency_after_publication_replaces_both_credentials(target: Target, p
     assert target.enabled == [3]
 
 
+def test_emergency_ends_the_session_that_a_revert_left_on_the_idle_slot(target: Target) -> None:
+    first = target.payload(1)
+    target.rotate()
+    with closing(target.connect(target.payload(2), application_name="thief")) as thief:
+        target.ask("revert", reason="a mistake")
+        target.settle()
+        assert not _ended(thief)
+        target.ask("emergency", reason="leak")
+        wait_until(lambda: target.refused(first), "the old credential is refused")
+        target.scene.await_idle()
+        assert _ended(thief)
+    assert target.works(target.payload(target.current))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["minted", "added"])
 def test_emergency_while_preparing_makes_this_rotation_one(target: Target, point: str) -> None:

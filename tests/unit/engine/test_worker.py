@@ -20,7 +20,7 @@ from rotation.model.plugin import Session
 from rotation.model.secret import Schedule, VersionState
 from rotation.model.wakeup import Ask, WakeUp, WakeUpKind
 
-from .world import NAME, START, Killed, World
+from .world import NAME, START, Killed, Role, World
 
 MINTING = [
     CrashPoint.CLAIMED,
@@ -570,6 +570,27 @@ def test_emergency_revokes_the_old_credential_in_the_same_tick() -> None:
     world.settle()
     assert world.receipt["mode"] == "emergency"
     assert world.receipt["requested_by"] == "sre"
+
+
+def test_emergency_ends_the_sessions_that_a_revert_left_on_the_idle_slot() -> None:
+    world = World()
+    world.worker().tick(world.scheduled())
+    world.issuer.roles["app_b"].sessions.append(Session("db", "10.0.0.7 thief"))
+    world.worker().tick(world.asked(Ask.REVERT))
+    world.settle()
+    assert world.issuer.roles["app_b"].sessions
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.issuer.roles["app_b"].sessions == []
+    assert world.logs_in(world.aliases["current"])
+    assert not world.logs_in(1)
+
+
+def test_emergency_ends_no_session_where_no_credential_is_in_force_yet() -> None:
+    world = World(first=True)
+    world.issuer.roles["app_a"] = Role(sessions=[Session("db", "10.0.0.9 app")])
+    world.worker().tick(world.asked(Ask.EMERGENCY))
+    assert world.labels["rotation_blocked"] == "slot-in-use"
+    assert world.issuer.roles["app_a"].sessions
 
 
 def test_emergency_is_dead_after_three_writes_recorded_by_the_fourth_and_then_disabled() -> None:
