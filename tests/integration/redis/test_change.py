@@ -577,3 +577,13 @@ def test_workers_at_once_leave_what_the_newest_of_them_wanted(site: Site) -> Non
         worker.join()
     assert site.hashes() == {hash_of(current), hash_of(minted[7])}
     assert f"sha256={hash_of(minted[7])}" in site.memory()
+
+
+@pytest.mark.parametrize("act", ["suspend", "revoke"])
+def test_a_node_that_cannot_be_changed_keeps_no_other_from_it(pair: Site, act: str) -> None:
+    old, new = two(pair)
+    pair.by_hand("ACL", "SETUSER", pair.user, "nopass")
+    with pytest.raises(PermanentError, match="nopass"):
+        getattr(pair.issuer(), act)(handle_of(pair, old), 3)
+    assert not pair.works(old, pair.servers[1])
+    assert pair.works(new, pair.servers[1])
