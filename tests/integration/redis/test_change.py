@@ -587,3 +587,21 @@ def test_a_node_that_cannot_be_changed_keeps_no_other_from_it(pair: Site, act: s
         getattr(pair.issuer(), act)(handle_of(pair, old), 3)
     assert not pair.works(old, pair.servers[1])
     assert pair.works(new, pair.servers[1])
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_the_record_has_lost_is_written_there_by_hand(site: Site, *, removed: bool) -> None:
+    old, new = two(site)
+    handle = handle_of(site, old)
+    site.by_hand("ACL", "DELUSER", site.record)
+    if removed:
+        site.by_hand("ACL", "SETUSER", site.user, f"!{hash_of(old)}")
+    with pytest.raises(PermanentError, match="does not know which") as refused:
+        site.issuer().revoke(handle, 3)
+    command = refused.value.remedy[refused.value.remedy.index("ACL SETUSER") :]
+    command = command.replace("rotation:USER", site.record).replace("SHA256", hash_of(old))
+    site.by_hand(*command.split())
+    with site.log_in(new) as session:
+        assert is_alive(session)
+        assert site.issuer().revoke(handle, 3) == 1
+    assert (site.works(old), site.works(new)) == (False, True)
