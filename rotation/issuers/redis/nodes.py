@@ -151,7 +151,8 @@ class Nodes:
         if run_of(server) != run:
             return 0
         name, ended = self._settings.user, 0
-        for line in str(server.ask("CLIENT", "LIST")).splitlines():
+        # Not `splitlines`: a user's name may hold what Python takes for the end of a line.
+        for line in str(server.ask("CLIENT", "LIST")).strip("\n").split("\n"):
             session = dict(part.partition("=")[::2] for part in line.split(" "))
             if session["user"] == name and int(session["id"]) <= int(last):
                 ended += int(server.ask("CLIENT", "KILL", "ID", session["id"], "USER", name))

@@ -605,3 +605,14 @@ def test_what_the_record_has_lost_is_written_there_by_hand(site: Site, *, remove
         assert is_alive(session)
         assert site.issuer().revoke(handle, 3) == 1
     assert (site.works(old), site.works(new)) == (False, True)
+
+
+def test_a_user_with_a_strange_name_does_not_hide_sessions(site: Site) -> None:
+    old = site.mint(1)
+    stranger = "line\u2028break"
+    site.by_hand("ACL", "SETUSER", stranger, "on", f"#{hash_of('x')}", "+@all")
+    with site.server.log_in(stranger, "x") as other, site.log_in(old) as session:
+        assert is_alive(other)
+        assert is_alive(session)
+        assert site.issuer().revoke(handle_of(site, old), 2) == 1
+        assert is_alive(other)
