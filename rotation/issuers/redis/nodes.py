@@ -2,6 +2,7 @@
 
 Rules of this module:
   1. Each node has its own fence, and a node that does not answer keeps no other from being changed.
+     Nor does one that refuses keep another from losing a password.
   2. A change is read and decided again until nothing is left to do; only then is it saved.
   3. Client ids grow, so a session that began after a password was taken away never used it.  After
      a restart they begin again: what the server has read from its file was taken away before.
@@ -18,6 +19,7 @@ from rotation.kit.credentials.credential import USER, password_in
 from rotation.model.errors import (
     CredentialRefusedError,
     PermanentError,
+    RotationError,
     StaleTokenError,
     TemporaryError,
 )
@@ -67,7 +69,7 @@ class Nodes:
             self._change(server, token, decide)
             self._save(server)
 
-        self._on_all(change)
+        self._on_all(change, (TemporaryError,))
 
     def take_away(self, handle: str, token: int, decide: Decision, *, end: bool) -> int:
         """Take a password from the user on every node; return how many sessions were ended."""
@@ -80,19 +82,22 @@ class Nodes:
                 ended.append(self._end_sessions(server, book.keys[handle].sessions))
             self._save(server)
 
-        self._on_all(take)
+        self._on_all(take, (TemporaryError, PermanentError))
         return sum(ended)
 
-    def _on_all(self, act: Callable[[Server], None]) -> None:
-        later: TemporaryError | None = None
+    def _on_all(
+        self, act: Callable[[Server], None], passed: tuple[type[RotationError], ...]
+    ) -> None:
+        failures: list[RotationError] = []
         for node in self._settings.servers:
             try:
                 with self.log_in(node) as server:
                     act(server)
-            except TemporaryError as error:
-                later = later or error
-        if later is not None:
-            raise later
+            except passed as error:
+                failures.append(error)
+        if failures:
+            # What needs a person first: the others pass by themselves.
+            raise min(failures, key=lambda error: isinstance(error, TemporaryError))
 
     def _change(self, server: Server, token: int, decide: Decision) -> Book:
         name, memory = self._settings.user, self._settings.record
@@ -146,7 +151,8 @@ class Nodes:
         if run_of(server) != run:
             return 0
         name, ended = self._settings.user, 0
-        for line in str(server.ask("CLIENT", "LIST")).splitlines():
+        # Not `splitlines`: a user's name may hold what Python takes for the end of a line.
+        for line in str(server.ask("CLIENT", "LIST")).strip("\n").split("\n"):
             session = dict(part.partition("=")[::2] for part in line.split(" "))
             if session["user"] == name and int(session["id"]) <= int(last):
                 ended += int(server.ask("CLIENT", "KILL", "ID", session["id"], "USER", name))

@@ -158,7 +158,8 @@ def revoke(handle: str) -> Decision:
                 raise PermanentError(
                     f"the server does not know which password {handle} is, and it has"
                     f" {len(book.strangers)} that rotation did not set",
-                    remedy="remove those nobody needs (rotation doctor names them)",
+                    remedy="write down which one it is, with the SHA-256 of its password:"
+                    f" ACL SETUSER rotation:USER ~{handle}:live:version=0:sha256=SHA256",
                     reason="password-unknown",
                 )
             return book.put(Key(handle, "revoked", 0))

@@ -577,3 +577,42 @@ def test_workers_at_once_leave_what_the_newest_of_them_wanted(site: Site) -> Non
         worker.join()
     assert site.hashes() == {hash_of(current), hash_of(minted[7])}
     assert f"sha256={hash_of(minted[7])}" in site.memory()
+
+
+@pytest.mark.parametrize("act", ["suspend", "revoke"])
+def test_a_node_that_cannot_be_changed_keeps_no_other_from_it(pair: Site, act: str) -> None:
+    old, new = two(pair)
+    pair.by_hand("ACL", "SETUSER", pair.user, "nopass")
+    with pytest.raises(PermanentError, match="nopass"):
+        getattr(pair.issuer(), act)(handle_of(pair, old), 3)
+    assert not pair.works(old, pair.servers[1])
+    assert pair.works(new, pair.servers[1])
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_the_record_has_lost_is_written_there_by_hand(site: Site, *, removed: bool) -> None:
+    old, new = two(site)
+    handle = handle_of(site, old)
+    site.by_hand("ACL", "DELUSER", site.record)
+    if removed:
+        site.by_hand("ACL", "SETUSER", site.user, f"!{hash_of(old)}")
+    with pytest.raises(PermanentError, match="does not know which") as refused:
+        site.issuer().revoke(handle, 3)
+    command = refused.value.remedy[refused.value.remedy.index("ACL SETUSER") :]
+    command = command.replace("rotation:USER", site.record).replace("SHA256", hash_of(old))
+    site.by_hand(*command.split())
+    with site.log_in(new) as session:
+        assert is_alive(session)
+        assert site.issuer().revoke(handle, 3) == 1
+    assert (site.works(old), site.works(new)) == (False, True)
+
+
+def test_a_user_with_a_strange_name_does_not_hide_sessions(site: Site) -> None:
+    old = site.mint(1)
+    stranger = "line\u2028break"
+    site.by_hand("ACL", "SETUSER", stranger, "on", f"#{hash_of('x')}", "+@all")
+    with site.server.log_in(stranger, "x") as other, site.log_in(old) as session:
+        assert is_alive(other)
+        assert is_alive(session)
+        assert site.issuer().revoke(handle_of(site, old), 2) == 1
+        assert is_alive(other)
