@@ -115,7 +115,8 @@ def _has_no_aclfile(server: Server) -> bool:
 
 
 def _strangers(server: Server, book: Book, user: str, current: Key | None) -> Iterator[Finding]:
-    unknown = sorted(book.strangers - {current.hash if current else ""})
+    ours = {key.hash for key in book.keys.values() if key.state == "live"}
+    unknown = sorted(book.live - ours - {current.hash if current else ""})
     if not unknown:
         message = f"every password of {user} on {server.node} is known"
         yield Finding("passwords", Severity.OK, message)

@@ -72,7 +72,10 @@ SPEC: Final = IssuerSpec(
             "a restart with `persist: none` on a server that does not keep ACLs by itself",
             "the old password works again, and the new one does not",
         ),
-        FailureMode("a server is part of a cluster", "it is refused before anything is changed"),
+        FailureMode(
+            "a server is part of a cluster",
+            "it is refused before anything is changed on the first node; doctor looks at all",
+        ),
     ),
     notes=(
         'The payload is one JSON object: `{"username": "app", "password": "...", "host": "...",'

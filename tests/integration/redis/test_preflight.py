@@ -54,6 +54,15 @@ def test_a_sound_pair_passes_every_check(pair: Site) -> None:
     }
 
 
+def test_a_suspended_password_that_somebody_gave_back_is_found(site: Site) -> None:
+    issuer, old = site.issuer(), site.mint(1)
+    new = site.mint(2, old)
+    issuer.suspend(issuer.identify(old), 3)
+    assert problems(issuer.preflight(new, 3)) == {}
+    site.by_hand("ACL", "SETUSER", site.user, f"#{hash_of(str(old.fields()['password']))}")
+    assert problems(issuer.preflight(new, 3)) == {"passwords": "warning"}
+
+
 def test_before_the_first_rotation_a_password_is_only_noted(site: Site) -> None:
     assert problems(site.issuer().preflight(None)) == {"login": "untested"}
     site.by_hand("ACL", "SETUSER", site.user, f"#{hash_of('by hand')}")
