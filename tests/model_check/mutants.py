@@ -321,7 +321,12 @@ MUTANTS = (
     Mutant(what_an_interrupted_worker_added_is_ignored, "a firing", FAULT, ""),
     Mutant(an_unknown_add_is_repeated_blindly, "a firing", FAULT, "no orphan"),
     Mutant(the_previous_is_revoked_without_a_look, "soaking", CALM, "nothing readable"),
-    Mutant(a_session_does_not_hold_the_suspension_up, "soaking", HAPPENING, "nobody is locked out"),
+    Mutant(
+        a_session_does_not_hold_the_suspension_up,
+        "soaking",
+        HAPPENING,
+        "nobody with a session is locked out",
+    ),
     Mutant(a_straggler_is_not_given_its_login_back, "soaking", BOTH, ""),
     Mutant(a_version_is_disabled_without_its_etag, "the soak is over, and a revert", STALL, ""),
     Mutant(

@@ -2,11 +2,17 @@ import logging
 
 import pytest
 
-from . import scenarios
+from . import rules, scenarios
 from .explore import explore
 from .mutants import MUTANTS, Mutant
 
 pytestmark = pytest.mark.spread
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.plant.__name__)
+def test_what_a_mutant_breaks_is_a_rule(mutant: Mutant) -> None:
+    names = [name.replace("_", " ") for name in vars(rules)]
+    assert any(name.startswith(mutant.breaks) for name in names)
 
 
 @pytest.mark.slow
