@@ -14,10 +14,9 @@ from typing import Final, Generic, TypeVar
 
 from rotation.issuers._slots.slot import AdminLogin, Node
 from rotation.issuers._slots.target import Connection, Connects, SlotSettings
-from rotation.kit.credentials.credential import USER, password_in
+from rotation.kit.credentials.credential import admin_login
 from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
 from rotation.model.password import Password
-from rotation.model.payload import PayloadError
 from rotation.ports.issuer import IssuerEnvironment
 
 #: In place of a secret: the function's own identity logs in, with an access token.
@@ -111,12 +110,5 @@ class Admin(Generic[Connection]):
             # An access token lives for an hour; it is cheap to ask for, and never kept.
             return AdminLogin(self._settings.admin_user, Password(self._environment.access_token()))
         name = self._settings.admin_version
-        fields = self._environment.read_payload(name).fields()
-        user, password = fields.get(USER), password_in(fields)
-        if not isinstance(user, str) or password is None:
-            raise PayloadError(
-                f"{name} lacks username or password",
-                remedy="add a version with both, as one JSON object",
-            )
-        self._login = AdminLogin(user, password)
+        self._login = AdminLogin(*admin_login(name, self._environment.read_payload(name)))
         return self._login

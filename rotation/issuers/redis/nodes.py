@@ -15,7 +15,7 @@ from rotation.issuers.redis import record
 from rotation.issuers.redis.record import Book, Decision, User
 from rotation.issuers.redis.server import ConflictError, Server
 from rotation.issuers.redis.settings import Login, Node, RedisSettings
-from rotation.kit.credentials.credential import USER, password_in
+from rotation.kit.credentials.credential import admin_login
 from rotation.model.errors import (
     CredentialRefusedError,
     PermanentError,
@@ -23,7 +23,6 @@ from rotation.model.errors import (
     StaleTokenError,
     TemporaryError,
 )
-from rotation.model.payload import PayloadError
 from rotation.ports.issuer import IssuerEnvironment
 
 #: How often a change is decided, or lost to another rotator, before it is left for later.
@@ -160,13 +159,7 @@ class Nodes:
 
     def _read(self) -> Login:
         name = self._settings.admin_version
-        fields = self._environment.read_payload(name).fields()
-        user, password = fields.get(USER), password_in(fields)
-        if not isinstance(user, str) or password is None:
-            raise PayloadError(
-                f"{name} lacks username or password",
-                remedy="add a version with both, as one JSON object",
-            )
+        user, password = admin_login(name, self._environment.read_payload(name))
         if user == self._settings.user:
             raise PermanentError(
                 f"the rotator logs in as {user}, the very user that it rotates",

@@ -15,7 +15,7 @@ import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,15 @@ class Place:
     def is_read(self) -> bool:
         """Whether the place was really read."""
         return self.control.encode() in self.text
+
+
+def judge(places: Collection[Place], passwords: Mapping[str, str]) -> tuple[str, bool]:
+    """Return what was found, or looked at, and whether every place was read and holds none."""
+    found = find(places, passwords)
+    unread = [place.name for place in places if not place.is_read]
+    looked = ", ".join(f"{place.name} ({len(place.text) // 1024} KiB)" for place in places)
+    detail = "; ".join(found) or (f"could not read: {', '.join(unread)}" if unread else looked)
+    return detail, not found and not unread
 
 
 def find(places: Iterable[Place], passwords: Mapping[str, str]) -> list[str]:

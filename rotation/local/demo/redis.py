@@ -12,11 +12,10 @@ import json
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import httpx
 import redis
@@ -25,7 +24,8 @@ from rotation.local.demo import leaks
 from rotation.local.demo.consumers import Consumers
 from rotation.local.demo.director import WAITS, Director, Stopwatch
 from rotation.local.demo.leaks import Place
-from rotation.local.demo.narrator import Claim, Narrator
+from rotation.local.demo.narrator import Narrator
+from rotation.local.demo.result import Result
 from rotation.local.demo.world import REDIS_USER, World, make_redis_world, stack_options
 from rotation.local.redis import RedisServer
 from rotation.local.stack import Stack
@@ -89,33 +89,19 @@ class Traffic:
             self._client = None
 
 
-@dataclass(frozen=True)
-class RedisSummary:
+@dataclass(frozen=True, kw_only=True)
+class RedisSummary(Result):
     """The whole result."""
 
-    claims: tuple[Claim, ...]
-    versions: Mapping[int, str]
     served: int
     failed: int
     #: How often a connection was ended and the request tried again.
     reconnects: int
-    #: Length of the demo.
-    seconds: float
-
-    @property
-    def held(self) -> bool:
-        """Whether every claim held."""
-        return bool(self.claims) and all(claim.held for claim in self.claims)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return one JSON object."""
-        return {"held": self.held, **asdict(self)}
 
     def lines(self) -> list[str]:
         """Return the table, line by line."""
-        versions = ", ".join(f"{number} {state.lower()}" for number, state in self.versions.items())
         return [
-            f"versions    {versions or 'none'}",
+            f"versions    {self.versions_text}",
             f"requests    {self.served} served, {self.failed} failed",
             f"reconnects  {self.reconnects}",
         ]
@@ -258,7 +244,7 @@ def _retired(stage: _Stage) -> None:
     states = world.versions()
     stage.claim(
         "the old version is destroyed, by age",
-        held=states == {1: "DESTROYED", 2: "ENABLED"} and "retired by age" in _evidence(world),
+        held=states == {1: "DESTROYED", 2: "ENABLED"} and "retired by age" in world.evidence(),
     )
     stage.claim_unnoticed()
 
@@ -298,11 +284,6 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def _evidence(world: World) -> str:
-    receipt = json.loads(world.described()["annotations"].get("rotation.receipt", "{}"))
-    return "; ".join(receipt.get("evidence", ()))
-
-
 def _search(stage: _Stage) -> None:
     director = stage.director
     director.scene("searching everything that was written")
@@ -320,10 +301,9 @@ def _search(stage: _Stage) -> None:
         Place("labels and annotations", json.dumps(world.described()).encode(), world.secret),
         Place("every event", "\n".join(world.events()).encode(), world.secret),
     ]
-    found = leaks.find(places, passwords)
-    unread = [place.name for place in places if not place.is_read]
+    detail, held = leaks.judge(places, passwords)
     director.claim(
         f"none of {len(passwords)} passwords was written anywhere",
-        "; ".join(found) or f"looked at {', '.join(place.name for place in places)}",
-        held=not found and not unread and len(passwords) > 1,
+        detail,
+        held=held and len(passwords) > 1,
     )

@@ -94,14 +94,8 @@ def _search(director: Director, processes: list[bytes]) -> None:
     world = director.world
     passwords = _passwords(world)
     places = _places(world, b"\n".join([*processes, leaks.processes()]), director.kept)
-    unread = [place.name for place in places if not place.is_read]
-    found = leaks.find(places, passwords)
-    looked = ", ".join(f"{place.name} ({len(place.text) // 1024} KiB)" for place in places)
-    director.claim(
-        f"none of {len(passwords)} passwords was written anywhere",
-        "; ".join(found) or (f"could not read: {', '.join(unread)}" if unread else looked),
-        held=not found and not unread,
-    )
+    detail, held = leaks.judge(places, passwords)
+    director.claim(f"none of {len(passwords)} passwords was written anywhere", detail, held=held)
 
 
 def _passwords(world: World) -> dict[str, str]:

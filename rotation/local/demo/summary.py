@@ -4,16 +4,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rotation.local.demo.director import Findings, by_method
-from rotation.local.demo.narrator import Claim
+from rotation.local.demo.result import Result
 from rotation.local.demo.world import World
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, kw_only=True)
+class Summary(Result):
     """The whole result."""
 
-    claims: tuple[Claim, ...]
-    versions: dict[int, str]
     slots: list[dict[str, Any]]
     #: Queries and logins, while nothing was meant to fail and during the emergency.
     routine: dict[str, int]
@@ -22,22 +20,10 @@ class Summary:
     calls: dict[str, dict[str, int]]
     #: Seconds from the emergency request to the database's refusal.
     refused_after: float | None
-    #: Length of the demo.
-    seconds: float
-
-    @property
-    def held(self) -> bool:
-        """Whether every claim held."""
-        return bool(self.claims) and all(claim.held for claim in self.claims)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return one JSON object."""
-        return {"held": self.held, **asdict(self)}
 
     def lines(self) -> list[str]:
         """Return the table, line by line."""
-        versions = ", ".join(f"{number} {state.lower()}" for number, state in self.versions.items())
-        rows = [("versions", versions or "none")]
+        rows = [("versions", self.versions_text)]
         for slot in self.slots:
             login = "may log in" if slot["login"] else "may not log in"
             text = f"{login}, {slot['sessions']} sessions, {slot['comment'] or 'no comment'}"

@@ -14,7 +14,7 @@ import threading
 from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,7 +24,8 @@ from rotation.local.demo import leaks
 from rotation.local.demo.consumers import Consumers
 from rotation.local.demo.director import Director, Stopwatch
 from rotation.local.demo.leaks import Place
-from rotation.local.demo.narrator import Claim, Narrator
+from rotation.local.demo.narrator import Narrator
+from rotation.local.demo.result import Result
 from rotation.local.demo.world import World, make_value_world, stack_options
 from rotation.local.stack import Stack
 from rotation.model.errors import RotationError
@@ -93,32 +94,18 @@ class Traffic:
         return key_of(json.loads(b64decode(answer.json()["payload"]["data"])))
 
 
-@dataclass(frozen=True)
-class ValueSummary:
+@dataclass(frozen=True, kw_only=True)
+class ValueSummary(Result):
     """The whole result."""
 
-    claims: tuple[Claim, ...]
-    versions: Mapping[int, str]
     #: Signatures that readers checked, and refused.
     checked: int
     refused: int
-    #: Length of the demo.
-    seconds: float
-
-    @property
-    def held(self) -> bool:
-        """Whether every claim held."""
-        return bool(self.claims) and all(claim.held for claim in self.claims)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return one JSON object."""
-        return {"held": self.held, **asdict(self)}
 
     def lines(self) -> list[str]:
         """Return the table, line by line."""
-        versions = ", ".join(f"{number} {state.lower()}" for number, state in self.versions.items())
         return [
-            f"versions    {versions or 'none'}",
+            f"versions    {self.versions_text}",
             f"signatures  {self.checked} checked, {self.refused} refused",
         ]
 
@@ -191,8 +178,8 @@ def _killed_in_the_middle(director: Director, traffic: Traffic, marker: Path) ->
     states = world.versions()
     director.claim(
         "the previous key is gone with its version, by age",
-        _evidence(world),
-        held=states == {1: "DESTROYED", 2: "ENABLED"} and "retired by age" in _evidence(world),
+        world.evidence(),
+        held=states == {1: "DESTROYED", 2: "ENABLED"} and "retired by age" in world.evidence(),
     )
     director.wait("the end of the old key at the reader", lambda: not traffic.accepts(old))
     _claim_unnoticed(director, traffic)
@@ -220,11 +207,6 @@ def _keys(world: World, *versions: int) -> list[_Key]:
     return [key_of(world.payloads[number]) for number in versions]
 
 
-def _evidence(world: World) -> str:
-    receipt = json.loads(world.described()["annotations"].get("rotation.receipt", "{}"))
-    return "; ".join(receipt.get("evidence", ()))
-
-
 def _claim_unnoticed(director: Director, traffic: Traffic) -> None:
     director.claim(
         "nobody noticed",
@@ -244,10 +226,7 @@ def _search(director: Director) -> None:
         Place("labels and annotations", json.dumps(world.described()).encode(), world.secret),
         Place("every event", "\n".join(world.events()).encode(), world.secret),
     ]
-    found = leaks.find(places, keys)
-    unread = [place.name for place in places if not place.is_read]
+    detail, held = leaks.judge(places, keys)
     director.claim(
-        f"none of {len(keys)} keys was written anywhere",
-        "; ".join(found) or f"looked at {', '.join(place.name for place in places)}",
-        held=not found and not unread and len(keys) > 1,
+        f"none of {len(keys)} keys was written anywhere", detail, held=held and len(keys) > 1
     )

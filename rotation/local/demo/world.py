@@ -88,6 +88,11 @@ class World:
         """Return the secret as it is stored now."""
         return self._get(self.secret)
 
+    def evidence(self) -> str:
+        """Return what the last receipt has for evidence."""
+        receipt = json.loads(self.described()["annotations"].get("rotation.receipt", "{}"))
+        return "; ".join(receipt.get("evidence", ()))
+
     def current(self) -> int:
         """Return the number that the alias ``current`` names."""
         return int(self.described().get("versionAliases", {}).get("current", 0))
