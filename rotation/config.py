@@ -36,6 +36,10 @@ class Settings(Struct, frozen=True):
     project: str = ""
     #: Ids and numbers of the projects whose secrets may be rotated; empty: any that IAM allows.
     projects: frozenset[str] = frozenset()
+    #: Number of that project; empty: asked of Secret Manager where names differ.
+    project_number: str = ""
+    #: File with the targets document; empty: policies may name any address.
+    targets: Path | None = None
     #: ``projects/P/topics/T``: where wake-ups are published.
     topic: str = ""
     #: ``host:port`` of an embedded Secret Manager; empty: Google's.
@@ -93,6 +97,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         project=next(filter(None, (env.get(name) for name in _PROJECT)), ""),
         projects=frozenset(filter(None, env.get("ROTATION_PROJECTS", "").split(","))),
+        project_number=env.get("ROTATION_PROJECT_NUMBER", ""),
+        targets=Path(env["ROTATION_TARGETS"]) if env.get("ROTATION_TARGETS") else None,
         topic=env.get("ROTATION_TOPIC", ""),
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),

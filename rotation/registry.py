@@ -13,7 +13,7 @@ Rules of this module:
 import importlib
 import importlib.util
 import re
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -33,7 +33,9 @@ from rotation.model.plugin import (
     ParticipantSpec,
     Spec,
 )
+from rotation.policies.choosing import Asking
 from rotation.policies.policy import Kinds
+from rotation.policies.targets import Targets
 from rotation.ports.gate import Gate
 from rotation.ports.issuer import Composes, Issuer, SeesUse, Suspends
 from rotation.ports.participant import OutsideParticipant, RidingParticipant
@@ -180,6 +182,7 @@ def kinds(
     issuers: Mapping[str, type[Issuer]],
     participants: Mapping[str, type[RidingParticipant | OutsideParticipant]],
     gates: Mapping[str, type[Gate]],
+    targets: Targets | None = None,
 ) -> Kinds:
     """Return what a policy may name, with the settings of each; none is imported."""
     return Kinds(
@@ -188,7 +191,13 @@ def kinds(
         _Settings(gates),
         cannot_see_use=_Those(issuers, lambda spec: not spec.capabilities.sees_use),
         needs_use=_Those(gates, lambda spec: spec.needs_use),
+        asking=Asking(targets),
     )
+
+
+def settings_of_all(*plugins: Mapping[str, Any]) -> Mapping[str, type]:
+    """Return the settings record of each plugin of all kinds; reading one imports its plugin."""
+    return ChainMap(*(_Settings(kind) for kind in plugins))  # type: ignore[arg-type]
 
 
 def specs() -> list[tuple[str, Spec]]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rotation import config
 from rotation.config import Settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rotation.google.setup import Setup
     from rotation.model.payload import Payload
     from rotation.model.policy import Policy
+    from rotation.policies.targets import Targets
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
     from rotation.ports.issuer import IssuerEnvironment
@@ -76,7 +77,7 @@ def make_application(
     journal, clock, store = CloudJournal(), clock or make_clock(), make_store(settings, identity)
     parts = Parts(
         tools=Tools(store, clock, reach or never, Threads()),
-        plugins=make_plugins(store, settings.project),
+        plugins=make_plugins(store, settings),
         limits=Limits(settings.lease, settings.budget),
         journal=journal,
         publisher=PubSubPublisher(
@@ -162,8 +163,12 @@ def make_clock() -> "Clock":
     return SystemClock()
 
 
-def make_plugins(store: "SecretStore", project: str) -> "Plugins":
-    """Return the plugins that are there; none is imported before a policy names it."""
+def make_plugins(store: "SecretStore", settings: Settings) -> "Plugins":
+    """Return the plugins that are there; none is imported before a policy or a target names it.
+
+    Raises:
+        PermanentError: The targets document cannot be read, or is faulty.
+    """
     from rotation import registry
     from rotation.engine.parts import Plugins
     from rotation.engine.pool import IssuerPool
@@ -173,10 +178,38 @@ def make_plugins(store: "SecretStore", project: str) -> "Plugins":
     return Plugins(
         issuers=IssuerPool(issuers, issuer_environment(store)),
         participants=participants,
-        kinds=registry.kinds(issuers, participants, gates),
+        kinds=registry.kinds(
+            issuers,
+            participants,
+            gates,
+            make_targets(store, settings, issuers, participants, gates),
+        ),
         gates=gates,
-        environment=rollout_environment(store, project),
+        environment=rollout_environment(store, settings.project),
     )
+
+
+def make_targets(
+    store: "SecretStore", settings: Settings, *plugins: "Mapping[str, Any]"
+) -> "Targets | None":
+    """Return what the deployment lets be touched; None: it has no targets document.
+
+    Raises:
+        PermanentError: The document cannot be read, or is faulty.
+    """
+    if settings.targets is None:
+        return None
+    from rotation import registry
+    from rotation.policies.targets import decode_targets, read_document
+
+    document = read_document(settings.targets)
+    look_up = _numbers(store, settings.project)
+
+    def number_of(project: str) -> str | None:
+        own = project == settings.project
+        return (settings.project_number if own else "") or look_up(project)
+
+    return decode_targets(document, registry.settings_of_all(*plugins), number_of)
 
 
 def make_rollout(

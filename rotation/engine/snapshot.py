@@ -167,7 +167,7 @@ def _policy(secret: Secret, kinds: Kinds) -> Policy:
     text, schedule = secret.annotations.get(codec.POLICY), secret.schedule
     if text is None:
         raise _policy_is_gone()
-    policy = decode_policy(text, kinds)
+    policy = decode_policy(text, kinds, secret.name)
     check_fits(policy, schedule.period if schedule else None)
     return policy
 

@@ -17,6 +17,7 @@ from rotation.model.errors import PermanentError, PolicyError
 from rotation.model.names import VersionName
 from rotation.model.password import Password
 from rotation.model.permission import On, Permission
+from rotation.model.target import TargetSettings
 from rotation.ports.gate import GateEnvironment
 
 _LONGEST_TIMEOUT: Final = timedelta(seconds=10)
@@ -82,8 +83,8 @@ class SecretHeader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
-    """Settings of every gate that speaks HTTP."""
+class Reach(TargetSettings):
+    """What the deployment says of every URL that a gate asks."""
 
     #: How long one request may take.
     timeout: timedelta = timedelta(seconds=5)

@@ -42,11 +42,26 @@ Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class HttpSettings(Reach):
-    """An ``http`` gate, without ``kind``."""
+class HttpTarget(Reach):
+    """A URL that may be asked."""
 
     #: What is asked, with GET.
     url: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_secrecy(self.location, "url")
+
+    @property
+    def location(self) -> Location:
+        """Where to look."""
+        return location_of(self.url, "url")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpSettings(HttpTarget):
+    """An ``http`` gate, without ``kind``."""
+
     #: Statuses that are well.
     expect: tuple[int, ...] = (200,)
     #: What the JSON body must hold, by JSON Pointer; for example ``{"/status": "ok"}``.
@@ -60,7 +75,6 @@ class HttpSettings(Reach):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_secrecy(self.location, "url")
         if not self.expect or not all(status in _STATUSES for status in self.expect):
             raise PolicyError("expect must be statuses between 200 and 599, at least one")
         if len(self.body) > _MOST_BODY:
@@ -71,11 +85,6 @@ class HttpSettings(Reach):
             raise PolicyError(f"probes must be between 1 and {_MOST_PROBES}")
         if not 0 <= self.max_error_rate < 1:
             raise PolicyError("max_error_rate must be at least 0 and less than 1")
-
-    @property
-    def location(self) -> Location:
-        """Where to look."""
-        return location_of(self.url, "url")
 
 
 class HttpGate:

@@ -37,21 +37,11 @@ _LONGEST_FRESHNESS: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrometheusSettings(Reach):
-    """A ``prometheus`` gate, without ``kind``."""
+class PrometheusTarget(Reach):
+    """A server of metrics that may be asked."""
 
     #: The server, with or without ``/api/v1/query`` at the end.
     url: str
-    #: An instant query, in PromQL; each series of its result is judged.
-    query: str
-    #: No series may be above.
-    max: float | None = None
-    #: No series may be below.
-    min: float | None = None
-    #: A query that must have data before the other one counts.
-    control: str = ""
-    #: How old data may be.
-    fresh_for: timedelta = timedelta(minutes=5)
     #: Send the function's own access token; only to Google's APIs.
     access_token: bool = False
 
@@ -62,14 +52,6 @@ class PrometheusSettings(Reach):
         if location.query:
             raise PolicyError("url must not hold a ?query", remedy="write the PromQL under query")
         self._check_access_token(location)
-        for name in ("query", "control"):
-            if len(getattr(self, name)) > _LONGEST_QUERY:
-                raise PolicyError(f"{name} must be at most {_LONGEST_QUERY} characters")
-        if not self.query.strip():
-            raise PolicyError("query is empty")
-        if not timedelta(seconds=1) <= self.fresh_for <= _LONGEST_FRESHNESS:
-            raise PolicyError("fresh_for must be between 1s and 1h")
-        self._check_threshold()
 
     def _check_access_token(self, location: Location) -> None:
         is_google = location.host.endswith(".googleapis.com")
@@ -81,6 +63,40 @@ class PrometheusSettings(Reach):
             raise PolicyError("Google's API wants a token", remedy="set access_token: true")
         if self.access_token and (self.identity or self.header):
             raise PolicyError("with access_token leave identity and header out")
+
+    @property
+    def location(self) -> Location:
+        """Where queries are sent, without a query."""
+        path = self.url.rstrip("/")
+        complete = path if path.endswith(_QUERY_PATH) else path + _QUERY_PATH
+        return location_of(complete, "url")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusSettings(PrometheusTarget):
+    """A ``prometheus`` gate, without ``kind``."""
+
+    #: An instant query, in PromQL; each series of its result is judged.
+    query: str
+    #: No series may be above.
+    max: float | None = None
+    #: No series may be below.
+    min: float | None = None
+    #: A query that must have data before the other one counts.
+    control: str = ""
+    #: How old data may be.
+    fresh_for: timedelta = timedelta(minutes=5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("query", "control"):
+            if len(getattr(self, name)) > _LONGEST_QUERY:
+                raise PolicyError(f"{name} must be at most {_LONGEST_QUERY} characters")
+        if not self.query.strip():
+            raise PolicyError("query is empty")
+        if not timedelta(seconds=1) <= self.fresh_for <= _LONGEST_FRESHNESS:
+            raise PolicyError("fresh_for must be between 1s and 1h")
+        self._check_threshold()
 
     def _check_threshold(self) -> None:
         given = [bound for bound in (self.min, self.max) if bound is not None]
@@ -94,13 +110,6 @@ class PrometheusSettings(Reach):
         """Lowest and highest number that is well."""
         lowest = -math.inf if self.min is None else self.min
         return lowest, math.inf if self.max is None else self.max
-
-    @property
-    def location(self) -> Location:
-        """Where queries are sent, without a query."""
-        path = self.url.rstrip("/")
-        complete = path if path.endswith(_QUERY_PATH) else path + _QUERY_PATH
-        return location_of(complete, "url")
 
     def asking(self, promql: str) -> Location:
         """Return where one query is sent."""

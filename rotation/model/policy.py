@@ -4,6 +4,7 @@ The annotation ``rotation.policy`` is decoded into these records by `rotation.po
 Defaults live here and nowhere else.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -16,6 +17,8 @@ class PluginChoice:
 
     kind: str
     settings: Any
+    #: What the deployment calls the system that is touched; empty: none is named.
+    target: str = field(default="", kw_only=True)
 
 
 class OnDeadline(Enum):
@@ -68,12 +71,24 @@ class Policy:
     #: How long old and new both work after the rollout.
     soak: timedelta = timedelta(hours=1)
     retire: Retire = field(default_factory=Retire)
+    #: Longest time from one rotation to the next that the targets allow; None: any.
+    max_age: timedelta | None = None
+    #: The line of the targets document behind each word that is not the policy's own.
+    demanded: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def length(self) -> timedelta:
         """How long one routine rotation takes when nobody holds it up."""
         stages = sum((stage.soak for stage in self.rollout), timedelta())
         return stages + self.soak + self.retire.observe + self.retire.destroy_after
+
+    @property
+    def choices(self) -> Iterator[PluginChoice]:
+        """Every plugin that it names, the issuer first."""
+        yield self.issuer
+        for stage in self.rollout:
+            yield from stage.participants
+            yield from stage.gates
 
     @property
     def gated(self) -> bool:

@@ -18,7 +18,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
-from rotation.model.errors import BadPluginError, PolicyError
+from rotation.model.errors import PolicyError
+from rotation.model.names import SecretName
 from rotation.model.policy import (
     OnDeadline,
     ParticipantChoice,
@@ -27,14 +28,14 @@ from rotation.model.policy import (
     Retire,
     Stage,
 )
+from rotation.policies.choosing import Asking, policys_fields, read_choice
+from rotation.policies.demands import demand
 from rotation.policies.duration import format_duration
 from rotation.policies.typed import (
     Fault,
     Invalid,
     join,
-    nearest,
     note_unknown_keys,
-    read_record,
     read_value,
 )
 
@@ -69,6 +70,12 @@ class Kinds:
     #: Issuers that cannot show who uses a credential, and gates that ask them to.
     cannot_see_use: Container[str] = frozenset()
     needs_use: Container[str] = frozenset()
+    #: What the deployment lets be touched, and by which secret's policy.
+    asking: Asking = field(default_factory=Asking)
+
+    def of(self, secret: SecretName | None) -> "Kinds":
+        """Return what the policy of one secret may name."""
+        return replace(self, asking=replace(self.asking, secret=secret))
 
 
 class FaultyPolicyError(PolicyError):
@@ -77,28 +84,31 @@ class FaultyPolicyError(PolicyError):
     def __init__(self, faults: Iterable[Fault]) -> None:
         #: All of them; the message names at most fifty.
         self.faults = tuple(faults)
+        if any(fault.by for fault in self.faults):
+            self.reason = "not-allowed"
         named = [str(fault) for fault in self.faults[:_MOST_NAMED]]
         if len(self.faults) > _MOST_NAMED:
             named.append(f"and {len(self.faults) - _MOST_NAMED} more")
         super().__init__("the policy is faulty:\n" + "\n".join(f"- {line}" for line in named))
 
 
-def decode_policy(text: str, kinds: Kinds) -> Policy:
+def decode_policy(text: str, kinds: Kinds, secret: SecretName | None = None) -> Policy:
     """Read a policy.
 
     Args:
         text: The annotation: one JSON object.
         kinds: The plugins it may name.
+        secret: Whose policy it is; None: nobody's yet.
 
     Raises:
         FaultyPolicyError: With every fault found.
     """
     faults: list[Fault] = []
     document = _parse(text, faults)
-    policy = _policy(document, kinds, faults)
+    policy = _policy(document, kinds.of(secret) if secret else kinds, faults)
     if policy is Invalid.VALUE or faults:
         raise FaultyPolicyError(faults)
-    return policy
+    return demand(policy, kinds.asking.targets)
 
 
 def check_fits(policy: Policy, period: timedelta | None) -> None:
@@ -164,7 +174,7 @@ def _policy(document: object, kinds: Kinds, faults: list[Fault]) -> Policy | Lit
         faults.append(Fault("", "expected one object with the key 'issuer'"))
         return Invalid.VALUE
     _note_keys(document, _POLICY_KEYS, "", faults)
-    issuer = _issuer(document, kinds.issuers, faults)
+    issuer = _issuer(document, kinds, faults)
     rollout = _rollout(document, kinds, faults)
     if issuer is not Invalid.VALUE and issuer.kind in kinds.cannot_see_use:
         _note_blind_gates(issuer.kind, rollout, kinds, faults)
@@ -179,13 +189,15 @@ def _policy(document: object, kinds: Kinds, faults: list[Fault]) -> Policy | Lit
 
 
 def _issuer(
-    document: dict[str, object], issuers: _Plugins, faults: list[Fault]
+    document: dict[str, object], kinds: Kinds, faults: list[Fault]
 ) -> PluginChoice | Literal[Invalid.VALUE]:
     if "issuer" not in document:
         message = "the key 'issuer' is missing: say which system mints the credential"
         faults.append(Fault("", message))
         return Invalid.VALUE
-    return _choice(PluginChoice, document["issuer"], issuers, "issuer", faults)
+    return read_choice(
+        PluginChoice, document["issuer"], kinds.issuers, kinds.asking, "issuer", faults
+    )
 
 
 def _rollout(document: dict[str, object], kinds: Kinds, faults: list[Fault]) -> tuple[Stage, ...]:
@@ -284,7 +296,7 @@ def _listed(
 def _gate(
     choice: object, kinds: Kinds, path: str, faults: list[Fault]
 ) -> PluginChoice | Literal[Invalid.VALUE]:
-    return _choice(PluginChoice, choice, kinds.gates, path, faults)
+    return read_choice(PluginChoice, choice, kinds.gates, kinds.asking, path, faults)
 
 
 def _participant(
@@ -298,34 +310,10 @@ def _participant(
             if key in choice
         }
         choice = {key: value for key, value in choice.items() if key not in common}
-    plain = _choice(ParticipantChoice, choice, kinds.participants, path, faults)
+    plain = read_choice(ParticipantChoice, choice, kinds.participants, kinds.asking, path, faults)
     if plain is Invalid.VALUE or Invalid.VALUE in common.values():
         return Invalid.VALUE
     return replace(plain, **common)
-
-
-def _choice(
-    record: type[_Choice], choice: object, known: _Plugins, path: str, faults: list[Fault]
-) -> _Choice | Literal[Invalid.VALUE]:
-    kind = choice.get("kind") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(kind, str):
-        message = f"expected an object with the key 'kind'; {nearest('', known)}"
-        faults.append(Fault(path, message))
-        return Invalid.VALUE
-    if kind not in known:
-        every = ", ".join(sorted(known)) or "none"
-        guess = nearest(kind, known)
-        hint = f"; {guess}" if guess.startswith("did") else ""
-        faults.append(Fault(join(path, "kind"), f"unknown kind; known are: {every}{hint}"))
-        return Invalid.VALUE
-    plain = {key: value for key, value in choice.items() if key != "kind"}
-    try:
-        settings_type = known[kind]
-    except BadPluginError as error:
-        faults.append(Fault(join(path, "kind"), str(error)))
-        return Invalid.VALUE
-    settings = read_record(settings_type, plain, path, faults)
-    return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
 
 
 def _note_keys(
@@ -337,14 +325,24 @@ def _note_keys(
     note_unknown_keys(rest, known, path, faults)
 
 
+def _plain_settings(choice: PluginChoice) -> dict[str, Any]:
+    settings = choice.settings
+    if not choice.target:
+        return dict(_plain(settings))
+    own = {name: _plain(getattr(settings, name)) for name in policys_fields(settings)}
+    return {"target": choice.target, **own}
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 - settings are of any type a plugin chose
     if isinstance(value, PluginChoice):
         common = {
             attribute.name: _plain(getattr(value, attribute.name))
             for attribute in fields(value)
-            if attribute.name not in {"kind", "settings"}
+            if attribute.name not in {"kind", "settings", "target"}
         }
-        return {"kind": value.kind, **_plain(value.settings), **common}
+        return {"kind": value.kind, **_plain_settings(value), **common}
+    if isinstance(value, Policy):
+        return {key: _plain(getattr(value, key)) for key in _POLICY_KEYS}
     if is_dataclass(value):
         return {
             attribute.name: _plain(getattr(value, attribute.name)) for attribute in fields(value)

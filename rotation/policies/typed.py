@@ -42,6 +42,8 @@ class Fault(msgspec.Struct, frozen=True):
     path: str
     #: What is wrong and what mends it.
     message: str
+    #: The place in the targets document that does not allow it; empty: it is a fault of its own.
+    by: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -54,15 +56,31 @@ class Invalid(enum.Enum):
 
 
 def read_record(
-    kind: type[_Record], value: object, path: str, faults: list[Fault]
+    kind: type[_Record],
+    value: object,
+    path: str,
+    faults: list[Fault],
+    given: Mapping[str, object] = types.MappingProxyType({}),
 ) -> _Record | Literal[Invalid.VALUE]:
-    """Build one dataclass from a JSON object; `Invalid` when a fault was added."""
+    """Build one dataclass from a JSON object; `Invalid` when a fault was added.
+
+    Args:
+        kind: The record.
+        value: The object.
+        path: Where it stands.
+        faults: What is wrong is added here.
+        given: Fields that are known already, and that the object does not have.
+    """
     if not isinstance(value, dict):
         return _mistyped("an object", value, path, faults)
     before = len(faults)
     record: type = kind
     hints = _hints(record)
-    known = [field for field in fields(kind) if field.init]  # type: ignore[arg-type]
+    known = [
+        field
+        for field in fields(kind)  # type: ignore[arg-type]
+        if field.init and field.name not in given
+    ]
     note_unknown_keys(value, [field.name for field in known], path, faults)
     read = {}
     for field in known:
@@ -73,7 +91,7 @@ def read_record(
             faults.append(Fault(path, f"the key {field.name!r} is missing"))
     if len(faults) > before:
         return Invalid.VALUE
-    return _build(kind, read, path, faults)
+    return _build(kind, {**given, **read}, path, faults)
 
 
 def read_value(kind: Any, value: object, path: str, faults: list[Fault]) -> Any:  # noqa: ANN401

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rotation.model.plugin import Spec
     from rotation.model.policy import Policy
     from rotation.policies.policy import Kinds
+    from rotation.policies.targets import Targets
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
     from rotation.ports.issuer import Issuer
@@ -131,7 +132,20 @@ class Context:
         """Settings record of each plugin."""
         from rotation import registry  # noqa: PLC0415 - rule 1
 
-        return registry.kinds(self.issuers, self.participants, self.gates)
+        plugins = self.issuers, self.participants, self.gates
+        return registry.kinds(*plugins, self.targets)
+
+    @cached_property
+    def targets(self) -> "Targets | None":
+        """What the deployment lets be touched; None: ``ROTATION_TARGETS`` names no document.
+
+        Raises:
+            PermanentError: The document cannot be read, or is faulty.
+        """
+        if self.settings.targets is None:
+            return None
+        plugins = self.issuers, self.participants, self.gates
+        return wiring.make_targets(self.store, self.settings, *plugins)
 
     def snapshot(self, secret: Secret) -> "Snapshot":
         """Read where a secret stands, as the worker would read it."""

@@ -3,21 +3,18 @@
 Decides what a file says; `rotation.policies.policy` decides whether that is a policy.
 
 1. Text that is JSON is taken as it is; anything else is YAML.
-2. Of YAML only what JSON can say: no key twice, no anchors, no tags, no dates; keys are text.
-3. Faults name line and column and quote no value.
+2. Faults name line and column and quote no value.
 """
 
 import json
 import re
-from collections.abc import Hashable
-from typing import Any
 
 import yaml
 
+from rotation.policies.plain_yaml import NotPlainError, is_json, read_yaml
 from rotation.policies.policy import FaultyPolicyError
 from rotation.policies.typed import Fault
 
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
@@ -27,16 +24,12 @@ def to_json(text: str) -> str:
     Raises:
         FaultyPolicyError: The file is neither YAML nor JSON, or says what JSON cannot.
     """
-    if text.lstrip().startswith("{") and _is_json(text):
+    if text.lstrip().startswith("{") and is_json(text):
         return text
     try:
-        # A safe loader: it builds plain values only.
-        document = yaml.load(text, _Loader)  # noqa: S506
-        return json.dumps(document, ensure_ascii=False, allow_nan=False)
-    except yaml.MarkedYAMLError as error:
-        raise _fault(_located(error)) from None
-    except yaml.YAMLError:
-        raise _fault("it holds characters that no text file has") from None
+        return json.dumps(read_yaml(text), ensure_ascii=False, allow_nan=False)
+    except NotPlainError as error:
+        raise _fault(str(error)) from None
     except (TypeError, ValueError, RecursionError):
         raise _fault("it holds something JSON cannot say") from None
 
@@ -65,50 +58,5 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, _Dumper.represent_str)
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the library's own attribute
-        first: [pair for pair in pairs if pair[0] != _TIMESTAMP]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            raise _marked("anchors and aliases are not read: write it out", event)
-        if event.tag is not None:
-            # The library's own constructors fail in many ways on what does not fit the tag.
-            raise _marked("tags are not read: leave it out", event)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        keys = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise _marked("a key must be text: put it in quotes", key_node)
-            if key in keys:
-                raise _marked(f"the key {key[:60]!r} appears twice", key_node)
-            keys.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _marked(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 - a node or an event
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
-
-
-def _located(error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{where}{error.problem or error.context}"
-
-
 def _fault(message: str) -> FaultyPolicyError:
     return FaultyPolicyError([Fault("", f"not a policy file: {message}")])
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -1,7 +1,7 @@
-"""What a policy says about one PostgreSQL database, checked as far as text can be.
+"""What target and policy say about one PostgreSQL database, checked as far as text can be.
 
 Rules of this module:
-  1. TLS is verified fully unless the policy writes out something weaker.
+  1. TLS is verified fully unless the target writes out something weaker.
   2. A name that PostgreSQL or a cloud keeps for itself is never a slot.
   3. What the server or libpq would refuse, cut or take for something else is refused here.
   4. Of the values only names of roles and of the database are quoted: where an address or a
@@ -9,6 +9,7 @@ Rules of this module:
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
+from rotation.model.target import Refusal, TargetSettings, fits_one
 
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
@@ -35,19 +37,19 @@ RESERVED = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgreSQLSettings:
-    """The ``issuer`` object of a policy, without ``kind``."""
+class PostgreSQLTarget(TargetSettings):
+    """A PostgreSQL database that may be touched, and which roles there may be changed."""
 
     #: Address of the primary, as the function reaches it.
     host: str
     #: Database that the rotator connects to; always the same one of a cluster.
     database: str
-    #: The two login roles a rotation alternates between.
-    slots: tuple[str, str]
-    #: NOLOGIN role that owns every object; both slots become it at login.
-    owner: str
     #: Secret that holds the rotator's username and password, or ``iam``.
     admin: str
+    #: Login roles that may be slots; ``*`` stands for any characters.
+    roles: tuple[str, ...] = ()
+    #: Roles that may be the owner; ``*`` stands for any characters.
+    owners: tuple[str, ...] = ()
     #: Port of the primary.
     port: int = 5432
     #: Database user of the function's own identity; only with ``admin: iam``.
@@ -58,10 +60,6 @@ class PostgreSQLSettings:
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
-    #: Read-only queries that every new credential must be able to run.
-    probes: tuple[str, ...] = ()
-    #: How a new version is spelled.
-    payload: PayloadShape = field(default_factory=PayloadShape)
     #: Seconds until a login attempt is given up.
     connect_timeout: int = 5
     #: Seconds to wait for another rotator's lock.
@@ -72,34 +70,12 @@ class PostgreSQLSettings:
     replica_timeout: int = 30
 
     def __post_init__(self) -> None:
-        first, second = self.slots
-        if len({first, second, self.owner}) < len((first, second, self.owner)):
-            raise PolicyError("slots and owner must be three different roles")
-        for slot in self.slots:
-            if RESERVED.fullmatch(slot):
-                raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
-        for name in (*self.slots, self.owner, self.database):
-            if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
-                shown = repr(name[:_SHOWN])
-                raise PolicyError(f"{shown} is not a name of 1 to {NAME_BYTES} bytes")
+        _check_name(self.database)
         self._check_admin()
         self._check_nodes()
         self._check_timeouts()
-        self._check_payload()
         if self.tls == "verify-ca" and not self.tls_root_cert:
             raise PolicyError("tls: verify-ca needs tls_root_cert")
-        for index, probe in enumerate(self.probes):
-            if "\0" in probe:
-                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
-
-    def _check_payload(self) -> None:
-        keys = (self.payload.username, self.payload.password)
-        if not all(keys) or keys[0] == keys[1] or ROTATION_ID in keys:
-            raise PolicyError("payload.username and payload.password must be two keys of their own")
-        if self.payload.shape != "json" and keys != ("username", "password"):
-            raise PolicyError("payload.username and payload.password are for the shape json only")
-        if self.payload.bare_user and self.payload.bare_user not in self.slots:
-            raise PolicyError("payload.bare_user must be one of the slots")
 
     def _check_nodes(self) -> None:
         if not _HOST.fullmatch(self.host):
@@ -139,14 +115,66 @@ class PostgreSQLSettings:
         """Every node, the primary first."""
         return (self.primary, *self.standbys)
 
-    def sibling(self, slot: str) -> str:
-        """Return the other slot."""
-        return sibling_of(slot, self.slots)
-
     @property
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""
         return str(VersionName.parse_or_latest(self.admin))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgreSQLSettings(PostgreSQLTarget):
+    """The ``issuer`` object of a policy, without ``kind``."""
+
+    #: The two login roles a rotation alternates between.
+    slots: tuple[str, str]
+    #: NOLOGIN role that owns every object; both slots become it at login.
+    owner: str
+    #: Read-only queries that every new credential must be able to run.
+    probes: tuple[str, ...] = ()
+    #: How a new version is spelled.
+    payload: PayloadShape = field(default_factory=PayloadShape)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        first, second = self.slots
+        if len({first, second, self.owner}) < len((first, second, self.owner)):
+            raise PolicyError("slots and owner must be three different roles")
+        for slot in self.slots:
+            if RESERVED.fullmatch(slot):
+                raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
+        for name in (*self.slots, self.owner):
+            _check_name(name)
+        self._check_payload()
+        for index, probe in enumerate(self.probes):
+            if "\0" in probe:
+                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Yield the roles that the target does not let a policy name."""
+        for slot in self.slots:
+            if not fits_one(self.roles, slot):
+                yield Refusal("roles", f"the slot {slot!r} may not be changed")
+        if not fits_one(self.owners, self.owner):
+            yield Refusal("owners", f"{self.owner!r} may not be the owner")
+
+    def _check_payload(self) -> None:
+        keys = (self.payload.username, self.payload.password)
+        if not all(keys) or keys[0] == keys[1] or ROTATION_ID in keys:
+            raise PolicyError("payload.username and payload.password must be two keys of their own")
+        if self.payload.shape != "json" and keys != ("username", "password"):
+            raise PolicyError("payload.username and payload.password are for the shape json only")
+        if self.payload.bare_user and self.payload.bare_user not in self.slots:
+            raise PolicyError("payload.bare_user must be one of the slots")
+
+    def sibling(self, slot: str) -> str:
+        """Return the other slot."""
+        return sibling_of(slot, self.slots)
+
+
+def _check_name(name: str) -> None:
+    if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
+        shown = repr(name[:_SHOWN])
+        raise PolicyError(f"{shown} is not a name of 1 to {NAME_BYTES} bytes")
 
 
 def _check_secret(name: str) -> None:

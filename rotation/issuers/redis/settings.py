@@ -1,18 +1,20 @@
-"""What a policy says about one ACL user, checked as far as text can be.
+"""What target and policy say about one ACL user, checked as far as text can be.
 
 Rules of this module:
-  1. TLS is verified fully unless the policy writes out something weaker.
+  1. TLS is verified fully unless the target writes out something weaker.
   2. The user that servers and Sentinels log in as is never rotated, nor one of our own records.
   3. Addresses are not quoted: people paste URLs with passwords there.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
 from rotation.model.password import Password
+from rotation.model.target import Refusal, TargetSettings, fits_one
 
 #: What the names of our records begin with.
 RECORD: Final = "rotation:"
@@ -39,16 +41,16 @@ class Login(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisSettings:
-    """The ``issuer`` object of a policy, without ``kind``."""
+class RedisTarget(TargetSettings):
+    """Servers that may be touched, and which of their users may be changed."""
 
     #: Every server as ``host`` or ``host:port``, replicas too: ACLs do not replicate. Changes begin
     #: with the first.
     nodes: tuple[str, ...]
-    #: ACL user that consumers log in as.
-    user: str
     #: Secret that holds the rotator's username and password.
     admin: str
+    #: ACL users that may be rotated; ``*`` stands for any characters.
+    users: tuple[str, ...] = ()
     #: How a change outlives a restart: ``ACL SAVE``, ``CONFIG REWRITE``, or ``none`` where the
     #: service keeps ACLs by itself; on any other server a restart brings the old password back.
     persist: Literal["aclfile", "config", "none"] = "aclfile"
@@ -60,13 +62,6 @@ class RedisSettings:
     timeout: int = 5
 
     def __post_init__(self) -> None:
-        if not _USER.fullmatch(self.user):
-            raise PolicyError("user must be 1 to 63 letters, digits and . _ @ : + -")
-        if self.user == "default" or self.user.startswith(RECORD):
-            raise PolicyError(
-                f"{self.user!r} is a reserved user",
-                remedy="give consumers a user of their own: servers and Sentinels use default",
-            )
         if not VersionName.is_name_or_secret(self.admin):
             raise PolicyError("admin must be a secret: projects/PROJECT/secrets/SECRET")
         if not self.nodes or len(set(self.servers)) < len(self.nodes):
@@ -85,6 +80,29 @@ class RedisSettings:
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""
         return str(VersionName.parse_or_latest(self.admin))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings(RedisTarget):
+    """The ``issuer`` object of a policy, without ``kind``."""
+
+    #: ACL user that consumers log in as.
+    user: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _USER.fullmatch(self.user):
+            raise PolicyError("user must be 1 to 63 letters, digits and . _ @ : + -")
+        if self.user == "default" or self.user.startswith(RECORD):
+            raise PolicyError(
+                f"{self.user!r} is a reserved user",
+                remedy="give consumers a user of their own: servers and Sentinels use default",
+            )
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Yield the user where the target does not let a policy name it."""
+        if not fits_one(self.users, self.user):
+            yield Refusal("users", f"the user {self.user!r} may not be changed")
 
     @property
     def record(self) -> str:

@@ -1,4 +1,4 @@
-"""What a policy says about a pin in Git.
+"""What target and policy say about a pin in Git.
 
 Rules of this module:
   1. Secrets are given as names of secret versions, never as values.
@@ -6,12 +6,14 @@ Rules of this module:
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
 from rotation.model.errors import PermanentError
 from rotation.model.names import VersionName
+from rotation.model.target import Refusal, TargetSettings, fits_one
 from rotation.participants.git.hosts import HostKind
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
@@ -81,14 +83,40 @@ class Auth:
                 _check_version(name, getattr(self, name))
 
 
-@dataclass(frozen=True)
-class GitSettings:
-    """One repository, one branch, and the files whose pins move together."""
+@dataclass(frozen=True, kw_only=True)
+class GitTarget(TargetSettings):
+    """A repository that may be changed, and where."""
 
     #: What kind of host the repository is on; `git` is any other.
     host: HostKind
     #: ``https://HOST/OWNER/NAME``, ``ssh://git@HOST/PATH`` or ``git@HOST:PATH``.
     url: str
+    #: Branches that may be changed; ``*`` stands for any characters but a slash.
+    branches: tuple[str, ...] = ("main",)
+    #: Files that may be changed, relative to the root; ``**`` stands for any folders.
+    paths: tuple[str, ...] = ()
+    #: What opens the repository.
+    auth: Auth = Auth()
+    #: Address of the API where it does not follow from the URL.
+    api: str = ""
+    #: Author of the commits.
+    author_name: str = "rotation"
+    #: Mail address of that author.
+    author_email: str = "rotation@localhost"
+    #: How long one call may take.
+    answer_within: timedelta = timedelta(seconds=20)
+
+    def __post_init__(self) -> None:
+        if not _checked_address("url", self.url).path:
+            raise ValueError("url: names a host, and no repository on it")
+        if self.api:
+            _checked_address("api", self.api)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitSettings(GitTarget):
+    """One repository, one branch, and the files whose pins move together."""
+
     #: The branch that consumers follow.
     base: str = "main"
     #: The file, where it is one; ``files`` where there are several.
@@ -99,10 +127,6 @@ class GitSettings:
     pointer: str = ""
     #: The files, where there are several.
     files: tuple[PinnedFile, ...] = ()
-    #: What opens the repository.
-    auth: Auth = Auth()
-    #: Address of the API where it does not follow from the URL.
-    api: str = ""
     #: How a request is merged.
     merge_method: MergeMethod = "any"
     #: Open the request as a draft; it is taken out of draft when its stage's turn comes.
@@ -111,26 +135,25 @@ class GitSettings:
     auto_merge: bool = False
     #: Which checks must have passed before a request is merged.
     checks: Checks = "required"
-    #: Author of the commits.
-    author_name: str = "rotation"
-    #: Mail address of that author.
-    author_email: str = "rotation@localhost"
-    #: How long one call may take.
-    answer_within: timedelta = timedelta(seconds=20)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if bool(self.path) == bool(self.files):
             raise ValueError("expected either path or files")
         if len({file.path for file in self.files}) < len(self.files):
             raise ValueError("files: a path is named twice; its pins of one secret move together")
         if not _BRANCH.fullmatch(self.base):
             raise ValueError("base: expected the name of a branch, for example main")
-        if not _checked_address("url", self.url).path:
-            raise ValueError("url: names a host, and no repository on it")
-        if self.api:
-            _checked_address("api", self.api)
         # Checked by making them: the same rules hold for the short form.
         _ = self.pinned
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Yield the branch and the files that the target does not let a policy change."""
+        if not fits_one(self.branches, self.base):
+            yield Refusal("branches", f"the branch {self.base!r} may not be changed")
+        for file in self.pinned:
+            if not fits_one(self.paths, file.path):
+                yield Refusal("paths", f"the file {file.path!r} may not be changed")
 
     @property
     def pinned(self) -> tuple[PinnedFile, ...]:

@@ -1,0 +1,148 @@
+"""Reads which plugin a policy chooses: its kind, its target, and its settings.
+
+Decides whether the deployment lets this secret have what its policy asks for; opens nothing.
+
+1. What belongs to the target is never the policy's: address, trust, and what opens a system.
+2. What is not allowed names the line of the targets document that forbids it, or that is missing.
+3. Without a targets document (`ROTATION_TARGETS`), a policy gives the settings of both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+from rotation.model.errors import BadPluginError
+from rotation.model.names import SecretName
+from rotation.model.policy import PluginChoice
+from rotation.model.target import Target, TargetSettings, fields_of, target_type
+from rotation.policies.targets import Targets
+from rotation.policies.typed import Fault, Invalid, join, nearest, read_record
+
+_Choice = TypeVar("_Choice", bound=PluginChoice)
+#: Who can change what is not allowed.
+_OWNER = "whoever owns the deployment's targets document can"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whose policy is read, and what the deployment lets be touched."""
+
+    #: None: the deployment has no targets document.
+    targets: Targets | None = None
+    #: None: the policy is not that of a secret yet.
+    secret: SecretName | None = None
+
+
+def read_choice(
+    record: type[_Choice],
+    choice: object,
+    known: Mapping[str, type],
+    asking: Asking,
+    path: str,
+    faults: list[Fault],
+) -> _Choice | Literal[Invalid.VALUE]:
+    """Read one plugin of a policy; `Invalid` when a fault was added."""
+    settings_type = _settings_type(choice, known, path, faults)
+    if settings_type is None or not isinstance(choice, dict):
+        return Invalid.VALUE
+    plain = {key: value for key, value in choice.items() if key not in {"kind", "target"}}
+    kind = choice["kind"]
+    wants_target = asking.targets is not None and target_type(settings_type) is not None
+    if not wants_target:
+        if "target" in choice:
+            faults.append(Fault(join(path, "target"), _why_no_target(kind, asking)))
+            return Invalid.VALUE
+        settings = read_record(settings_type, plain, path, faults)
+        return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
+    target = _target(choice, kind, asking, path, faults)
+    if target is None:
+        return Invalid.VALUE
+    settings = _read_on(target, settings_type, plain, path, faults)
+    if settings is Invalid.VALUE or _note_refusals(target, settings, path, faults):
+        return Invalid.VALUE
+    return record(kind, settings, target=target.name)
+
+
+def _settings_type(
+    choice: object, known: Mapping[str, type], path: str, faults: list[Fault]
+) -> type | None:
+    kind = choice.get("kind") if isinstance(choice, dict) else None
+    if not isinstance(kind, str):
+        message = f"expected an object with the key 'kind'; {nearest('', known)}"
+        faults.append(Fault(path, message))
+        return None
+    if kind not in known:
+        every = ", ".join(sorted(known)) or "none"
+        guess = nearest(kind, known)
+        hint = f"; {guess}" if guess.startswith("did") else ""
+        faults.append(Fault(join(path, "kind"), f"unknown kind; known are: {every}{hint}"))
+        return None
+    try:
+        return known[kind]
+    except BadPluginError as error:
+        faults.append(Fault(join(path, "kind"), str(error)))
+        return None
+
+
+def _why_no_target(kind: str, asking: Asking) -> str:
+    if asking.targets is None:
+        return "this deployment has no targets document; set ROTATION_TARGETS to one"
+    return f"{kind} touches nothing that a target stands for; remove it"
+
+
+def _target(
+    choice: Mapping[str, object], kind: str, asking: Asking, path: str, faults: list[Fault]
+) -> Target | None:
+    """Return the target that a policy names, when this secret may use it."""
+    targets, name = asking.targets, choice.get("target")
+    if targets is None:
+        return None
+    usable = [target.name for target in targets if target.kind == kind]
+    if not isinstance(name, str):
+        message = f"the key 'target' is missing: say which {kind} it is; {nearest('', usable)}"
+        faults.append(Fault(path, message))
+        return None
+    path = join(path, "target")
+    target = targets.get(name)
+    if target is None or target.kind != kind:
+        message = f"no target of kind {kind} has this name; {nearest(name, usable)}"
+        faults.append(Fault(path, message, "targets"))
+        return None
+    if asking.secret is not None and targets.line_for(target, asking.secret) is None:
+        by = f"targets.{name}.secrets"
+        message = f"{asking.secret} may not use {name}: {by} does not name it; {_OWNER} add it"
+        faults.append(Fault(path, message, by))
+        return None
+    return target
+
+
+def _read_on(
+    target: Target, settings_type: type, plain: dict[str, object], path: str, faults: list[Fault]
+) -> Any:  # noqa: ANN401 - settings are of any type a plugin chose
+    """Read the policy's part of the settings, on the target's."""
+    given = fields_of(target.settings)
+    owned = [key for key in plain if key in given]
+    for key in owned:
+        message = f"this is the target's to say, at targets.{target.name}.{key}; remove it"
+        faults.append(Fault(join(path, key), message, f"targets.{target.name}.{key}"))
+    if owned:
+        return Invalid.VALUE
+    return read_record(settings_type, plain, path, faults, given)
+
+
+def _note_refusals(
+    target: Target, settings: TargetSettings, path: str, faults: list[Fault]
+) -> bool:
+    refusals = list(settings.refusals())
+    for refusal in refusals:
+        by = f"targets.{target.name}.{refusal.by}"
+        message = f"{refusal.message}: {by} does not allow it; {_OWNER} change that"
+        faults.append(Fault(path, message, by))
+    return bool(refusals)
+
+
+def policys_fields(settings: Any) -> list[str]:  # noqa: ANN401 - settings are of any type a plugin chose
+    """Return the names of the settings that a policy writes where a target has the others."""
+    part = target_type(type(settings))
+    own = {field.name for field in fields(part)} if part else set()
+    return [field.name for field in fields(settings) if field.name not in own]

@@ -1,0 +1,50 @@
+"""Puts what targets demand above what a policy says: the stricter of both counts.
+
+Decides the times that hold; never refuses anything.
+
+1. What a policy leaves out is demanded as well: leaving out is no way round.
+2. Every word that is not the policy's own keeps the line of the targets document it comes from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rotation.model.policy import Policy
+from rotation.model.target import Demands, Target
+from rotation.policies.targets import Targets
+
+
+def demand(policy: Policy, targets: Targets | None) -> Policy:
+    """Return the policy as the targets that it names let it be."""
+    for target in _named(policy, targets):
+        policy = _stricter(policy, target.demands, f"targets.{target.name}.demands")
+    return policy
+
+
+def _named(policy: Policy, targets: Targets | None) -> Iterator[Target]:
+    if targets is None:
+        return
+    for choice in policy.choices:
+        target = targets.get(choice.target) if choice.target else None
+        if target is not None:
+            yield target
+
+
+def _stricter(policy: Policy, demands: Demands, line: str) -> Policy:
+    if demands.soak > policy.soak:
+        policy = replace(
+            policy, soak=demands.soak, demanded={**policy.demanded, "soak": f"{line}.soak"}
+        )
+    if demands.observe > policy.retire.observe:
+        policy = replace(
+            policy,
+            retire=replace(policy.retire, observe=demands.observe),
+            demanded={**policy.demanded, "retire.observe": f"{line}.observe"},
+        )
+    if demands.max_age and (policy.max_age is None or demands.max_age < policy.max_age):
+        policy = replace(
+            policy,
+            max_age=demands.max_age,
+            demanded={**policy.demanded, "max_age": f"{line}.max_age"},
+        )
+    return policy

@@ -1,0 +1,282 @@
+"""What the deployment lets be touched: its document, and what it makes of a policy."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotation import registry
+from rotation.model.names import SecretName
+from rotation.model.policy import Policy
+from rotation.model.target import fits
+from rotation.policies.policy import FaultyPolicyError, Kinds, decode_policy, encode_policy
+from rotation.policies.targets import (
+    FaultyTargetsError,
+    Targets,
+    decode_targets,
+    parse_document,
+)
+
+ORDERS = SecretName("acme", "orders")
+DATABASE: dict[str, Any] = {
+    "kind": "postgresql",
+    "host": "10.0.0.5",
+    "database": "orders",
+    "admin": "projects/acme/secrets/rotator",
+    "roles": ["orders_*"],
+    "owners": ["orders_owner"],
+    "secrets": ["projects/acme/secrets/orders", "projects/acme/secrets/orders-*"],
+}
+REPOSITORY: dict[str, Any] = {
+    "kind": "git",
+    "host": "github",
+    "url": "https://github.com/acme/deploy",
+    "paths": ["**/secrets.lock.json"],
+    "secrets": ["projects/acme/secrets/orders"],
+}
+HEALTH: dict[str, Any] = {
+    "kind": "http",
+    "url": "https://canary.acme.example/healthz",
+    "secrets": ["projects/acme/secrets/orders"],
+}
+ALL = {"orders-db": DATABASE, "deploy-repo": REPOSITORY, "canary": HEALTH}
+ISSUER: dict[str, Any] = {
+    "kind": "postgresql",
+    "target": "orders-db",
+    "slots": ["orders_a", "orders_b"],
+    "owner": "orders_owner",
+}
+
+
+def read(
+    document: dict[str, Any], number_of: Callable[[str], str | None] = lambda _project: None
+) -> Targets:
+    plugins = registry.issuers(), registry.participants(), registry.gates()
+    return decode_targets({"targets": document}, registry.settings_of_all(*plugins), number_of)
+
+
+def kinds(targets: Targets | None) -> Kinds:
+    plugins = registry.issuers(), registry.participants(), registry.gates()
+    return registry.kinds(*plugins, targets)
+
+
+def decode(
+    policy: dict[str, Any], targets: Targets | None = None, secret: SecretName | None = ORDERS
+) -> Policy:
+    return decode_policy(json.dumps(policy), kinds(targets or read(ALL)), secret)
+
+
+def refused(policy: dict[str, Any], secret: SecretName | None = ORDERS) -> FaultyPolicyError:
+    with pytest.raises(FaultyPolicyError) as raised:
+        decode(policy, secret=secret)
+    return raised.value
+
+
+def faulty(document: dict[str, Any]) -> str:
+    with pytest.raises(FaultyTargetsError) as raised:
+        read(document)
+    return str(raised.value)
+
+
+def test_issuer_has_settings_of_both() -> None:
+    settings = decode({"issuer": ISSUER}).issuer.settings
+    assert settings.host == "10.0.0.5"
+    assert settings.slots == ("orders_a", "orders_b")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("host", "attacker.example"),
+        ("port", 5433),
+        ("tls", "disable"),
+        ("admin", "projects/acme/secrets/other-admin"),
+        ("roles", ["*"]),
+        ("replicas", ["attacker.example"]),
+        ("statement_timeout", 3600),
+    ],
+)
+def test_what_is_the_targets_is_refused_in_a_policy(key: str, value: object) -> None:
+    error = refused({"issuer": {**ISSUER, key: value}})
+    assert error.reason == "not-allowed"
+    assert f"targets.orders-db.{key}" in str(error)
+    assert "attacker" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"slots": ["orders_a", "billing_b"]}, "targets.orders-db.roles"),
+        ({"owner": "billing_owner"}, "targets.orders-db.owners"),
+        ({"target": "billing-db"}, "no target of kind postgresql"),
+        ({"target": "canary"}, "no target of kind postgresql"),
+    ],
+)
+def test_what_a_target_does_not_list_is_refused(changed: dict[str, Any], line: str) -> None:
+    error = refused({"issuer": {**ISSUER, **changed}})
+    assert error.reason == "not-allowed"
+    assert line in str(error)
+
+
+@pytest.mark.parametrize("name", ["billing", "ordersx", "xorders", "Orders"])
+def test_secret_that_no_line_names_may_not_use_a_target(name: str) -> None:
+    error = refused({"issuer": ISSUER}, SecretName("acme", name))
+    assert error.reason == "not-allowed"
+    assert "targets.orders-db.secrets does not name it" in str(error)
+
+
+def test_secret_of_another_project_or_place_may_not_use_a_target() -> None:
+    assert refused({"issuer": ISSUER}, SecretName("other", "orders")).reason == "not-allowed"
+    regional = SecretName("acme", "orders", "europe-west1")
+    assert refused({"issuer": ISSUER}, regional).reason == "not-allowed"
+
+
+def test_number_of_a_project_is_the_project() -> None:
+    numbers = {"acme": "123", "123": "123", "456": "456"}
+    targets = read(ALL, numbers.get)
+    decode({"issuer": ISSUER}, targets, SecretName("123", "orders-7"))
+    with pytest.raises(FaultyPolicyError):
+        decode({"issuer": ISSUER}, targets, SecretName("456", "orders"))
+
+
+def test_issuer_without_a_target_is_refused_where_there_is_a_document() -> None:
+    inline = {**ISSUER, "host": "h", "database": "d", "admin": "projects/p/secrets/s"}
+    del inline["target"]
+    assert "say which postgresql it is; known are: orders-db" in str(refused({"issuer": inline}))
+
+
+def test_git_names_the_branch_and_the_files_that_may_change() -> None:
+    git = {"kind": "git", "target": "deploy-repo", "path": "canary/secrets.lock.json"}
+    decode({"issuer": ISSUER, "rollout": [{"stage": "a", "participants": [git]}]})
+    for changed, line in (
+        ({"path": "canary/deploy.sh"}, "targets.deploy-repo.paths"),
+        ({"base": "production"}, "targets.deploy-repo.branches"),
+        ({"url": "https://github.com/acme/other"}, "targets.deploy-repo.url"),
+        ({"auth": {}}, "targets.deploy-repo.auth"),
+    ):
+        stage = {"stage": "a", "participants": [{**git, **changed}]}
+        error = refused({"issuer": ISSUER, "rollout": [stage]})
+        assert error.reason == "not-allowed"
+        assert line in str(error)
+
+
+@pytest.mark.parametrize("key", ["url", "header", "identity", "timeout", "tls_root_cert"])
+def test_gate_takes_its_address_and_token_from_the_target_alone(key: str) -> None:
+    gate = {"kind": "http", "target": "canary", key: "https://attacker.example"}
+    stage = {"stage": "a", "participants": [{"kind": "alias"}], "gates": [gate]}
+    assert f"targets.canary.{key}" in str(refused({"issuer": ISSUER, "rollout": [stage]}))
+
+
+def test_plugin_that_touches_nothing_has_no_target() -> None:
+    error = refused({"issuer": {"kind": "value", "target": "orders-db"}})
+    assert "touches nothing that a target stands for" in str(error)
+
+
+def test_what_is_written_out_names_the_target_and_reads_the_same() -> None:
+    policy = decode({"issuer": ISSUER})
+    text = encode_policy(policy)
+    assert "10.0.0.5" not in text
+    assert decode(json.loads(text)) == policy
+
+
+def test_stricter_word_counts_and_keeps_its_line() -> None:
+    demands = {"soak": "2h", "observe": "30m", "max_age": "90d"}
+    targets = read({**ALL, "orders-db": {**DATABASE, "demands": demands}})
+    policy = decode({"issuer": ISSUER, "soak": "1m", "retire": {"observe": "1h"}}, targets)
+    assert policy.soak == timedelta(hours=2)
+    assert policy.retire.observe == timedelta(hours=1)
+    assert policy.max_age == timedelta(days=90)
+    assert policy.demanded == {
+        "soak": "targets.orders-db.demands.soak",
+        "max_age": "targets.orders-db.demands.max_age",
+    }
+
+
+def test_faults_of_a_document_are_all_named() -> None:
+    text = faulty(
+        {
+            "orders-db": {**DATABASE, "tsl": "disable", "port": "x"},
+            "Canary!": HEALTH,
+            "other": {"kind": "postgres"},
+            "any": {**HEALTH, "secrets": ["projects/*/secrets/x", "labels.db=orders"]},
+            "none": {key: value for key, value in HEALTH.items() if key != "secrets"},
+            "alias": {"kind": "alias", "secrets": ["projects/acme/secrets/x"]},
+            "later": {**HEALTH, "demands": {"approval": []}},
+        }
+    )
+    for expected in (
+        "targets.orders-db: unknown key 'tsl'; did you mean 'tls'?",
+        "targets.orders-db.port: expected a whole number",
+        "targets: a target's name is",
+        "targets.other.kind: no plugin touches targets of this kind; did you mean 'postgresql'?",
+        "targets.any.secrets[0]: expected projects/PROJECT/secrets/SECRET",
+        "targets.any.secrets[1]: expected",
+        "targets.none: the key 'secrets' is missing",
+        "targets.alias.kind: no plugin touches",
+        "targets.later.demands.approval: this version knows no approvals",
+    ):
+        assert expected in text
+
+
+def test_document_is_json_or_yaml_and_no_key_stands_twice() -> None:
+    assert parse_document('{"targets": {}}') == {"targets": {}}
+    assert parse_document("targets: {}\n") == {"targets": {}}
+    for twice in ('{"targets": {}, "targets": {}}', "targets: {}\ntargets: {}\n"):
+        with pytest.raises(FaultyTargetsError, match="appears twice"):
+            parse_document(twice)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("orders_*", "orders_a", True),
+        ("orders_*", "xorders_a", False),
+        ("orders_?", "orders_ab", False),
+        ("*/a.json", "x/y/a.json", False),
+        ("**/a.json", "a.json", True),
+        ("**/a.json", "x/y/a.json", True),
+        ("**/a.json", "x/ba.json", False),
+        ("a.json", "axjson", False),
+        ("[ab]", "a", False),
+        ("a*", "a\nb", True),
+    ],
+)
+def test_patterns(pattern: str, text: str, expected: bool) -> None:  # noqa: FBT001
+    assert fits(pattern, text) is expected
+
+
+_KEYS = st.sampled_from(
+    ["host", "port", "replicas", "admin", "tls", "url", "auth", "api", "header", "identity",
+     "nodes", "tls_root_cert", "access_token", "target", "slots", "owner", "probes"]
+)  # fmt: skip
+_VALUES = st.sampled_from(
+    ["attacker.example", "https://attacker.example", ["attacker.example"], 5433, True, {},
+     "orders-db", "canary", "deploy-repo", ["orders_a", "orders_b"]]
+)  # fmt: skip
+
+
+@given(
+    issuer=st.dictionaries(_KEYS, _VALUES, max_size=3),
+    participant=st.dictionaries(_KEYS, _VALUES, max_size=3),
+    gate=st.dictionaries(_KEYS, _VALUES, max_size=3),
+)
+def test_no_policy_brings_an_address(
+    issuer: dict[str, Any], participant: dict[str, Any], gate: dict[str, Any]
+) -> None:
+    git = {"kind": "git", "target": "deploy-repo", "path": "a/secrets.lock.json", **participant}
+    stage = {
+        "stage": "a",
+        "participants": [git],
+        "gates": [{"kind": "http", "target": "canary", **gate}],
+    }
+    try:
+        policy = decode({"issuer": {**ISSUER, **issuer}, "rollout": [stage]})
+    except FaultyPolicyError:
+        return
+    for choice in policy.choices:
+        assert choice.target
+        assert "attacker" not in repr(choice.settings)
