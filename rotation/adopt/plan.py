@@ -23,7 +23,7 @@ POLICY: Final = "rotation.policy"
 CURRENT: Final = "current"
 ROTATOR_SECRET, POINTER, SCHEDULE = "rotator-secret", "policy", "schedule"
 #: Files beside the commands.
-POLICY_FILE, ROTATOR_FILE = "policy.json", "rotator.json"
+POLICY_FILE, ROTATOR_FILE, TARGETS_FILE = "policy.json", "rotator.json", "targets.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,10 @@ class Wanted:
     first: datetime
     issuer: str
     labels: Mapping[str, str]
+    #: What the deployment calls the system, or shall; empty: it has no targets document.
+    target: str = ""
+    #: Settings that a target says, never a policy.
+    owned: frozenset[str] = frozenset()
 
 
 def every_step(wanted: Wanted, issuer: IssuerPlan) -> tuple[Step, ...]:
@@ -55,7 +59,19 @@ def every_step(wanted: Wanted, issuer: IssuerPlan) -> tuple[Step, ...]:
 def policy_of(wanted: Wanted, issuer: IssuerPlan) -> str:
     """Return the policy to store: the one that is there, or a new one."""
     stored = wanted.secret.annotations.get(POLICY)
-    return stored or json.dumps({"issuer": {"kind": wanted.issuer, **issuer.settings}})
+    if stored or not wanted.target:
+        return stored or json.dumps({"issuer": {"kind": wanted.issuer, **issuer.settings}})
+    own = {key: value for key, value in issuer.settings.items() if key not in wanted.owned}
+    return json.dumps({"issuer": {"kind": wanted.issuer, "target": wanted.target, **own}})
+
+
+def targets_of(wanted: Wanted, issuer: IssuerPlan) -> dict[str, Any]:
+    """Return what the deployment's targets document needs, by name; nothing where it has none."""
+    if not wanted.target:
+        return {}
+    own = {key: value for key, value in issuer.settings.items() if key in wanted.owned}
+    secrets = [str(wanted.secret.name)]
+    return {wanted.target: {"kind": wanted.issuer, **own, **issuer.allowed, "secrets": secrets}}
 
 
 def labels_of(wanted: Wanted) -> dict[str, str]:

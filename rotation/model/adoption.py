@@ -75,6 +75,8 @@ class IssuerPlan(Struct, frozen=True):
     steps: tuple[Step, ...]
     #: The ``issuer`` object of the policy, without ``kind``; plain JSON values.
     settings: Mapping[str, Any] = field(default_factory=dict)
+    #: What a target must let be changed, by its own settings; plain JSON values.
+    allowed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def blockers(self) -> tuple[Finding, ...]:

@@ -66,6 +66,13 @@ class Bench:
     def adopt(self, legacy: Legacy, *more: str) -> tuple[int, str, str]:
         return self.run("adopt", legacy.database, "--tls", "disable", *more)
 
+    def allow(self, legacy: Legacy) -> None:
+        """Have the deployment allow what adopt says that it lacks."""
+        lacking = json.loads(self.adopt(legacy, "--json")[1])["targets"]
+        assert list(lacking) == [legacy.database]
+        self.stack.allow(lacking)
+        assert json.loads(self.adopt(legacy, "--json")[1])["targets"] == {}
+
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
@@ -90,6 +97,8 @@ def test_an_adopted_secret_rotates_in_the_shape_its_consumers_read(bench: Bench)
     with Load(legacy, renews=True) as load:
         code, out, err = bench.adopt(legacy, "--apply", "--yes", "--label", "db=legacy")
         assert (code, err) == (0, ""), out
+        assert "the targets document needs, before anything rotates:" in out
+        bench.allow(legacy)
         code, out, err = bench.run("rotate", legacy.database)
         assert (code, err) == (0, ""), out
     assert load.failures == []
@@ -113,6 +122,7 @@ def test_an_adopted_secret_has_nothing_to_do(bench: Bench) -> None:
     legacy = bench.legacy()
     assert outcome(bench.adopt(legacy, "--apply", "--yes", "--json")) == (0, "adopted")
     assert outcome(bench.adopt(legacy, "--json")) == (0, "nothing-to-do")
+    bench.allow(legacy)
     code, out, _ = bench.run("plan", legacy.database, "--json")
     assert code == 0, out
 
@@ -160,6 +170,7 @@ def test_the_written_files_lead_to_the_same(bench: Bench, tmp_path: Path) -> Non
         return [str(row).replace(f"app{number}", "app").replace(number, "N") for row in rows]
 
     assert len(plain(applied, numbers[0])) == len(plain(written, numbers[1]))
+    bench.allow(written)
     assert bench.run("rotate", written.database)[0] == 0
 
 

@@ -21,6 +21,7 @@ from rotation import registry, wiring
 from rotation.adopt import files, plan
 from rotation.adopt.run import run
 from rotation.cli.views.adoption import AdoptionReport
+from rotation.cli.views.adoption_target import AdoptionTarget, issuer_of
 from rotation.cli.views.context import Context, json_option
 from rotation.cli.views.failures import NO, OK
 from rotation.engine import codec
@@ -82,7 +83,15 @@ class _Adoption:
             first=(self._context.clock.now() + _FIRST).replace(microsecond=0),
             issuer=options["issuer"],
             labels=dict(_pair(option) for option in options["label"]),
+            target=self._target.name,
+            owned=self._target.owned,
         )
+
+    @property
+    def _target(self) -> AdoptionTarget:
+        settings = registry.issuers()[self._options["issuer"]].spec.settings
+        targets = self._context.targets
+        return AdoptionTarget(targets, self.secret, self._options["target"], settings)
 
     @property
     def adopter(self) -> Adopter:
@@ -141,6 +150,7 @@ class _Adoption:
             found=found,
             steps=steps,
             policy=plan.policy_of(wanted, found),
+            targets=self._target.lacking(wanted, found),
             rights=plan.rights(wanted, self._context.project),
             spec=self.spec,
         )
@@ -188,7 +198,7 @@ class _Adoption:
         return AdoptionRequest(
             payload=self.in_force.payload,
             connection=_connection(options["database_url_file"]),
-            settings={**_stored(self.secret), **chosen},
+            settings={**self._target.settings, **_stored(self.secret), **chosen},
             admin=str(self.rotator),
             rotator=self.rotator_login,
             rotator_user=options["rotator"] or f"{self.name.secret_id}_rotator",
@@ -237,6 +247,7 @@ _OPTIONS: Final[tuple[_Option, ...]] = (
     click.option("--rotator-secret", default="", help="Secret with its login: ID-rotator."),
     click.option("--user", default="", help="User of a payload that is a password alone."),
     *_declared(),
+    click.option("--target", default="", help="Name of the target, if it is new: ID."),
     click.option("--topic", default="", help="The rotation topic: rotation."),
     click.option("--period", default="30d", show_default=True, help="Rotate this often."),
     click.option("--label", multiple=True, metavar="KEY=VALUE", help="Label to set; repeatable."),
@@ -322,6 +333,9 @@ def _write(context: Context, adoption: _Adoption, folder: Path) -> None:
     wanted, found = adoption.wanted, adoption.found or IssuerPlan((), ())
     texts |= files.render(steps, adoption.spec)
     texts[plan.POLICY_FILE] = plan.policy_of(wanted, found)
+    lacking = adoption.report(steps, "written").targets
+    if lacking:
+        texts[plan.TARGETS_FILE] = json.dumps({"targets": lacking}, indent=2)
     lines = plan.rights(wanted, context.project)
     texts["rights.sh"] = "#!/bin/sh\nset -eu\n" + "".join(f"{line}\n" for line in lines)
     written = [str(path) for path in files.write(folder, texts)]
@@ -351,12 +365,7 @@ def _refuse(secret: Secret) -> None:
 
 def _stored(secret: Secret) -> dict[str, Any]:
     """Return the settings of the policy that is there already; text that is none counts as none."""
-    try:
-        document = json.loads(secret.annotations.get(plan.POLICY, "{}"))
-    except ValueError:
-        return {}
-    issuer = document.get("issuer", {}) if isinstance(document, dict) else {}
-    kept = dict(issuer) if isinstance(issuer, dict) else {}
+    kept = {key: value for key, value in issuer_of(secret).items() if key != "target"}
     payload = kept.pop("payload", {})
     shape = payload.get("shape") if isinstance(payload, dict) else None
     return {**kept, **({"shape": shape} if shape else {})}

@@ -3,6 +3,8 @@
 It reads and changes nothing.  What a statement says that should not be shown, the issuer masks.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -32,6 +34,8 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
     found: IssuerPlan
     steps: tuple[Step, ...]
     policy: str
+    #: What the deployment's targets document lacks, by name.
+    targets: Mapping[str, Any]
     #: Commands that give rights in Google Cloud.
     rights: tuple[str, ...]
     spec: AdoptionSpec
@@ -52,6 +56,7 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
             ],
             "steps": plan.as_json(self.steps, self.spec),
             "policy": self.policy,
+            "targets": dict(self.targets),
             "rights": list(self.rights),
         }
 
@@ -60,6 +65,9 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
         lines = [line for finding in self.found.findings for line in _finding_lines(finding)]
         for number, step in enumerate(self.steps, start=1):
             lines += self._step_lines(number, step)
+        if self.targets:
+            lines.append("the targets document needs, before anything rotates:")
+            lines += [printable(line) for line in json.dumps(self.targets, indent=2).splitlines()]
         short = self.secret.secret_id
         return "\n".join([*lines, _OUTCOMES[self.outcome].replace("{}", short)])
 

@@ -79,6 +79,7 @@ class PostgreSQLAdopter:
             (*findings, *shape_findings(self._found, settings), *_faults(settings)),
             steps.steps(facts, self._rotator_verifier()),
             settings,
+            {"roles": settings["slots"], "owners": [settings["owner"]]},
         )
 
     def apply(self, step: Step) -> None:
