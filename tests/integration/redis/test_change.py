@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import redis
 
-from rotation.issuers.redis import nodes
 from rotation.issuers.redis.issuer import Redis
 from rotation.issuers.redis.server import ConflictError, Server, translate
+from rotation.issuers.redis.target import RotatorServer
 from rotation.local.redis import RedisServer
 from rotation.model.errors import (
     CredentialRefusedError,
@@ -114,7 +114,7 @@ def test_a_server_that_restarts_before_the_change_is_saved_is_changed_by_the_rep
         site.server.restart()
         raise TemporaryError("the server is gone")
 
-    monkeypatch.setattr(nodes.Nodes, "_save", die)
+    monkeypatch.setattr(RotatorServer, "save", die)
     acts: dict[str, Callable[[], object]] = {
         "mint": lambda: site.mint(3, new),
         "suspend": lambda: site.issuer().suspend(handle_of(site, old), 3),
@@ -550,7 +550,7 @@ def test_the_rotator_is_read_again_when_it_was_rotated_itself(site: Site) -> Non
     issuer.connect()
     site.admin = {"username": name, "password": "wrong"}
     issuer.close()
-    with pytest.raises(PermanentError, match="refuses the rotator's login") as refused:
+    with pytest.raises(PermanentError, match=f"refuses the login of {name}") as refused:
         issuer.connect()
     assert "wrong" not in str(refused.value)
     assert refused.value.__context__ is None
