@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from rotation.issuers._keys.handle import BY_HASH, by_hash
+from rotation.issuers._keys.handle import SHOWN, by_hash, hash_in
 from rotation.model.errors import PermanentError
 
 
@@ -23,7 +23,7 @@ class Key:
     #: ``live``, ``suspended`` or ``revoked``.
     state: str
     version: int
-    #: SHA-256 of the password; empty once it is gone.
+    #: SHA-256 of the password; only its beginning once it is revoked and gone.
     hash: str = ""
     #: Sessions up to this one may use it: the server's run and a client id.
     sessions: str = ""
@@ -49,11 +49,14 @@ class Book:
         return self.is_fenced and key.hash not in self.live
 
     def find(self, handle: str) -> Key | None:
-        """Return a key by its handle; a password that somebody else set, by its hash."""
-        if handle in self.keys:
-            return self.keys[handle]
-        found = [digest for digest in self.strangers if handle == by_hash(digest)]
-        return Key(handle, "live", 0, found[0]) if found else None
+        """Return a key by its handle.
+
+        A password that somebody else set, or gave back, is found by the beginning of its hash.
+        """
+        known = self.keys.get(handle)
+        name = by_hash(known.hash) if known else handle
+        found = [digest for digest in self.strangers if name == by_hash(digest)]
+        return replace(known or Key(handle, "live", 0), hash=found[0]) if found else known
 
     def put(self, key: Key) -> Self:
         """Return the book with a key in its new state."""
@@ -85,12 +88,15 @@ def mint(key: Key, current: Key | None) -> Decision:
     return decide
 
 
-def suspend(handle: str) -> Decision:
-    """Refuse logins with a password, and remember it; what the server does not know is refused."""
+def suspend(handle: str, remedy: str) -> Decision:
+    """Refuse logins with a password, and remember it; for ``remedy`` and errors see `revoke`."""
 
     def decide(book: Book) -> Book:
         key = book.find(handle)
-        if key is None or key.state == "revoked":
+        if key is None:
+            _refuse_guessing(book, handle, remedy)
+            return book
+        if key.state == "revoked":
             return book
         if key.state == "suspended" and key.hash not in book.live:
             return book
@@ -126,19 +132,13 @@ def revoke(handle: str, remedy: str) -> Decision:
     def decide(book: Book) -> Book:
         key = book.find(handle)
         if key is None:
-            if not handle.startswith(BY_HASH) and book.strangers:
-                raise PermanentError(
-                    f"the server does not know which password {handle} is, and it has"
-                    f" {len(book.strangers)} that rotation did not set",
-                    remedy=remedy,
-                    reason="password-unknown",
-                )
-            return book.put(Key(handle, "revoked", 0))
+            _refuse_guessing(book, handle, remedy)
+            return book.put(Key(handle, "revoked", 0, hash_in(handle)))
         return book.put(
             replace(
                 key,
                 state="revoked",
-                hash="" if book.may_forget(key) else key.hash,
+                hash=key.hash[:SHOWN] if book.may_forget(key) else key.hash,
                 sessions="" if key.hash in book.live else key.sessions,
             )
         )
@@ -156,3 +156,14 @@ def bound(handle: str, newest: str) -> Decision:
         return book.put(replace(key, sessions=newest))
 
     return decide
+
+
+def _refuse_guessing(book: Book, handle: str, remedy: str) -> None:
+    """Return when no password is there that may be the one of an unknown handle."""
+    if book.strangers and not hash_in(handle):
+        raise PermanentError(
+            f"the server does not know which password {handle} is, and it has"
+            f" {len(book.strangers)} that rotation did not set",
+            remedy=remedy,
+            reason="password-unknown",
+        )

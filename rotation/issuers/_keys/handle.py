@@ -26,3 +26,8 @@ def digest_of(password: str) -> str:
 def by_hash(digest: str) -> str:
     """Return the handle of a password that we did not make."""
     return f"{BY_HASH}{digest[:SHOWN]}"
+
+
+def hash_in(handle: str) -> str:
+    """Return the beginning of the hash in such a handle; empty: it names no hash."""
+    return handle.removeprefix(BY_HASH) if handle.startswith(BY_HASH) else ""

@@ -91,7 +91,8 @@ class UserKeys(ABC):
 
     def suspend(self, handle: str, token: int) -> None:
         """Refuse logins with the password; its hash is remembered."""
-        self._nodes.take_away(handle, token, book.suspend(handle), end=False)
+        decide = book.suspend(handle, self._target.to_note(handle))
+        self._nodes.take_away(handle, token, decide, end=False)
 
     def restore(self, handle: str, token: int) -> None:
         """Let the same password log in again."""

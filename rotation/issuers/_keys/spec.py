@@ -15,6 +15,11 @@ FAILURE_MODES: Final = (
         " rotation writes it again",
     ),
     FailureMode(
+        "somebody gives a revoked password back by hand",
+        "doctor finds it; to revoke it again takes it away, and ends sessions as an emergency does,"
+        " until the next rotation forgets it",
+    ),
+    FailureMode(
         "a server restarts before a change is saved",
         "it has the old passwords and the old record; the next delivery changes both again",
     ),

@@ -23,7 +23,7 @@ _OURS: Final = b"rotation".hex()
 _MARK: Final = re.compile(rf"{_OURS}[0-9a-f]{{48}}")
 _KEY: Final = re.compile(
     r"~([A-Za-z0-9-]+):(live|suspended|revoked):version=([0-9]+)"
-    r"(?::sha256=([0-9a-f]{64}))?(?::sessions=([0-9a-f]+-[0-9]+))?"
+    r"(?::sha256=([0-9a-f]{64}|[0-9a-f]{16}))?(?::sessions=([0-9a-f]+-[0-9]+))?"
 )
 
 

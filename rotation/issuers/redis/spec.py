@@ -59,9 +59,10 @@ SPEC: Final = IssuerSpec(
         f"{PAYLOAD}"
         "What a server remembers stands in an ACL user `rotation:USER`, off and without any right:"
         " its key patterns say which hash belongs to which `key_id`, and whether it is suspended or"
-        " revoked. One of its hashes, and one of the user's, begins with `726f746174696f6e`: it"
-        " is the mark that fences, with the newest token in the 16 digits after that, and no"
-        " password has it. Leave both alone; the next rotation writes what is missing.\n\n"
+        " revoked; of a revoked one it keeps the first 16 digits. One of its hashes, and one of the"
+        " user's, begins with `726f746174696f6e`: it is the mark that fences, with the newest token"
+        " in the 16 digits after that, and no password has it. Leave both alone; the next rotation"
+        " writes what is missing.\n\n"
         f"{SESSIONS}"
     ),
 )

@@ -19,6 +19,7 @@ def shown(**fields: object) -> list[object]:
         Key("k-old", "live", 1, OLD),
         Key("k-1", "suspended", 3, OLD, "ab12-77"),
         Key("h-1", "revoked", 0),
+        Key("k-1", "revoked", 3, OLD[:16]),
         Key("h-1", "revoked", 0, sessions="ab-1"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 from rotation.issuers._keys import book as books
 from rotation.issuers._keys.book import Book, Decision, Key
-from rotation.issuers._keys.handle import by_hash
+from rotation.issuers._keys.handle import SHOWN, by_hash
 from rotation.model.errors import PermanentError
 
 OLD, NEW, STRANGER = "a" * 64, "b" * 64, "c" * 64
@@ -17,9 +17,8 @@ DECISIONS = {
     "mint": books.mint(Key("k-new", "live", 2, NEW), OLD_KEY),
     "mint another candidate": books.mint(Key("k-new", "live", 2, "d" * 64), OLD_KEY),
     "mint a third": books.mint(Key("k-third", "live", 3, "e" * 64), NEW_KEY),
-    "suspend": books.suspend("k-old"),
-    "suspend by hash": books.suspend(by_hash(STRANGER)),
-    "suspend an unknown one": books.suspend("k-nobody"),
+    "suspend": books.suspend("k-old", REMEDY),
+    "suspend by hash": books.suspend(by_hash(STRANGER), REMEDY),
     "restore": books.restore("k-old"),
     "revoke": books.revoke("k-old", REMEDY),
     "revoke by hash": books.revoke(by_hash(STRANGER), REMEDY),
@@ -79,13 +78,13 @@ def test_no_change_removes_or_forgets_what_is_not_ours_or_still_works(
             assert book.strangers <= {STRANGER}, "whoever may log in is known"
 
 
-def test_what_is_revoked_is_never_restored_and_leaves_no_hash() -> None:
+def test_what_is_revoked_is_never_restored_and_leaves_the_beginning_of_its_hash() -> None:
     book = settled(BOTH, books.revoke("k-old", REMEDY))
-    assert book.keys["k-old"] == Key("k-old", "revoked", 1)
+    assert book.keys["k-old"] == Key("k-old", "revoked", 1, OLD[:SHOWN])
     assert book.live == {NEW, STRANGER}
     with pytest.raises(PermanentError, match="revoked"):
         books.restore("k-old")(book)
-    assert settled(book, books.suspend("k-old")) == book
+    assert settled(book, books.suspend("k-old", REMEDY)) == book
 
 
 def test_a_password_that_was_taken_away_by_hand_is_forgotten_with_the_third() -> None:
@@ -94,19 +93,35 @@ def test_a_password_that_was_taken_away_by_hand_is_forgotten_with_the_third() ->
     assert set(settled(gone, books.mint(third, NEW_KEY)).keys) == {"k-new", "k-third"}
 
 
-def test_an_unknown_password_is_revoked_only_where_none_can_be_it() -> None:
+@pytest.mark.parametrize("handle", ["k-old", by_hash(STRANGER)])
+def test_what_is_revoked_and_given_back_is_revoked_again_from_every_half(handle: str) -> None:
+    book = settled(BOTH, books.revoke(handle, REMEDY))
+    by_hand = replace(book, live=BOTH.live)
+    again = settled(by_hand, books.revoke(handle, REMEDY))
+    assert again == book
+    for half in halves(by_hand, books.revoke(handle, REMEDY)):
+        assert settled(half, books.revoke(handle, REMEDY)) == book
+    bounded = settled(by_hand, books.bound(handle, "ab-7"))
+    assert settled(bounded, books.revoke(handle, REMEDY)).keys[handle].sessions == ""
+
+
+def test_an_unknown_password_is_taken_away_only_where_none_can_be_it() -> None:
     with pytest.raises(PermanentError, match="does not know which"):
         books.revoke("k-lost", REMEDY)(BOTH)
+    with pytest.raises(PermanentError, match="does not know which") as refused:
+        books.suspend("k-lost", REMEDY)(BOTH)
+    assert refused.value.remedy == REMEDY
     known = replace(BOTH, live=BOTH.live - {STRANGER})
+    assert settled(known, books.suspend("k-lost", REMEDY)).live == known.live
     assert settled(known, books.revoke("k-lost", REMEDY)).live == known.live
     assert settled(BOTH, books.revoke("h-0000000000000000", REMEDY)).live == BOTH.live
 
 
 def test_a_limit_of_sessions_holds_as_long_as_the_password_is_away() -> None:
-    book = settled(settled(BOTH, books.suspend("k-old")), books.bound("k-old", "ab-7"))
+    book = settled(settled(BOTH, books.suspend("k-old", REMEDY)), books.bound("k-old", "ab-7"))
     assert book.keys["k-old"].sessions == "ab-7"
     assert settled(book, books.bound("k-old", "ab-9")) == book
-    assert settled(book, books.suspend("k-old")) == book
+    assert settled(book, books.suspend("k-old", REMEDY)) == book
     assert settled(book, books.revoke("k-old", REMEDY)).keys["k-old"].sessions == "ab-7"
     assert settled(book, books.restore("k-old")).keys["k-old"].sessions == ""
     by_hand = replace(book, live=book.live | {OLD})
