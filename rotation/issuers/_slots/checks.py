@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from rotation.issuers._slots.findings import bad, fine, untested, warn
 from rotation.issuers._slots.guards import other_manager
 from rotation.issuers._slots.marker import foreign_text
 from rotation.issuers._slots.target import Survey
+from rotation.kit.findings import bad, fine, untested, warn
 from rotation.model.plugin import Finding
 
 #: Seconds that clocks may differ.

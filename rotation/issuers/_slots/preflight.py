@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rotation.issuers._slots.admin import Admin
-from rotation.issuers._slots.findings import failed, fine
 from rotation.issuers._slots.observer import Observer
 from rotation.issuers._slots.target import Connection, Preflight, Survey, Target
+from rotation.kit.findings import failed, fine
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding

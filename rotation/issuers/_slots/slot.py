@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from rotation.issuers._slots import marker
 from rotation.issuers._slots.marker import Marker
-from rotation.model.password import Password
+from rotation.kit.net.node import Node
 from rotation.model.plugin import Session
 
 
@@ -20,23 +20,6 @@ class Words(Struct, frozen=True):
     powerful: str
     #: Where an administrator sees sessions.
     sessions: str
-
-
-class Node(Struct, frozen=True):
-    """One server."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class AdminLogin(Struct, frozen=True):
-    """Who the rotator logs in as."""
-
-    user: str
-    password: Password
 
 
 class Slot(Struct, frozen=True):

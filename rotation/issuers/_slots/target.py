@@ -16,7 +16,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession, Slot, Words
+from rotation.issuers._slots.slot import LockedView, ShownSession, Slot, Words
+from rotation.kit.credentials.rotator import Login
+from rotation.kit.net.node import Node
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Observation, Verification
@@ -85,7 +87,7 @@ class Connects(Protocol[Connection]):
     def nodes(self) -> Sequence[Node]:
         """Every server; changes are made on the first."""
 
-    def open(self, node: Node, login: AdminLogin) -> Connection:
+    def open(self, node: Node, login: Login) -> Connection:
         """Log in as the rotator; the caller closes the connection.
 
         Raises:

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
+from rotation.issuers._settings import ADDS_NO_LOGIN, READS_LOGIN
 from rotation.issuers._slots.slot import Words
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
@@ -19,13 +22,7 @@ SPEC: Final = IssuerSpec(
         overlap=True, fence=Fence.TARGET, made_by=MadeBy.OURS, suspends=True, sees_use=True
     ),
     permissions=(
-        Permission(
-            "secretmanager.versions.access",
-            On.READ_SECRET,
-            "read the rotator's own login",
-            when="admin: projects/P/secrets/S",
-            which="the secret of admin",
-        ),
+        replace(READS_LOGIN, when="admin: projects/P/secrets/S"),
         Permission(
             "cloudsql.instances.login",
             On.PROJECT,
@@ -36,10 +33,7 @@ SPEC: Final = IssuerSpec(
     ),
     permissions_not_needed=(
         NotNeeded("cloudsql.users.update", "the Admin API cannot be fenced; SQL is used"),
-        NotNeeded(
-            "secretmanager.versions.add on the admin secret",
-            "the rotator's own login is rotated like any other secret, if at all",
-        ),
+        ADDS_NO_LOGIN,
     ),
     rights=rights.RIGHTS,
     network=("TCP to host:port and to every replica, from where the function runs",),

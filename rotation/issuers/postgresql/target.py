@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession
+from rotation.issuers._slots.slot import LockedView, ShownSession
 from rotation.issuers._slots.target import Preflight, Survey
 from rotation.issuers.postgresql import fence, rights, sessions, verify
 from rotation.issuers.postgresql.create import twin_statements
@@ -23,7 +23,9 @@ from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import WORDS
+from rotation.kit.credentials.rotator import Login
 from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
+from rotation.kit.net.node import Node
 from rotation.model.errors import PermanentError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
@@ -115,7 +117,7 @@ class PostgreSQLTarget:
         """Compose a candidate in the shape the policy asks for."""
         return compose(self._settings, slot, rotation_id, current)
 
-    def open(self, node: Node, login: AdminLogin) -> Connection:
+    def open(self, node: Node, login: Login) -> Connection:
         """Log in as the rotator."""
         return log_in(self._settings, node, login.user, login.password, ADMIN)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import psycopg
 
-from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.errors import MISSING_RIGHT, READ_ONLY, translate
 from rotation.issuers.postgresql.fence import POSITION
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.kit.net.node import Node
 from rotation.model.errors import PermanentError, TemporaryError
 from rotation.model.password import Password
 from rotation.model.plugin import Verification

@@ -8,13 +8,13 @@ Rules of this module:
 
 from collections.abc import Iterator
 
-from rotation.issuers._slots.findings import bad, fine, warn
 from rotation.issuers._slots.guards import other_manager
 from rotation.issuers.postgresql.adopting.facts import Facts
 from rotation.issuers.postgresql.adopting.statements import foreign_defaults, missing_privileges
 from rotation.issuers.postgresql.adopting.steps import ENDING, SEEING
 from rotation.issuers.postgresql.check_server import BROKEN_SET_ROLE, OLDEST
 from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE, quoted
+from rotation.kit.findings import bad, fine, warn
 from rotation.model.plugin import Finding
 
 #: Findings that ``--accept`` turns into warnings.
