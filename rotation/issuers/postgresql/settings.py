@@ -14,6 +14,7 @@ from typing import Literal
 
 from rotation.issuers._slots.admin import IAM
 from rotation.issuers._slots.slot import Node, sibling_of
+from rotation.issuers.postgresql import probes
 from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
@@ -58,7 +59,8 @@ class PostgreSQLSettings:
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
-    #: Read-only queries that every new credential must be able to run.
+    #: Queries that every new credential must be able to run: one that reads in each, up to its
+    #: first row.
     probes: tuple[str, ...] = ()
     #: How a new version is spelled.
     payload: PayloadShape = field(default_factory=PayloadShape)
@@ -89,8 +91,10 @@ class PostgreSQLSettings:
         if self.tls == "verify-ca" and not self.tls_root_cert:
             raise PolicyError("tls: verify-ca needs tls_root_cert")
         for index, probe in enumerate(self.probes):
-            if "\0" in probe:
-                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+            if fault := probes.fault(probe):
+                raise PolicyError(
+                    f"probes[{index}]: {fault}", remedy="write one query that only reads"
+                )
 
     def _check_payload(self) -> None:
         keys = (self.payload.username, self.payload.password)
