@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. TLS is verified fully unless the policy writes out something weaker.
-  2. A name that PostgreSQL or a cloud keeps for itself is never a slot.
+  2. A name that PostgreSQL or a cloud keeps for itself is never a slot, nor the owner.
   3. What the server or libpq would refuse, cut or take for something else is refused here.
   4. Of the values only names of roles and of the database are quoted: where an address or a
      secret's name belongs, people paste connection strings with passwords.
@@ -77,9 +77,9 @@ class PostgreSQLSettings:
         first, second = self.slots
         if len({first, second, self.owner}) < len((first, second, self.owner)):
             raise PolicyError("slots and owner must be three different roles")
-        for slot in self.slots:
-            if RESERVED.fullmatch(slot):
-                raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
+        for name, use in ((first, "a slot"), (second, "a slot"), (self.owner, "the owner")):
+            if RESERVED.fullmatch(name):
+                raise PolicyError(f"{name!r} is a reserved role and cannot be {use}")
         for name in (*self.slots, self.owner, self.database):
             if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
                 shown = repr(name[:_SHOWN])

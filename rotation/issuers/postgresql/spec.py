@@ -8,7 +8,7 @@ from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
-WORDS: Final = Words("role", "a superuser or replication role", "pg_stat_activity")
+WORDS: Final = Words("role", "pg_stat_activity")
 
 SPEC: Final = IssuerSpec(
     name="postgresql",
