@@ -224,7 +224,9 @@ def test_second_secret_on_the_same_roles_is_refused_and_both_are_named(
     other.add_version(target.payload(2))
     before = target.enabled
     other.fire()
-    other.assert_blocked("slots-taken", target.id, other.id)
+    message = other.await_blocked("slots-taken")["message"]
+    assert f"secrets/{target.id}," in message
+    assert f"secrets/{other.id} " in message
     assert target.works(target.payload(2))
     assert target.enabled == before
 
