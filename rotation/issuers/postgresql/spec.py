@@ -55,6 +55,14 @@ SPEC: Final = IssuerSpec(
         ),
         FailureMode("a session is on the idle slot", "nothing is changed; the secret is blocked"),
         FailureMode(
+            "another secret rotates the same slots, as their comments say",
+            "nothing is changed; the secret is blocked, and both are named",
+        ),
+        FailureMode(
+            "a slot is not the owner's, or a role has power over others",
+            "nothing is changed; the secret is blocked",
+        ),
+        FailureMode(
             "the server refuses the password by its rules",
             "another candidate is made; after three the secret is blocked",
         ),
