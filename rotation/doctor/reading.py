@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from rotation import registry
 from rotation.doctor.facts import FileUse, Installation, Reply, Rights, SecretFacts
 from rotation.doctor.findings import short
@@ -230,7 +232,8 @@ def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...
     policy, state, current = snapshot.policy, snapshot.state, snapshot.current
     if policy is None:
         return (), None
-    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, sources.access)
+    access = replace(sources.access, secret=str(snapshot.secret.name))
+    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, access)
     payload, blind = None, None
     try:
         if current is not None:

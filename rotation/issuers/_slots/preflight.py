@@ -27,13 +27,15 @@ def examine(
     observer: Observer[Connection],
     current: Payload | None,
     token: int | None,
+    secret: str,
 ) -> tuple[Finding, ...]:
     """Run every check; return the findings in order."""
     try:
         login = target.login_of(current) if current else None
         with admin.primary(target.ping) as (connection, _):
             found = [fine("rotator-login", f"logged in to {target.nodes[0]}")]
-            survey = target.survey(Preflight(connection, admin.on, observer.observe, login, token))
+            preflight = Preflight(connection, admin.on, observer.observe, login, token, secret)
+            survey = target.survey(preflight)
             for name, check in survey.checks:
                 found += _run(target, name, check, survey)
             return tuple(found)

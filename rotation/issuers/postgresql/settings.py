@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. TLS is verified fully unless the target writes out something weaker.
-  2. A name that PostgreSQL or a cloud keeps for itself is never a slot.
+  2. A name that PostgreSQL or a cloud keeps for itself is never a slot, nor the owner.
   3. What the server or libpq would refuse, cut or take for something else is refused here.
   4. Of the values only names of roles and of the database are quoted: where an address or a
      secret's name belongs, people paste connection strings with passwords.
@@ -16,6 +16,7 @@ from typing import Literal
 from rotation.issuers._settings import ServerSettings
 from rotation.issuers._slots.admin import IAM
 from rotation.issuers._slots.slot import sibling_of
+from rotation.issuers.postgresql import probes
 from rotation.kit.credentials.credential import PayloadShape
 from rotation.kit.net.node import LAST_PORT, Node, parse_nodes
 from rotation.model.errors import PolicyError
@@ -115,7 +116,8 @@ class PostgreSQLSettings(PostgreSQLTarget):
     slots: tuple[str, str]
     #: NOLOGIN role that owns every object; both slots become it at login.
     owner: str
-    #: Read-only queries that every new credential must be able to run.
+    #: Queries that every new credential must be able to run: one that reads in each, up to its
+    #: first row.
     probes: tuple[str, ...] = ()
     #: How a new version is spelled.
     payload: PayloadShape = field(default_factory=PayloadShape)
@@ -125,15 +127,17 @@ class PostgreSQLSettings(PostgreSQLTarget):
         first, second = self.slots
         if len({first, second, self.owner}) < len((first, second, self.owner)):
             raise PolicyError("slots and owner must be three different roles")
-        for slot in self.slots:
-            if RESERVED.fullmatch(slot):
-                raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
+        for name, use in ((first, "a slot"), (second, "a slot"), (self.owner, "the owner")):
+            if RESERVED.fullmatch(name):
+                raise PolicyError(f"{name!r} is a reserved role and cannot be {use}")
         for name in (*self.slots, self.owner):
             _check_name(name)
         self._check_payload()
         for index, probe in enumerate(self.probes):
-            if "\0" in probe:
-                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+            if fault := probes.fault(probe):
+                raise PolicyError(
+                    f"probes[{index}]: {fault}", remedy="write one query that only reads"
+                )
 
     def refusals(self) -> Iterator[Refusal]:
         """Yield the roles that the target does not let a policy name."""

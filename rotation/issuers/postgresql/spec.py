@@ -11,7 +11,7 @@ from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
-WORDS: Final = Words("role", "a superuser or replication role", "pg_stat_activity")
+WORDS: Final = Words("role", "pg_stat_activity")
 
 SPEC: Final = IssuerSpec(
     name="postgresql",
@@ -48,6 +48,14 @@ SPEC: Final = IssuerSpec(
             "the older token is refused in the transaction itself, and changes nothing",
         ),
         FailureMode("a session is on the idle slot", "nothing is changed; the secret is blocked"),
+        FailureMode(
+            "another secret rotates the same slots, as their comments say",
+            "nothing is changed; the secret is blocked, and both are named",
+        ),
+        FailureMode(
+            "a slot is not the owner's, or a role has power over others",
+            "nothing is changed; the secret is blocked",
+        ),
         FailureMode(
             "the server refuses the password by its rules",
             "another candidate is made; after three the secret is blocked",

@@ -6,7 +6,7 @@ Rules of this module:
   3. No superuser is needed; what is needed is in ``spec.rights``.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.slot import LockedView, ShownSession
+from rotation.issuers._slots.slot import LockedView, ShownSession, Slot
 from rotation.issuers._slots.target import Preflight, Survey
 from rotation.issuers.postgresql import fence, rights, sessions, verify
 from rotation.issuers.postgresql.create import twin_statements
@@ -58,13 +58,22 @@ class RoleChange:
         slot = self.view.slot.name
         return rights.create_slot(self._settings, slot, info.user, info.server_version)
 
-    def set_password(self, password: Password, mark: Marker) -> None:
+    def statement_to_join(self, slot: str) -> str:
+        """Return what makes a slot become the owner."""
+        return rights.join_owner(self._settings, slot, self._connection.info.server_version)
+
+    def statement_to_free(self, slots: Sequence[Slot]) -> str:
+        """Return what leaves what others wrote."""
+        return rights.free_slots(slots)
+
+    def set_password(self, password: Password, mark: Marker, claim: Marker | None) -> None:
         """Set LOGIN and the verifier of the password."""
         connection, slot = self._connection, self.view.slot
         verifier = scram_verifier(password, _iterations(connection))
         made = [] if slot.exists else twin_statements(connection, self._settings, slot.name)
         setting = fence.set_password(slot.name, verifier)
-        self._leave([*made, setting], mark, Password(verifier), password)
+        claims = [fence.record(self.view.sibling, claim)] if claim else []
+        self._leave([*made, setting, *claims], mark, Password(verifier), password)
 
     def set_login(self, mark: Marker, *, allowed: bool) -> None:
         """Set LOGIN or NOLOGIN."""

@@ -237,13 +237,11 @@ def one(statements: list[str]) -> tuple[Transaction, ...]:
 
 
 def traits(role: RoleFacts) -> list[str]:
-    """Return the attributes that count for the current user, where the role has them."""
-    flags = (
-        (role.createdb, "CREATEDB"),
-        (role.createrole, "CREATEROLE"),
-        (role.bypassrls, "BYPASSRLS"),
-    )
-    return [name for has, name in flags if has]
+    """Return the attributes that count for the current user, where the role has them.
+
+    A login with others, which give power over roles or rows, is not adopted.
+    """
+    return ["CREATEDB"] if role.createdb else []
 
 
 def all_traits(role: RoleFacts) -> list[str]:
