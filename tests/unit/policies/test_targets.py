@@ -171,6 +171,24 @@ def test_gate_takes_its_address_and_token_from_the_target_alone(key: str) -> Non
     assert f"targets.canary.{key}" in str(refused({"issuer": ISSUER, "rollout": [stage]}))
 
 
+@pytest.mark.parametrize("key", ["urls", "identity", "header"])
+def test_consumers_are_asked_at_the_targets_addresses_alone(key: str) -> None:
+    fleet = {
+        "kind": "consumers",
+        "urls": ["https://a.acme.example", "https://b.acme.example"],
+        "identity": "https://a.acme.example",
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    targets = read({**ALL, "fleet": fleet})
+    gate: dict[str, Any] = {"kind": "consumers", "target": "fleet", "share": 0.5}
+    stage = {"stage": "a", "participants": [{"kind": "alias"}], "gates": [gate]}
+    policy = decode({"issuer": ISSUER, "rollout": [stage]}, targets)
+    assert policy.rollout[0].gates[0].settings.urls == tuple(fleet["urls"])
+    gate[key] = ["https://attacker.example"]
+    with pytest.raises(FaultyPolicyError, match=f"targets.fleet.{key}"):
+        decode({"issuer": ISSUER, "rollout": [stage]}, targets)
+
+
 def test_plugin_that_touches_nothing_has_no_target() -> None:
     error = refused({"issuer": {"kind": "value", "target": "orders-db"}})
     assert "touches nothing that a target stands for" in str(error)
