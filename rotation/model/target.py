@@ -61,8 +61,10 @@ class Target:
     #: The plugin that touches it.
     kind: str
     settings: TargetSettings
-    #: The secrets whose policies may name it: full names, of which the id may be a pattern.
+    #: The secrets whose policies may name it, as ``projects/PROJECT/secrets/SECRET``; in SECRET
+    #: ``*`` and ``?`` stand for any characters.
     secrets: tuple[str, ...]
+    #: What no policy that names it may undercut.
     demands: Demands = field(default_factory=Demands)
 
 

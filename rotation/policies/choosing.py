@@ -141,8 +141,8 @@ def _note_refusals(
     return bool(refusals)
 
 
-def policys_fields(settings: Any) -> list[str]:  # noqa: ANN401 - settings are of any type a plugin chose
+def policys_fields(settings: type) -> list[str]:
     """Return the names of the settings that a policy writes where a target has the others."""
-    part = target_type(type(settings))
+    part = target_type(settings)
     own = {field.name for field in fields(part)} if part else set()
     return [field.name for field in fields(settings) if field.name not in own]

@@ -140,6 +140,12 @@ def encode_policy(policy: Policy) -> str:
     return json.dumps(_plain(policy), ensure_ascii=False)
 
 
+def encode_record(record: object) -> dict[str, Any]:
+    """Return the plain values of a record, with every default written out."""
+    plain: dict[str, Any] = _plain(record)
+    return plain
+
+
 def _parse(text: str, faults: list[Fault]) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
@@ -326,10 +332,10 @@ def _note_keys(
 
 
 def _plain_settings(choice: PluginChoice) -> dict[str, Any]:
-    settings = choice.settings
+    plain: dict[str, Any] = _plain(choice.settings)
     if not choice.target:
-        return dict(_plain(settings))
-    own = {name: _plain(getattr(settings, name)) for name in policys_fields(settings)}
+        return plain
+    own = {name: plain[name] for name in policys_fields(type(choice.settings))}
     return {"target": choice.target, **own}
 
 
