@@ -18,7 +18,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
-from rotation.model.errors import PolicyError
+from rotation.model.errors import NOT_ALLOWED, PolicyError
 from rotation.model.names import SecretName
 from rotation.model.policy import (
     OnDeadline,
@@ -85,7 +85,7 @@ class FaultyPolicyError(PolicyError):
         #: All of them; the message names at most fifty.
         self.faults = tuple(faults)
         if any(fault.by for fault in self.faults):
-            self.reason = "not-allowed"
+            self.reason = NOT_ALLOWED
         named = [str(fault) for fault in self.faults[:_MOST_NAMED]]
         if len(self.faults) > _MOST_NAMED:
             named.append(f"and {len(self.faults) - _MOST_NAMED} more")

@@ -1018,3 +1018,19 @@ def _fail_once(effect: str, error: Exception) -> object:
             raise pending.pop()
 
     return trouble
+
+
+def test_policy_that_is_not_allowed_blocks_until_the_document_allows_it() -> None:
+    world = World(issuer={"kind": "memory", "target": "db"})
+    world.allow("projects/123456789012/secrets/another")
+    world.worker().tick(world.scheduled())
+    assert world.labels["rotation_blocked"] == "not-allowed"
+    assert "targets.db.secrets" in world.store.secret.annotations["rotation.blocked"]
+    world.store.calls.clear()
+    world.worker().tick(world.scheduled())
+    assert world.store.calls == ["get"]
+    assert world.logs_in(1)
+    world.allow("projects/123456789012/secrets/a*")
+    world.worker().tick(world.scheduled())
+    assert "rotation_blocked" not in world.labels
+    assert world.aliases["current"] == 2
