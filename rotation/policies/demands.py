@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rotation.model.policy import Policy
+from rotation.model.secret import Secret
 from rotation.model.target import Demands, Target
+from rotation.policies.duration import format_duration
 from rotation.policies.targets import Targets
 
 
@@ -19,6 +21,22 @@ def demand(policy: Policy, targets: Targets | None) -> Policy:
     for target in _named(policy, targets):
         policy = _stricter(policy, target.demands, f"targets.{target.name}.demands")
     return policy
+
+
+def undercut(policy: Policy, secret: Secret) -> str:
+    """Say that a secret's schedule asks for rotations less often than a target demands.
+
+    Returns:
+        Empty: it does not.
+    """
+    if policy.max_age is None:
+        return ""
+    period = secret.schedule.period if secret.schedule else None
+    if period is not None and period <= policy.max_age:
+        return ""
+    line, longest = policy.demanded["max_age"], format_duration(policy.max_age)
+    every = f"its schedule is every {format_duration(period)}" if period else "it has no period"
+    return f"{line} wants a rotation every {longest}, and {every}; the sweep rotates it then"
 
 
 def _named(policy: Policy, targets: Targets | None) -> Iterator[Target]:
