@@ -23,6 +23,7 @@ from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp
+from rotation.policies.demands import longest_age
 from rotation.ports.journal import Journal
 
 #: Wake-ups published in one call.
@@ -50,6 +51,7 @@ class Worker:
         self._every = every
         self._check_every = check_every
         self._most = most
+        self._longest_age = longest_age(parts.plugins.kinds.asking.targets)
 
     def tick(self, wake_up: WakeUp) -> None:
         """Do what the secret owes now; returns when nothing is, or a later wake-up will.
@@ -105,7 +107,10 @@ class Worker:
             return None if is_blocked else "unreadable"
         overdue = sweep.overdue_since(secret, state, now)
         self._report(secret, state, overdue, now, reports)
-        return sweep.wake_reason(secret, state, overdue, now, self._every, self._check_every)
+        max_age = self._longest_age(secret.annotations.get(codec.POLICY, ""))
+        return sweep.wake_reason(
+            secret, state, overdue, now, self._every, self._check_every, max_age
+        )
 
     def _report(
         self,

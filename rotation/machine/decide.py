@@ -134,7 +134,7 @@ def _proceed(s: Situation) -> Decision:
 
 
 def _rest_or_start(s: Situation) -> Decision:
-    found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up))
+    found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up, s.policy.max_age))
     if s.state.paused:
         fired = found and s.wake_up.kind is WakeUpKind.ROTATE  # else the schedule remembers
         return (

@@ -9,6 +9,7 @@ from typing import Any
 
 from rotation.model.names import SecretName
 from rotation.model.target import Target
+from rotation.policies.choosing import places
 from rotation.policies.policy import encode_record
 from rotation.policies.targets import Targets
 from rotation.policies.typed import Fault
@@ -78,7 +79,7 @@ def uses(
         faults: What was found in it.
     """
     faults = tuple(faults)
-    for path, choice in _places(document):
+    for path, choice in places(document):
         kind, name = choice.get("kind"), choice.get("target")
         target = targets.get(name) if targets and isinstance(name, str) else None
         line = targets.line_for(target, secret) if targets and target and secret else None
@@ -97,21 +98,6 @@ def wide_patterns(targets: Iterable[Target]) -> Iterator[WidePattern]:
         for index, pattern in enumerate(target.secrets):
             if not pattern.rpartition("/")[2].strip("*?"):
                 yield WidePattern(f"targets.{target.name}.secrets[{index}]", pattern)
-
-
-def _places(document: object) -> Iterator[tuple[str, dict[str, object]]]:
-    if not isinstance(document, dict):
-        return
-    found = [("issuer", document.get("issuer"))]
-    for index, stage in enumerate(_listed(document.get("rollout"))):
-        for key in ("participants", "gates") if isinstance(stage, dict) else ():
-            path = f"rollout[{index}].{key}"
-            found += [(f"{path}[{n}]", choice) for n, choice in enumerate(_listed(stage.get(key)))]
-    yield from ((path, choice) for path, choice in found if isinstance(choice, dict))
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _is_within(path: str, place: str) -> bool:
