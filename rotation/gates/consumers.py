@@ -50,6 +50,10 @@ class ConsumersTarget(Reach):
         for index, location in enumerate(self.locations):
             self.check_secrecy(location, f"urls[{index}]")
 
+    def reaches(self) -> str:
+        """Say which host is asked, and with what."""
+        return self.hosts_asked(*self.locations)
+
     @property
     def locations(self) -> tuple[Location, ...]:
         """Where to look."""

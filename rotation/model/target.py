@@ -36,6 +36,10 @@ class TargetSettings:
         """Yield what the policy's settings want that the target's do not allow; here nothing."""
         yield from ()
 
+    def reaches(self) -> str:
+        """Say for people what is connected to, and with whose login or token; here nothing."""
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demands:

@@ -3,7 +3,8 @@
 Decides nothing: whether a policy is allowed is decided by `rotation.policies.choosing` alone.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Use:
 
 @dataclass(frozen=True)
 class WidePattern:
-    """A line that lets every secret of a project use a target."""
+    """A line that lets more secrets use a target than it names or needs."""
 
     path: str
     pattern: str
@@ -57,6 +58,58 @@ def encode_target(target: Target) -> dict[str, Any]:
         "secrets": list(target.secrets),
         "demands": encode_record(target.demands),
     }
+
+
+@dataclass(frozen=True)
+class TargetUse:
+    """What uses one target."""
+
+    name: str
+    #: The projects of its lines, by id or number.
+    projects: frozenset[str]
+    #: The secrets whose policies name it, and that may use it.
+    users: tuple[SecretName, ...]
+    #: Patterns that one secret alone makes use of, and that secret.
+    wide: tuple[tuple[WidePattern, SecretName], ...]
+
+
+def usage(targets: Targets, policies: Mapping[SecretName, str]) -> Iterator[TargetUse]:
+    """Yield every target with what uses it.
+
+    Args:
+        targets: What the deployment lets be touched.
+        policies: The stored policies, as text; what is not a policy uses nothing.
+    """
+    named = {secret: _names(text) for secret, text in policies.items()}
+    for target in targets:
+        lines = {
+            secret: line
+            for secret, names in named.items()
+            if target.name in names and (line := targets.line_for(target, secret))
+        }
+        yield TargetUse(
+            target.name,
+            frozenset(pattern.split("/")[1] for pattern in target.secrets),
+            tuple(lines),
+            tuple(_wider(target, lines)),
+        )
+
+
+def _names(text: str) -> set[object]:
+    try:
+        return {str(choice.get("target")) for _, choice in places(json.loads(text))}
+    except (ValueError, RecursionError):
+        return set()
+
+
+def _wider(
+    target: Target, lines: Mapping[SecretName, str]
+) -> Iterator[tuple[WidePattern, SecretName]]:
+    for index, pattern in enumerate(target.secrets):
+        path = f"targets.{target.name}.secrets[{index}]"
+        users = [secret for secret, line in lines.items() if line == path]
+        if {"*", "?"} & set(pattern) and len(users) == 1:
+            yield WidePattern(path, pattern), users[0]
 
 
 def grants(targets: Targets, secret: SecretName) -> Iterator[Grant]:

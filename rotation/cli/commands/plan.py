@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rotation.cli.views.context import Context, json_option, printable
-from rotation.cli.views.explaining import demand_lines
+from rotation.cli.views.explaining import demand_lines, name_logins
 from rotation.cli.views.failures import NO, OK
 from rotation.cli.views.selecting import find_managed
 from rotation.engine.planning import PlannedStage, RotationPlan
@@ -40,6 +40,7 @@ def plan(ctx: click.Context, secret: str) -> None:
     context = ctx.ensure_object(Context)
     snapshot = find_managed(context, secret)
     policy = snapshot.sound_policy()
+    name_logins([policy])
     planned, issuer = make_plan(snapshot, context.rollout(policy)), _issuer_of(context, policy)
     body = {**_body(snapshot, planned), "issuer": issuer, "demanded": dict(policy.demanded)}
     context.answer(body, "\n".join(_lines(snapshot, planned, issuer)))

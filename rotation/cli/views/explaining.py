@@ -4,7 +4,9 @@ It decides nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import click
 
 from rotation.cli.views.context import printable
 from rotation.model.names import SecretName
@@ -13,6 +15,9 @@ from rotation.policies.duration import format_duration
 from rotation.policies.explaining import Grant, Use, WidePattern
 from rotation.policies.targets import FaultyTargetsError, Targets
 from rotation.policies.typed import Fault
+
+#: Targets that are named before they are connected to.
+_MOST: Final = 10
 
 
 def verdict(
@@ -91,6 +96,20 @@ def demand_lines(policy: Policy | None) -> list[str]:
         for path, line in (policy.demanded.items() if policy else ())
         if policy
     ]
+
+
+def name_logins(policies: Iterable[Policy | None]) -> None:
+    """Say on standard error what is about to be connected to, and with whose login or token."""
+    reached: dict[str, str] = {}
+    for policy in filter(None, policies):
+        for choice in policy.choices:
+            if choice.target:
+                reached[choice.target] = choice.settings.reaches()
+    named = [f"{name} ({where})" for name, where in reached.items() if where]
+    if len(named) > _MOST:
+        named = [*named[:_MOST], f"and {len(named) - _MOST} more"]
+    if named:
+        click.echo(printable(f"connecting to {'; '.join(named)}"), err=True)
 
 
 def _time(policy: Policy, path: str) -> str:

@@ -115,6 +115,12 @@ class PostgreSQLTarget(TargetSettings):
         """Every node, the primary first."""
         return (self.primary, *self.standbys)
 
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        nodes = ", ".join(f"{node.host}:{node.port}" for node in self.nodes)
+        login = f"the identity {self.admin_user}" if self.admin == IAM else f"login {self.admin}"
+        return f"{nodes} with the {login}"
+
     @property
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""

@@ -76,6 +76,10 @@ class RedisTarget(TargetSettings):
         """Every node."""
         return tuple(_node(index, text) for index, text in enumerate(self.nodes))
 
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        return f"{', '.join(self.nodes)} with the login {self.admin}"
+
     @property
     def admin_version(self) -> str:
         """Full name of the version that holds the rotator's login."""

@@ -9,6 +9,9 @@ import jsonschema
 import pytest
 
 from rotation.cli.main import main
+from rotation.cli.views.context import Context
+from rotation.cli.views.explaining import name_logins
+from rotation.policies.policy import decode_policy
 from rotation.policies.targets import parse_document
 from tests.support.secret_manager import PROJECT, Embedded, embedded_secret_manager
 
@@ -253,3 +256,18 @@ def test_policy_out_of_reach_leaves_what_is_known(embedded: Embedded, capsys: Sh
 def test_schema_is_that_of_the_document(capsys: Shown) -> None:
     assert main(["targets", "schema"]) == 0
     jsonschema.validate(DOCUMENT, json.loads(capsys.readouterr().out))
+
+
+# what commands name before they connect
+
+
+def test_what_is_connected_to_is_named_once(out_of_reach: Path, capsys: Shown) -> None:
+    del out_of_reach
+    context = Context(PROJECT)
+    policy = decode_policy(json.dumps(POLICY), context.kinds, context.secret_name("orders"))
+    name_logins([policy, None, policy])
+    login = f"10.0.0.5:5432 with the login projects/{PROJECT}/secrets/rotator"
+    expected = f"connecting to orders-db ({login}); canary (canary.acme.example)\n"
+    assert capsys.readouterr().err == expected
+    name_logins([None])
+    assert capsys.readouterr().err == ""

@@ -13,6 +13,7 @@ from rotation import registry
 from rotation.model.names import SecretName
 from rotation.model.policy import Policy
 from rotation.model.target import fits
+from rotation.policies.explaining import usage
 from rotation.policies.policy import FaultyPolicyError, Kinds, decode_policy, encode_policy
 from rotation.policies.targets import (
     FaultyTargetsError,
@@ -298,3 +299,41 @@ def test_no_policy_brings_an_address(
     for choice in policy.choices:
         assert choice.target
         assert "attacker" not in repr(choice.settings)
+
+
+def test_target_says_what_is_connected_to_and_with_what() -> None:
+    fleet = {
+        "kind": "consumers",
+        "urls": ["https://a.example/x?y=1", "https://b.example"],
+        "header": {"name": "X-Key", "secret": "projects/acme/secrets/key"},
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    cache = {
+        "kind": "redis",
+        "nodes": ["10.0.0.9"],
+        "admin": "projects/acme/secrets/cache",
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    token = {**HEALTH, "identity": "https://canary.acme.example"}
+    found = read({**ALL, "fleet": fleet, "cache": cache, "canary": token})
+    assert {target.name: target.settings.reaches() for target in found} == {
+        "orders-db": "10.0.0.5:5432 with the login projects/acme/secrets/rotator",
+        "deploy-repo": "github.com/acme/deploy",
+        "canary": "canary.acme.example with a token for https://canary.acme.example",
+        "fleet": "a.example, b.example with the header in projects/acme/secrets/key",
+        "cache": "10.0.0.9 with the login projects/acme/secrets/cache",
+    }
+
+
+def test_usage_names_what_nobody_needs() -> None:
+    wide = {**DATABASE, "secrets": ["projects/acme/secrets/orders", "projects/acme/secrets/*"]}
+    targets = read({"db": wide, "canary": HEALTH})
+    text = json.dumps({"issuer": {**ISSUER, "target": "db"}})
+    other = SecretName("acme", "shop")
+    policies = {ORDERS: text, other: text, SecretName("acme", "plain"): "{not json"}
+    database, canary = usage(targets, policies)
+    assert database.users == (ORDERS, other)
+    assert [(line.path, user) for line, user in database.wide] == [("targets.db.secrets[1]", other)]
+    assert canary.users == canary.wide == ()
+    policies[SecretName("acme", "more")] = text
+    assert next(usage(targets, policies)).wide == ()
