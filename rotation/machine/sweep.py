@@ -28,6 +28,9 @@ OVERDUE_AFTER = timedelta(minutes=15)
 #: How many periods of its schedule a credential may be old.
 _PERIODS = 1.5
 
+#: How long after its age asked a credential should have been replaced.
+_AGED_AFTER = timedelta(days=1)
+
 #: How often a pause is reported.
 _TELL_EVERY = timedelta(hours=1)
 
@@ -106,10 +109,11 @@ def born(secret: Secret, state: State) -> datetime | None:
     return receipt.in_force_since
 
 
-def oldest(secret: Secret) -> timedelta | None:
-    """Return how old a credential may become; None: no schedule says."""
+def oldest(secret: Secret, max_age: timedelta | None = None) -> timedelta | None:
+    """Return how old a credential may become; None: neither schedule nor target says."""
     period = secret.schedule.period if secret.schedule else None
-    return period * _PERIODS if period else None
+    limits = [period * _PERIODS if period else None, max_age + _AGED_AFTER if max_age else None]
+    return min(filter(None, limits), default=None)
 
 
 def turn_to_tell(secret: Secret, now: datetime, every: timedelta) -> bool:

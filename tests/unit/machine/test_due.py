@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from rotation.machine.due import Facts, due, last_firing
-from rotation.machine.sweep import overdue_since, wake_reason
+from rotation.machine.sweep import oldest, overdue_since, wake_reason
 from rotation.model.names import SecretName
 from rotation.model.phase import Mode, Phase
 from rotation.model.rotation import Block, Pause, Receipt, Record, State
@@ -187,3 +187,19 @@ def test_age_wakes_nobody_who_is_paused_blocked_or_in_flight() -> None:
     for state in (paused, blocked, flying):
         found = wake_reason(secret(), state, None, NOW, EVERY, timedelta(), 90 * DAY)
         assert found is None
+
+
+@pytest.mark.parametrize(
+    ("period", "max_age", "expected"),
+    [
+        (30 * DAY, None, 45 * DAY),
+        (30 * DAY, 90 * DAY, 45 * DAY),
+        (120 * DAY, 90 * DAY, 91 * DAY),
+        (None, 90 * DAY, 91 * DAY),
+        (None, None, None),
+    ],
+)
+def test_the_shorter_word_says_what_is_too_old(
+    period: timedelta | None, max_age: timedelta | None, expected: timedelta | None
+) -> None:
+    assert oldest(secret(NOW + DAY, period), max_age) == expected
