@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation import registry
@@ -103,6 +103,7 @@ _VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(ALL.values())), st.dictionaries(_KEYS, _VALUES, max_size=2))
 def test_what_is_read_is_valid(base: dict[str, Any], changed: dict[str, Any]) -> None:
     value = {"targets": {"a": {**base, **changed}}}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation import registry
@@ -84,9 +84,9 @@ def faulty(document: dict[str, Any]) -> str:
 
 
 def test_issuer_has_settings_of_both() -> None:
-    settings = decode({"issuer": ISSUER}).issuer.settings
-    assert settings.host == "10.0.0.5"
-    assert settings.slots == ("orders_a", "orders_b")
+    found = decode({"issuer": ISSUER}).issuer.settings
+    assert found.host == "10.0.0.5"
+    assert found.slots == ("orders_a", "orders_b")
 
 
 @pytest.mark.parametrize(
@@ -278,6 +278,7 @@ _VALUES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     issuer=st.dictionaries(_KEYS, _VALUES, max_size=3),
     participant=st.dictionaries(_KEYS, _VALUES, max_size=3),
