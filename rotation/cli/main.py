@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "pin": "Pin the uses of a secret in a file to one version.",
     "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
+    "targets": "Show, validate and explain what the deployment lets be touched.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "generate": "Render documents and IAM roles from the plugins.",
     "new": "Lay down a new issuer, participant or gate.",

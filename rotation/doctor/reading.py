@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from rotation import registry
 from rotation.doctor.facts import FileUse, Installation, Reply, Rights, SecretFacts
 from rotation.doctor.findings import short
+from rotation.engine.codec import POLICY
 from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
 from rotation.engine.snapshot import Snapshot
@@ -34,6 +35,8 @@ from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rollout import Look
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.explaining import TargetUse, usage
+from rotation.policies.targets import Targets
 from rotation.ports.issuer import Issuer, IssuerEnvironment, ReadsSecrets
 from rotation.ports.secrets import SecretStore
 
@@ -59,6 +62,10 @@ class Sources:
     sweep_seconds: float
     #: Uses of a secret in somebody's files.
     uses: Callable[[SecretName], tuple[FileUse, ...]]
+    #: What the deployment lets be touched; None: no document is at hand.
+    targets: Targets | None = None
+    #: Whether there should be one, and is.
+    has_targets: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,10 +119,18 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         ahead=deployment.ahead,
         version=sources.version,
         plugins=tuple(_plugin_faults()),
+        has_targets=sources.has_targets,
+        targets=tuple(_usage(sources, secrets)),
         firings=tuple(schedule.next_time for schedule in schedules),
         writes_per_minute=sources.writes_per_minute,
         sweep_seconds=sources.sweep_seconds,
     )
+
+
+def _usage(sources: Sources, secrets: Sequence[Secret]) -> Iterator[TargetUse]:
+    if sources.targets is not None:
+        policies = {secret.name: secret.annotations.get(POLICY, "") for secret in secrets}
+        yield from usage(sources.targets, policies)
 
 
 def _plugin_faults() -> Iterator[BadPluginError]:

@@ -64,6 +64,10 @@ class PrometheusTarget(Reach):
         if self.access_token and (self.identity or self.header):
             raise PolicyError("with access_token leave identity and header out")
 
+    def reaches(self) -> str:
+        """Say which host is asked, and with what."""
+        return self.hosts_asked(self.location)
+
     @property
     def location(self) -> Location:
         """Where queries are sent, without a query."""

@@ -16,12 +16,14 @@ from typing import Any, Final, Protocol, TextIO
 
 import click
 
+from rotation.cli.views.explaining import demand_lines
 from rotation.cli.views.policy_file import compact, to_json, to_yaml
 from rotation.engine import codec
 from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryError
 from rotation.model.names import SecretName
 from rotation.model.policy import Policy
 from rotation.model.secret import Secret
+from rotation.policies.demands import undercut
 from rotation.policies.duration import format_duration, parse_duration
 from rotation.policies.policy import (
     FaultyPolicyError,
@@ -84,8 +86,12 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
         _report(context, as_json, {"secret": str(found.name), "policy": None}, _missing(found))
         click.get_current_context().exit(1)
     stored = _readable(text)
-    effective, faults = _judge(context, text, _period(found))
-    body = {"secret": str(found.name), "policy": stored, **_verdict(effective, found, faults)}
+    effective, faults = _judge(context, text, _period(found), found.name)
+    body = {
+        "secret": str(found.name),
+        "policy": stored,
+        **_verdict(effective, _period(found), faults),
+    }
     shown = "" if stored is None else to_yaml(stored)
     _report(context, as_json, body, shown.rstrip("\n"))
     if not (context.json or as_json):
@@ -97,16 +103,28 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
 @policy.command()
 @_file
 @click.option("--period", type=_Duration(), help="Rotation period it must fit in, such as 30d.")
+@click.option(
+    "--secret",
+    metavar="SECRET",
+    default="",
+    help="Whose policy it is to be: may it use the targets?",
+)
 @_as_json
 @click.pass_obj
-def validate(context: _Context, file: TextIO, period: timedelta | None, *, as_json: bool) -> None:
+def validate(
+    context: _Context, file: TextIO, period: timedelta | None, secret: str, *, as_json: bool
+) -> None:
     """Check the policy in FILE (YAML or JSON, - for standard input); touch nothing."""
+    name = context.secret_name(secret) if secret else None
     try:
-        decoded, faults = _judge(context, to_json(_read(file)), period)
+        decoded, faults = _judge(context, to_json(_read(file)), period, name)
     except FaultyPolicyError as error:
         decoded, faults = None, error.faults
-    body = _verdict(decoded, None, faults)
-    _report(context, as_json, body, _sentence(decoded, None, faults))
+    body = _verdict(decoded, period, faults)
+    lines = [_sentence(decoded, None, faults)]
+    if decoded and name is None and any(choice.target for choice in decoded.choices):
+        lines.append("it names targets; --secret SECRET looks whether that secret may use them")
+    _report(context, as_json, body, "\n".join(lines))
     click.get_current_context().exit(1 if faults else 0)
 
 
@@ -121,15 +139,17 @@ def apply(context: _Context, secret: str, file: TextIO, *, dry_run: bool, as_jso
     name = context.secret_name(secret)
     try:
         text = to_json(_read(file))
-        decoded = _decode(context, text)
+        decoded = decode_policy(text, context.kinds, name)
         before = _store(context.store, name, decoded, compact(text), dry_run=dry_run)
     except FaultyPolicyError as error:
         _report(context, as_json, _verdict(None, None, error.faults), str(error))
         click.get_current_context().exit(1)
     diff = _diff(before.annotations.get(codec.POLICY), text)
     done = "would change" if dry_run and diff else "changed" if diff else "unchanged"
-    body = {"secret": str(before.name), "result": done, "diff": diff}
-    _report(context, as_json, body, "\n".join([*diff, f"{before.name}: policy {done}"]))
+    demanded = dict(decoded.demanded)
+    body = {"secret": str(before.name), "result": done, "diff": diff, "demanded": demanded}
+    lines = [*diff, f"{before.name}: policy {done}", *_demands(decoded, before)]
+    _report(context, as_json, body, "\n".join(lines))
     if diff and codec.PHASE in before.labels:
         message = "a rotation is in flight: what it still has to do follows the new policy"
         click.echo(f"warning: {message}", err=True)
@@ -186,15 +206,11 @@ def _read(file: TextIO) -> str:
         raise FaultyPolicyError([Fault("", "the file is not UTF-8 text")]) from None
 
 
-def _decode(context: _Context, text: str) -> Policy:
-    return decode_policy(text, context.kinds)
-
-
 def _judge(
-    context: _Context, text: str, period: timedelta | None
+    context: _Context, text: str, period: timedelta | None, name: SecretName | None
 ) -> tuple[Policy | None, tuple[Fault, ...]]:
     try:
-        decoded = _decode(context, text)
+        decoded = decode_policy(text, context.kinds, name)
         check_fits(decoded, period)
     except FaultyPolicyError as error:
         return None, error.faults
@@ -221,15 +237,16 @@ def _diff(before: str | None, after: str) -> list[str]:
 
 
 def _verdict(
-    decoded: Policy | None, secret: Secret | None, faults: tuple[Fault, ...]
+    decoded: Policy | None, period: timedelta | None, faults: tuple[Fault, ...]
 ) -> dict[str, Any]:
-    period = _period(secret)
     return {
         "valid": not faults,
         "faults": [{"path": fault.path, "message": fault.message} for fault in faults],
         "effective": json.loads(encode_policy(decoded)) if decoded else None,
         "length": format_duration(decoded.length) if decoded else None,
         "period": format_duration(period) if period else None,
+        "max_age": format_duration(decoded.max_age) if decoded and decoded.max_age else None,
+        "demanded": dict(decoded.demanded) if decoded else {},
     }
 
 
@@ -238,7 +255,14 @@ def _sentence(decoded: Policy | None, secret: Secret | None, faults: tuple[Fault
         return str(FaultyPolicyError(faults))
     period = _period(secret)
     every = f" of every {format_duration(period)}" if period else ""
-    return f"the policy is valid; one rotation takes {format_duration(decoded.length)}{every}"
+    valid = f"the policy is valid; one rotation takes {format_duration(decoded.length)}{every}"
+    return "\n".join([valid, *_demands(decoded, secret)])
+
+
+def _demands(decoded: Policy, secret: Secret | None) -> list[str]:
+    """Say which words are not the policy's own, and whether the schedule keeps to them."""
+    late = undercut(decoded, secret) if secret else ""
+    return [*demand_lines(decoded), *([f"  {late}"] if late else [])]
 
 
 def _missing(secret: Secret) -> str:

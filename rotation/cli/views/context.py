@@ -145,7 +145,7 @@ class Context:
         if self.settings.targets is None:
             return None
         plugins = self.issuers, self.participants, self.gates
-        return wiring.make_targets(self.store, self.settings, *plugins)
+        return wiring.make_targets(lambda: self.store, self.settings, *plugins)
 
     def snapshot(self, secret: Secret) -> "Snapshot":
         """Read where a secret stands, as the worker would read it."""

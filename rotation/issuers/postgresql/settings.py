@@ -107,6 +107,12 @@ class PostgreSQLTarget(ServerSettings):
         """Every node, the primary first."""
         return (self.primary, *self.standbys)
 
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        nodes = ", ".join(f"{node.host}:{node.port}" for node in self.nodes)
+        login = f"the identity {self.admin_user}" if self.admin == IAM else f"login {self.admin}"
+        return f"{nodes} with the {login}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PostgreSQLSettings(PostgreSQLTarget):

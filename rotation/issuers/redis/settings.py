@@ -55,6 +55,10 @@ class RedisTarget(ServerSettings):
         """Every node."""
         return parse_nodes("nodes", self.nodes, _PORT)
 
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        return f"{', '.join(self.nodes)} with the login {self.admin}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RedisSettings(RedisTarget):

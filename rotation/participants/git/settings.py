@@ -112,6 +112,13 @@ class GitTarget(TargetSettings):
         if self.api:
             _checked_address("api", self.api)
 
+    def reaches(self) -> str:
+        """Say which repository, and what opens it."""
+        app = self.auth.app.private_key if self.auth.app else ""
+        key = self.auth.token or self.auth.ssh_key or app
+        address = _checked_address("url", self.url)
+        return f"{address.host}/{address.path}" + (f" with {key}" if key else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GitSettings(GitTarget):
