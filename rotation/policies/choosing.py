@@ -54,7 +54,7 @@ def read_choice(
             return Invalid.VALUE
         settings = read_record(settings_type, plain, path, faults)
         return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
-    target = _target(choice, kind, asking, path, faults)
+    target = _target(choice, settings_type, asking, path, faults)
     if target is None:
         return Invalid.VALUE
     settings = _read_on(target, settings_type, plain, path, faults)
@@ -91,16 +91,23 @@ def _why_no_target(kind: str, asking: Asking) -> str:
 
 
 def _target(
-    choice: Mapping[str, object], kind: str, asking: Asking, path: str, faults: list[Fault]
+    choice: Mapping[str, object],
+    settings_type: type,
+    asking: Asking,
+    path: str,
+    faults: list[Fault],
 ) -> Target | None:
     """Return the target that a policy names, when this secret may use it."""
-    targets, name = asking.targets, choice.get("target")
+    kind, targets, name = str(choice["kind"]), asking.targets, choice.get("target")
     if targets is None:
         return None
     usable = [target.name for target in targets if target.kind == kind]
     if not isinstance(name, str):
         message = f"the key 'target' is missing: say which {kind} it is; {nearest('', usable)}"
-        faults.append(Fault(path, message))
+        # What only a target may say is not forgotten, but wanted.
+        owned = sorted(_targets_fields(settings_type) & choice.keys())
+        more = f"; remove {', '.join(owned)}: a target of the targets document says it"
+        faults.append(Fault(path, message + more * bool(owned), "targets" * bool(owned)))
         return None
     path = join(path, "target")
     target = targets.get(name)
@@ -159,6 +166,10 @@ def _listed(value: object) -> list[Any]:
 
 def policys_fields(settings: type) -> list[str]:
     """Return the names of the settings that a policy writes where a target has the others."""
-    part = target_type(settings)
-    own = {field.name for field in fields(part)} if part else set()
-    return [field.name for field in fields(settings) if field.name not in own]
+    owned = _targets_fields(settings)
+    return [field.name for field in fields(settings) if field.name not in owned]
+
+
+def _targets_fields(settings_type: type) -> set[str]:
+    part = target_type(settings_type)
+    return {field.name for field in fields(part)} if part else set()

@@ -19,7 +19,7 @@ FAULTY_POLICIES: dict[str, tuple[Any, str]] = {
     "no issuer": ({"soak": "1h"}, "issuer"),
     "unknown key": ({"soek": "1h"}, "did you mean 'soak'"),
     "unknown issuer": ({"issuer": {"kind": "postgres"}}, "did you mean 'postgresql'"),
-    "issuer of nothing": ({"issuer": {"kind": "postgresql"}}, "slots"),
+    "issuer of nothing": ({"issuer": {"kind": "postgresql"}}, "the key 'target' is missing"),
     "soak is a number": ({"soak": 5}, "soak"),
     "soak of nonsense": ({"soak": "soon"}, "duration"),
     "negative soak": ({"soak": "-1h"}, "duration"),

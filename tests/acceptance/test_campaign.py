@@ -179,7 +179,7 @@ def test_failures_in_a_row_stop_it_and_keep_going_does_not(bench: Bench) -> None
     for name in wanted:
         secret = bench.store.get(SecretName(bench.stack.options.project, name))
         policy = json.loads(secret.annotations["rotation.policy"])
-        policy["issuer"]["owner"] = "nobody_at_all"
+        policy["issuer"]["probes"] = ["SELECT 1 FROM nothing_of_this_name"]
         annotations = {**secret.annotations, "rotation.policy": json.dumps(policy)}
         bench.store.update(
             secret, labels=secret.labels, annotations=annotations, aliases=secret.aliases

@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,35 @@ import pytest
 from rotation.cli.main import main
 from rotation.cli.views.context import Context
 from rotation.google.secret_manager import SecretManager
+from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.targets import Allowed, postgresql_target
 from rotation.model.errors import VersionUnavailableError
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 
 PATIENCE = 60.0
+#: Secrets that the function may rotate from its start on; for another one it starts anew.
+NAMES = """
+again aging alone back bad both calm denied eager escape form free late
+leak logged lost nowait odd past plain queue stuck tablea tableb topical virgin typed05 typed13
+"""
 WAITS = {"soak": "1h", "retire": {"observe": "30m", "destroy_after": "1h"}}
+
+
+def allowed(postgres: PostgresServer, project: str, names: Sequence[str]) -> Allowed:
+    """Return what lets secrets use the databases of their own names."""
+    return {
+        name: postgresql_target(
+            postgres,
+            name,
+            owner=f"{name}_owner",
+            roles=[f"{name}_a", f"{name}_b"],
+            admin=str(SecretName(project, f"{name}-rotator")),
+            secrets=[str(SecretName(project, name))],
+        )
+        for name in names
+    }
 
 
 @dataclass
@@ -40,16 +63,9 @@ class Bench:
         slots = (f"{short}_a", f"{short}_b")
         admin = self.stack.create_database(short, f"{short}_owner", slots, f"{short}_rotator")
         self.stack.create_secret(f"{short}-rotator", {}, admin if rotator else None)
-        issuer = {
-            "kind": "postgresql",
-            "host": self.stack.postgres.host,
-            "port": self.stack.postgres.port,
-            "database": short,
-            "slots": slots,
-            "owner": f"{short}_owner",
-            "admin": str(self.name(f"{short}-rotator")),
-            "tls": "disable",
-        }
+        self.stack.allow(allowed(self.stack.postgres, self.stack.options.project, [short]))
+        owner = f"{short}_owner"
+        issuer = {"kind": "postgresql", "target": short, "slots": slots, "owner": owner}
         text = json.dumps({"issuer": issuer, **WAITS, **policy})
         first = datetime.now(UTC) + timedelta(days=2)
         rotation = {"nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}", "rotationPeriod": "864000s"}
@@ -85,7 +101,9 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     times = {"lease": timedelta(seconds=10), "budget": timedelta(seconds=8)}
-    with Stack(StackOptions(**times, ack_deadline=timedelta(seconds=10))) as stack:
+    targets = partial(allowed, names=NAMES.split())
+    options = StackOptions(**times, ack_deadline=timedelta(seconds=10), targets=targets)
+    with Stack(options) as stack:
         endpoint = stack.services.secret_manager_grpc
         store = SecretManager(stack.options.project, endpoint=endpoint)
         yield Bench(stack, store)

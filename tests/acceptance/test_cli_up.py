@@ -168,6 +168,12 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
     assert Path(where).read_text().strip() == password
     login = {"host": up.variables["PGHOST"], "port": up.variables["PGPORT"], "user": "postgres"}
     psycopg.connect(dbname="orders", password=password, **login).close()
+    targets = Path(up.variables["ROTATION_TARGETS"])
+    assert f"what it may touch, read at its start: {targets}" in output
+    assert stat.S_IMODE(targets.stat().st_mode) == 0o600
+    (allowed,) = json.loads(targets.read_text())["targets"].values()
+    assert allowed["roles"] == ["orders_a", "orders_b"]
+    assert allowed["secrets"] == ["projects/demo-project/secrets/orders"]
     assert up.end(signal.SIGINT) == 0
     assert "Traceback" not in up.output.read_text()
     assert [path.name for path in folder.iterdir()] == ["output"]
@@ -188,7 +194,11 @@ def test_a_killed_stack_starts_again_where_it_was(
     assert "another stack is running in" in capsys.readouterr().err
     assert up.end(signal.SIGKILL) == -signal.SIGKILL
     assert processes_in(data) != []  # it could not end what it had started
+    targets = data / "targets.json"
+    edited = targets.read_text().replace('"orders_owner"', '"orders_owner", "somebody_*"')
+    targets.write_text(edited)
     up = start("--data-dir", str(data))
+    assert targets.read_text() == edited
     assert up.variables["PGPORT"] == port
     assert ask(up, "status").startswith("orders: soaking until ")
     ask(up, "clock", "advance", "10m")
@@ -237,6 +247,20 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     assert main(["up", "--env-file", str(folder / "env")]) == 2
     assert "exists and is something else; choose another" in capsys.readouterr().err
     assert (folder / "env").read_text() == "PATH=/bin\n"
+
+
+def test_a_policy_beyond_the_targets_is_refused_by_the_sample(
+    start: Callable[..., Up], folder: Path, ask: Callable[..., str]
+) -> None:
+    up = start("--data-dir", str(folder / "data"))
+    wanted = json.loads(ask(up, "policy", "show", "orders", "--json"))["policy"]
+    wanted["issuer"]["slots"][1] = "postgres_b"
+    (folder / "policy.json").write_text(json.dumps(wanted))
+    with pytest.raises(AssertionError):
+        ask(up, "policy", "apply", "orders", str(folder / "policy.json"))
+    targets = folder / "data" / "targets.json"
+    targets.write_text(targets.read_text().replace('"orders_b"', '"*_b"'))
+    assert "changed" in ask(up, "policy", "apply", "orders", str(folder / "policy.json"))
 
 
 def test_a_sample_of_many_secrets_has_credentials_that_work(start: Callable[..., Up]) -> None:

@@ -180,7 +180,7 @@ def test_idle_role_that_is_absent_blocks_until_the_remedy_was_run(target: Target
 
 
 def test_owner_that_is_absent_blocks(target: Target) -> None:
-    target.set_policy(issuer=target.issuer(owner="nobody_owns"))
+    target.set_policy(issuer=target.issuer(owner="nobody_owns", owners=["nobody_owns"]))
     target.fire()
     target.assert_blocked("role-missing", "nobody_owns", "CREATE ROLE")
     target.set_policy(issuer=target.issuer())

@@ -101,8 +101,9 @@ def drive_postgresql(alone: Alone) -> Callable[[], bool]:
     target = Target(alone.scene)
     alone.read_from(target.admin)
     plugin = registry.issuers()["postgresql"]
-    kinds = {**target.issuer(), "slots": target.slots}
-    settings = plugin.spec.settings(**{k: v for k, v in kinds.items() if k != "kind"})
+    both = {**alone.scene.targets[target.id], **target.issuer(), "slots": target.slots}
+    beside = {"kind", "target", "secrets"}
+    settings = plugin.spec.settings(**{k: v for k, v in both.items() if k not in beside})
 
     def run() -> bool:
         reader = alone.environment.participants

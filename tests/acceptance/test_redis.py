@@ -56,13 +56,16 @@ def scene() -> Iterator[Scene]:
     with Stack(StackOptions()) as stack, RedisServer(stack.folder / "valkey") as server:
         server.set_user("app", PASSWORD, "~* &* +@all -@admin -@dangerous")
         rotator = stack.create_secret("rotator", {}, server.create_rotator())
-        issuer = {
+        target = {
             "kind": "redis",
             "nodes": [server.address],
-            "user": "app",
+            "users": ["app"],
             "admin": rotator,
             "tls": "disable",
+            "secrets": [f"projects/{stack.options.project}/secrets/cache"],
         }
+        stack.allow({"cache": target})
+        issuer = {"kind": "redis", "target": "cache", "user": "app"}
         policy = {"issuer": issuer, "soak": "10m", "retire": {"observe": "4m"}}
         body = {
             "topics": [{"name": stack.topic}],

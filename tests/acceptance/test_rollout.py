@@ -86,20 +86,26 @@ def rollout(target: Target, health: Health, tmp_path: Path) -> Iterator[Rollout]
     files = {f"{stage}/secrets.lock.json": pinned for stage in STAGES}
     repository = Repository(tmp_path / "deploy.git", files, NOW)
     with serving(repository) as url:
-        target.set_policy(rollout=[_stage(stage, url, health.url) for stage in STAGES])
+        target.scene.allow(_targets(target, url, health.url))
+        target.set_policy(rollout=[_stage(stage) for stage in STAGES])
         yield Rollout(target, repository, health)
 
 
-def _stage(stage: str, url: str, health: str) -> dict[str, Any]:
+def _targets(target: Target, url: str, health: str) -> dict[str, dict[str, Any]]:
+    repository = {"kind": "git", "host": "git", "url": url, "paths": ["*/secrets.lock.json"]}
+    targets = {"deploy-repo": repository, "canary-health": {"kind": "http", "url": health}}
+    return {name: {**own, "secrets": [target.name]} for name, own in targets.items()}
+
+
+def _stage(stage: str) -> dict[str, Any]:
     pin = {
         "kind": "git",
-        "host": "git",
-        "url": url,
+        "target": "deploy-repo",
         "path": f"{stage}/secrets.lock.json",
         "locate": "resource",
     }
     if stage == "canary":
-        gate = {"kind": "http", "url": health}
+        gate = {"kind": "http", "target": "canary-health"}
         return {"stage": stage, "participants": [pin], "gates": [gate], "soak": "10m"}
     return {"stage": stage, "participants": [pin, {"kind": "alias"}]}
 

@@ -30,20 +30,12 @@ def served(server: PostgresBinaries, evidence: Evidence) -> Iterator[Scene]:
         yield running
 
 
-def _tls(scene: Scene) -> dict[str, str]:
-    postgres = scene.stack.postgres
-    if not postgres.tls:
-        return {"tls": "disable"}
-    return {"tls": "verify-full", "tls_root_cert": str(postgres.ca_path)}
-
-
 def test_scheduled_rotation_and_emergency_work_on_this_server(
     served: Scene, make_target: MakeTarget
 ) -> None:
     moment = served.stack.services.clock.now() + timedelta(hours=1)
     target = make_target(
         served,
-        issuer=_tls(served),
         secret={
             "topics": [{"name": served.stack.topic}],
             "rotation": {"next_rotation_time": moment, "rotation_period": timedelta(days=1)},
@@ -70,7 +62,7 @@ def test_sessions_of_the_rotator_and_of_consumers_are_encrypted(
 ) -> None:
     if not served.stack.postgres.tls:
         pytest.skip(f"PostgreSQL {served.stack.postgres.binaries.version} is built without TLS")
-    target = make_target(served, issuer=_tls(served)).start()
+    target = make_target(served).start()
     log = served.stack.postgres.log_path
     before = len(log.read_text(errors="replace"))
     target.rotate()
@@ -83,11 +75,11 @@ def test_sessions_of_the_rotator_and_of_consumers_are_encrypted(
 def test_certificate_that_is_not_trusted_blocks(served: Scene, make_target: MakeTarget) -> None:
     if not served.stack.postgres.tls:
         pytest.skip(f"PostgreSQL {served.stack.postgres.binaries.version} is built without TLS")
-    target = make_target(served, issuer=_tls(served)).start()
-    target.set_policy(issuer=target.issuer(tls="verify-full"))
+    target = make_target(served).start()
+    target.set_policy(issuer=target.issuer(tls_root_cert=""))
     target.fire()
     target.assert_blocked("tls", "certificate")
-    target.set_policy(issuer=target.issuer(**_tls(served)))
+    target.set_policy(issuer=target.issuer())
     target.unblock()
     target.assert_settled(current=2, previous=1)
 
@@ -98,13 +90,13 @@ def test_policy_that_points_to_a_standby_blocks_and_a_standby_is_rotated_along(
     postgres = served.stack.postgres
     if not postgres.binaries.can_copy:
         pytest.skip(f"{postgres.binaries.bindir} has no pg_basebackup")
-    target = make_target(served, issuer=_tls(served)).start()
+    target = make_target(served).start()
     with postgres.replica() as standby:
-        target.set_policy(issuer=target.issuer(port=standby.port, **_tls(served)))
+        target.set_policy(issuer=target.issuer(port=standby.port))
         target.fire()
         target.assert_blocked("not-primary", "replicas")
         node = f"{standby.host}:{standby.port}"
-        target.set_policy(issuer=target.issuer(replicas=[node], **_tls(served)))
+        target.set_policy(issuer=target.issuer(replicas=[node]))
         target.unblock()
         target.assert_settled(current=2, previous=1)
         assert target.works({**target.payload(2), "port": standby.port})

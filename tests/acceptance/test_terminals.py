@@ -80,6 +80,9 @@ def environment(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[
     policy = stack.services.secret_manager_rest
     with httpx.Client(base_url=policy, trust_env=False) as client:
         seen = client.get(f"/v1/projects/{stack.options.project}/secrets/t-40").json()
+    (target,) = json.loads(stack.targets.path.read_text())["targets"].items()
+    allowed = [*target[1]["secrets"], f"projects/{stack.options.project}/secrets/calm"]
+    stack.allow({target[0]: {**target[1], "secrets": allowed}})
     stack.create_secret("calm", {"annotations": seen["annotations"]})
     stack.let_function("rotationFunction", ["calm"])
     state = str(tmp_path_factory.mktemp("state"))

@@ -22,9 +22,11 @@ from rotation.emulator.clock import MovableClock
 from rotation.emulator.secretmanager.controls import Controls
 from rotation.local.postgres.rotatable import create_rotatable_database, slot_statements
 from rotation.local.postgres.server import PostgresServer
+from rotation.local.stack.targets import TargetsFile, postgresql_target
 from tests.bench.server import OPTIONS, Call
 
 DATABASE, OWNER, ROTATOR = "bench", "bench_owner", "bench_rotator"
+TARGET = "bench-db"
 ADMIN = f"projects/{OPTIONS.project}/secrets/bench-admin"
 TIMES = {"soak": "1h", "retire": {"observe": "1m", "destroy_after": "1h"}}
 #: Counts every login and statement.
@@ -70,6 +72,8 @@ class Lab:
         self._parts = ExitStack()
         self._numbers = iter(range(1, 1_000_000))
         self.folder = Path()
+        #: Of a relay in front of the database, for functions that start from then on; 0: its own.
+        self.port = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -93,8 +97,12 @@ class Lab:
     def environment(self) -> dict[str, str]:
         """Return what the function runs with."""
         addresses = self.services.addresses
+        targets = TargetsFile(self.folder)
+        targets.write({TARGET: self._target()})
         return {
             "ROTATION_PROJECT": OPTIONS.project,
+            "ROTATION_PROJECT_NUMBER": str(OPTIONS.project_number),
+            "ROTATION_TARGETS": str(targets.path),
             "ROTATION_TOPIC": OPTIONS.topic_name,
             "SECRET_MANAGER_ENDPOINT": addresses["grpc"],
             "PUBSUB_EMULATOR_HOST": addresses["pubsub"],
@@ -110,7 +118,6 @@ class Lab:
         self,
         count: int,
         *,
-        port: int = 0,
         in_force: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> list[str]:
@@ -118,13 +125,12 @@ class Lab:
 
         Args:
             count: How many.
-            port: Of a relay in front of the database; 0: the database's own.
             labels: Of each.
             in_force: Password of the first slot in a first version; empty: there is no version.
         """
         ids = [f"s{number}" for number, _ in zip(self._numbers, range(count), strict=False)]
         self._create_slots(ids)
-        policies = {secret_id: self.policy(secret_id, port) for secret_id in ids}
+        policies = {secret_id: self.policy(secret_id) for secret_id in ids}
         made: list[dict[str, Any]] = [
             {
                 "secret_id": secret_id,
@@ -150,20 +156,21 @@ class Lab:
             "password": password,
         }
 
-    def policy(self, secret_id: str, port: int = 0) -> Mapping[str, Any]:
-        return {
-            "issuer": {
-                "kind": "postgresql",
-                "host": self.postgres.host,
-                "port": port or self.postgres.port,
-                "database": DATABASE,
-                "slots": [f"{secret_id}_a", f"{secret_id}_b"],
-                "owner": OWNER,
-                "admin": ADMIN,
-                "tls": "disable",
-            },
-            **TIMES,
-        }
+    def policy(self, secret_id: str) -> Mapping[str, Any]:
+        slots = [f"{secret_id}_a", f"{secret_id}_b"]
+        issuer = {"kind": "postgresql", "target": TARGET, "slots": slots, "owner": OWNER}
+        return {"issuer": issuer, **TIMES}
+
+    def _target(self) -> dict[str, Any]:
+        target = postgresql_target(
+            self.postgres,
+            DATABASE,
+            owner=OWNER,
+            roles=["s*_a", "s*_b"],
+            admin=ADMIN,
+            secrets=[full_name("s*")],
+        )
+        return {**target, "port": self.port or self.postgres.port}
 
     @contextmanager
     def latency(self, seconds: float) -> Iterator[None]:

@@ -9,19 +9,9 @@ from tests.support.stack.target import Target
 
 
 def make_target(stage: Stage, schedule: Schedule) -> Target:
-    """Create a database and a secret whose policy points to the relays."""
-    links = stage.links
-    issuer = {
-        "port": links.primary.port,
-        "replicas": [links.replica.address],
-        "connect_timeout": 2,
-        "lock_timeout": 1,
-        "statement_timeout": 2,
-        "replica_timeout": 3,
-    }
+    """Create a database and a secret; the stage's targets lead to the relays."""
     target = Target(
         stage.scene,
-        issuer=issuer,
         secret={"topics": [{"name": stage.stack.topic}]},
         soak=f"{SOAK.total_seconds():.0f}s",
         retire={"observe": schedule.observe, "destroy_after": "1h"},

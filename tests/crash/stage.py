@@ -29,6 +29,7 @@ from tests.crash.pair import SETTINGS, Pair, replicated
 from tests.crash.proxy import Relay, relaying
 from tests.support.stack.evidence import Evidence
 from tests.support.stack.scene import POSTGRES, Scene, options
+from tests.support.stack.targets import databases
 
 #: Function processes a schedule may use.
 WORKERS = 4
@@ -111,6 +112,14 @@ def chaos_options(links: Links, plant: str) -> StackOptions:
         bindir=binaries.bindir if binaries else None,
         postgres_settings={**POSTGRES, **SETTINGS},
         lease=LEASE,
+        targets=databases(
+            port=links.primary.port,
+            replicas=[links.replica.address],
+            connect_timeout=2,
+            lock_timeout=1,
+            statement_timeout=2,
+            replica_timeout=3,
+        ),
         sweep_every=_SWEEP,
         # Each sweep checks each settled secret: an orphan is found within one sweep, not a day.
         check_every=_SWEEP,

@@ -11,11 +11,9 @@ ROOT = Path(__file__).parents[2]
 POLICY = {
     "issuer": {
         "kind": "postgresql",
-        "host": "10.0.0.5",
-        "database": "orders",
+        "target": "orders-db",
         "slots": ["orders_a", "orders_b"],
         "owner": "orders_owner",
-        "admin": "projects/acme-prod/secrets/orders-rotator",
         "probes": ["SELECT 1, 2 FROM orders LIMIT 1"],
     },
     "soak": "24h",

@@ -22,6 +22,8 @@ SUBSCRIPTION = f"{PROJECT}/subscriptions/rotation-function"
 READER = f"{PROJECT}/subscriptions/rotation-dead"
 SECRET = f"{PROJECT}/secrets/orders"
 ADMIN = f"{PROJECT}/secrets/orders-rotator"
+#: Of the sample's secret.
+TARGET = "orders-db"
 PLACE = f"{PROJECT}/locations/{REGION}"
 FUNCTION = f"{PLACE}/services/{SERVICE}"
 SWEEP = f"{PLACE}/jobs/{JOB}"
@@ -134,9 +136,9 @@ class Patient:
         stored = json.loads(self.known[SECRET]["annotations"]["rotation.policy"])
         self.annotate(**{"rotation.policy": json.dumps({**stored, **changes})})
 
-    def issuer(self, **changes: Any) -> None:
-        stored = json.loads(self.known[SECRET]["annotations"]["rotation.policy"])
-        self.policy(issuer={**stored["issuer"], **changes})
+    def target(self, name: str = TARGET, **changes: Any) -> None:
+        """Change what commands may touch; the function has read the document before."""
+        self.stack.targets.put({name: {**self.targets.get(name, {}), **changes}})
 
     def label(self, **more: str) -> None:
         kept = self.known[SECRET].get("labels", {})
@@ -162,6 +164,7 @@ class Patient:
         self.policies = {policy: self.ask("GET", f"{policy}:getIamPolicy") for policy in _POLICIES}
         for resource in (SECRET, ADMIN, FUNCTION):
             self.policies[resource] = self.ask("GET", f"{resource}:getIamPolicy")
+        self.targets = json.loads(self.stack.targets.path.read_text())["targets"]
         self.policies[PROJECT] = self.ask("POST", f"{PROJECT}:getIamPolicy", {})
 
     def mend(self) -> None:
@@ -175,6 +178,7 @@ class Patient:
             self.ask("PUT", name, self.known[name])
         for name in (FUNCTION, SWEEP):
             self.ask("POST", name.rpartition("/")[0], self.known[name])
+        self.stack.targets.write(self.targets)
         stored = self.known[SECRET]
         body = {key: stored.get(key) for key in _FIELDS if stored.get(key) is not None}
         self.ask("PATCH", SECRET, body, updateMask=",".join(_FIELDS))

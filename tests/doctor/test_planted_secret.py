@@ -41,7 +41,8 @@ def topic_gone(patient: Patient) -> None:
 
 
 def gate(patient: Patient) -> None:
-    looks = [{"kind": "http", "url": "https://127.0.0.1:9/", "max_error_rate": 0.01}]
+    patient.target("health", kind="http", url="https://127.0.0.1:9/", secrets=[SECRET])
+    looks = [{"kind": "http", "target": "health", "max_error_rate": 0.01}]
     patient.policy(rollout=[{"stage": "all", "participants": [{"kind": "alias"}], "gates": looks}])
 
 
@@ -135,12 +136,12 @@ PLANTED: dict[str, tuple[Plant, set[str], str]] = {
     ),
     "a gate that cannot see": (gate, {"gate"}, "rotation plan orders"),
     "a server that does not answer": (
-        lambda p: p.issuer(port=9, connect_timeout=1),
+        lambda p: p.target(port=9, connect_timeout=1),
         {"issuer-rotator-login"},
         "",
     ),
     "a replica that does not answer": (
-        lambda p: p.issuer(replicas=["127.0.0.1:9"], connect_timeout=1),
+        lambda p: p.target(replicas=["127.0.0.1:9"], connect_timeout=1),
         {"issuer-replicas", "issuer-observer"},
         "",
     ),

@@ -25,6 +25,7 @@ from rotation.model.errors import RotationError
 
 if TYPE_CHECKING:
     from rotation.local.stack import Stack, StackOptions
+    from rotation.local.stack.targets import Allowing
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Never printed.
@@ -89,7 +90,8 @@ def up(
     file = EnvFile(env_file) if env_file else None
     with _until_asked() as end:
         try:
-            _serve(context, _options(**options), file, end, create)
+            targets = _allowing(count) if sample else None
+            _serve(context, _options(targets=targets, **options), file, end, create)
         except RotationError:
             # An interrupted terminal interrupts what was being started as well.
             if not end.is_set():
@@ -126,8 +128,15 @@ def _emulator(context: Context) -> str:
     return "" if settings.function_url else settings.pubsub_emulator
 
 
-def _options(data_dir: Path | None, project: str, lease: int, **more: Any) -> "StackOptions":  # noqa: ANN401
+def _options(
+    data_dir: Path | None,
+    project: str,
+    lease: int,
+    targets: "Allowing | None",
+    **more: Any,  # noqa: ANN401
+) -> "StackOptions":
     from rotation.local.stack import StackOptions  # noqa: PLC0415 - the extra [local]
+    from rotation.local.stack.targets import nothing  # noqa: PLC0415 - as above
 
     length = timedelta(seconds=lease)
     return StackOptions(
@@ -136,8 +145,16 @@ def _options(data_dir: Path | None, project: str, lease: int, **more: Any) -> "S
         lease=length,
         ack_deadline=length,
         budget=length * _BUDGET_SHARE,
+        targets=targets or nothing,
         **more,
     )
+
+
+def _allowing(count: int | None) -> "Allowing":
+    from rotation.local.stack.sample import SECRET, ids_of, sample_targets  # noqa: PLC0415 - as above
+
+    ids = [SECRET] if count is None else ids_of(count)
+    return lambda postgres, project: sample_targets(postgres, project, ids)
 
 
 def _create_sample(stack: "Stack", count: int | None) -> None:
@@ -178,6 +195,7 @@ def _lines(
     yield from (f"  {name}={text}" for name, text in shown.items())
     yield f"  {_PASSWORD} is the text in {password}"
     yield f"the function's log: {stack.function.log}"
+    yield f"what it may touch, read at its start: {stack.targets.path}"
     if _emulator(context):
         yield "Pub/Sub is the one that PUBSUB_EMULATOR_HOST names"
     if file:

@@ -26,6 +26,7 @@ from rotation.local.demo.director import Director
 from rotation.local.demo.world import World
 from rotation.local.git import Reader, Repository, serving
 from rotation.local.postgres.server import free_port
+from rotation.local.stack.targets import Allowed, postgresql_target
 from rotation.model.names import SecretName
 from rotation.pins import Pin, find
 
@@ -34,6 +35,7 @@ SLOTS: Final = ("shop_a", "shop_b")
 STAGES: Final = ("canary", "everyone")
 STAGE_SOAK: Final = timedelta(minutes=10)
 _SLACK: Final = timedelta(seconds=2)
+_REPOSITORY: Final = "deploy-repo"
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def _set_up(director: Director, folder: Path) -> Iterator[Act]:
         files = {pin_path(stage): _pin_file(world.secret, 1) for stage in STAGES}
         repository = Repository(folder / "deploy.git", files, int(world.now().timestamp()))
         act = Act(director, world, repository, parts.enter_context(serving(repository)))
+        world.stack.allow(_targets(act))
         director.line("a Git repository with the pins of two processes: canary, everyone")
         director.publish(eventType="SECRET_ROTATE", secretId=world.secret)
         director.await_phase("settled")
@@ -238,16 +241,12 @@ def _world(director: Director) -> World:
         connection.execute(f"SET ROLE {SHOP}_owner")
         connection.execute("CREATE TABLE orders (id int PRIMARY KEY, total numeric NOT NULL)")
         connection.execute("INSERT INTO orders SELECT n, n * 2 FROM generate_series(1, 200) n")
-    rotator = stack.create_secret(f"{SHOP}-rotator", {}, admin)
+    stack.create_secret(f"{SHOP}-rotator", {}, admin)
     issuer = {
         "kind": "postgresql",
-        "host": stack.postgres.host,
-        "port": stack.postgres.port,
-        "database": SHOP,
+        "target": f"{SHOP}-db",
         "slots": list(SLOTS),
         "owner": f"{SHOP}_owner",
-        "admin": rotator,
-        "tls": "disable",
     }
     policy = {"issuer": issuer, "soak": "1h", "retire": {"observe": "1h", "destroy_after": "12h"}}
     body = {
@@ -258,13 +257,42 @@ def _world(director: Director) -> World:
     return World(stack, http, stack.create_secret(SHOP, body))
 
 
+def _targets(act: Act) -> Allowed:
+    """Return what the deployment lets this secret's policy touch."""
+    stack, secrets = act.world.stack, [act.world.secret]
+    database = postgresql_target(
+        stack.postgres,
+        SHOP,
+        owner=f"{SHOP}_owner",
+        roles=SLOTS,
+        admin=str(SecretName(stack.options.project, f"{SHOP}-rotator")),
+        secrets=secrets,
+    )
+    repository = {
+        "kind": "git",
+        "host": "git",
+        "url": act.url,
+        "paths": [app.path for app in act.apps],
+        "secrets": secrets,
+    }
+    health = {
+        _health_target(app): {"kind": "http", "url": app.health, "secrets": secrets}
+        for app in act.apps
+    }
+    return {f"{SHOP}-db": database, _REPOSITORY: repository, **health}
+
+
+def _health_target(app: App) -> str:
+    return f"{app.stage}-health"
+
+
 def _give_rollout(act: Act) -> None:
     """Add the rollout to the policy of the secret."""
     director, world = act.director, act.world
     described = world.described()
     annotations = dict(described["annotations"])
     policy = json.loads(annotations[director.policy_key])
-    policy["rollout"] = [_stage(act, app) for app in act.apps]
+    policy["rollout"] = [_stage(app) for app in act.apps]
     annotations[director.policy_key] = json.dumps(policy)
     url = f"{world.stack.services.consumer_rest}/v1/{world.secret}"
     body = {"annotations": annotations, "etag": described["etag"]}
@@ -273,9 +301,9 @@ def _give_rollout(act: Act) -> None:
     director.line("the policy: canary, watched for 10 minutes by its health; then everyone")
 
 
-def _stage(act: Act, app: App) -> dict[str, Any]:
-    pin = {"kind": "git", "host": "git", "url": act.url, "path": app.path, "locate": "resource"}
-    gate = {"kind": "http", "url": app.health, "probes": 5}
+def _stage(app: App) -> dict[str, Any]:
+    pin = {"kind": "git", "target": _REPOSITORY, "path": app.path, "locate": "resource"}
+    gate = {"kind": "http", "target": _health_target(app), "probes": 5}
     first = app.stage == STAGES[0]
     return {
         "stage": app.stage,

@@ -21,8 +21,11 @@ import httpx
 import psycopg
 
 from rotation.local.demo.narrator import DemoError
+from rotation.local.postgres.server import PostgresServer
 from rotation.local.redis import RedisServer
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.targets import Allowed, postgresql_target
+from rotation.model.names import SecretName
 
 DATABASE: Final = "orders"
 OWNER: Final = "orders_owner"
@@ -39,6 +42,9 @@ LEASE: Final = timedelta(seconds=10)
 
 #: Sweeps come every five minutes from the start on; the firing shall be counted without one.
 _BESIDE_THE_SWEEP: Final = timedelta(minutes=2)
+#: What the deployment calls the systems that may be touched.
+_DATABASE_TARGET: Final = "orders-db"
+_REDIS_TARGET: Final = "cache"
 _ROTATOR: Final = "orders-rotator"
 _AUDIT: Final = "orders-audit"
 _LOOK_EVERY: Final = 0.05
@@ -52,7 +58,20 @@ def stack_options() -> StackOptions:
         budget=timedelta(seconds=8),
         backoff=(timedelta(seconds=1), timedelta(seconds=2)),
         postgres_settings={"log_statement": "all", "log_connections": "on"},
+        targets=_targets,
     )
+
+
+def _targets(postgres: PostgresServer, project: str) -> Allowed:
+    database = postgresql_target(
+        postgres,
+        DATABASE,
+        owner=OWNER,
+        roles=SLOTS,
+        admin=str(SecretName(project, _ROTATOR)),
+        secrets=[str(SecretName(project, DATABASE))],
+    )
+    return {_DATABASE_TARGET: database}
 
 
 @dataclass
@@ -168,7 +187,7 @@ def make_world(
     admin = stack.create_database(DATABASE, OWNER, SLOTS)
     _fill(stack)
     _record_events(stack, http)
-    rotator = stack.create_secret(_ROTATOR, {}, admin)
+    stack.create_secret(_ROTATOR, {}, admin)
     first = stack.services.clock.now() + period - _BESIDE_THE_SWEEP
     body = {
         "topics": [{"name": stack.topic}],
@@ -176,7 +195,7 @@ def make_world(
             "nextRotationTime": f"{first:%Y-%m-%dT%H:%M:%SZ}",
             "rotationPeriod": f"{period.total_seconds():.0f}s",
         },
-        "annotations": {policy_key: json.dumps(_policy(stack, rotator))},
+        "annotations": {policy_key: json.dumps(_policy())},
     }
     further = {
         "the rotator's": admin["password"],
@@ -204,13 +223,16 @@ def make_redis_world(
     server.create_user(REDIS_USER, "~* &* +@all -@admin -@dangerous")
     admin = server.create_rotator()
     rotator = stack.create_secret("cache-rotator", {}, admin)
-    issuer = {
+    target = {
         "kind": "redis",
         "nodes": [server.address],
-        "user": REDIS_USER,
+        "users": [REDIS_USER],
         "admin": rotator,
         "tls": "disable",
+        "secrets": [str(SecretName(stack.options.project, "cache"))],
     }
+    stack.allow({_REDIS_TARGET: target})
+    issuer = {"kind": "redis", "target": _REDIS_TARGET, "user": REDIS_USER}
     body = {
         "topics": [{"name": stack.topic}],
         "annotations": {policy_key: json.dumps({"issuer": issuer, **_waits()})},
@@ -241,17 +263,13 @@ def await_that(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
     return time.monotonic() - began
 
 
-def _policy(stack: Stack, rotator: str) -> dict[str, Any]:
+def _policy() -> dict[str, Any]:
     return {
         "issuer": {
             "kind": "postgresql",
-            "host": stack.postgres.host,
-            "port": stack.postgres.port,
-            "database": DATABASE,
+            "target": _DATABASE_TARGET,
             "slots": list(SLOTS),
             "owner": OWNER,
-            "admin": rotator,
-            "tls": "disable",
             "probes": ["SELECT 1 FROM orders LIMIT 1"],
         },
         **_waits(),

@@ -1,6 +1,7 @@
 """The fleet of an exercise: secrets with a credential in force, on a stack of its own.
 
-All share one database, owner and rotator; each has two slots of its own.
+All share one database, owner and rotator; each has two slots of its own.  The stack's targets
+document allows that database, for those secrets.
 """
 
 import base64
@@ -17,8 +18,11 @@ from psycopg import sql
 
 from rotation.local.postgres.rotatable import slot_statements
 from rotation.local.stack import Stack
+from rotation.local.stack.targets import postgresql_target
+from rotation.model.names import SecretName
 
 ROTATOR: Final = "exercise-rotator"
+_TARGET: Final = "exercise-db"
 _DATABASE, _OWNER = "exercise", "exercise_owner"
 _PERIOD: Final = timedelta(days=30)
 _WAITS: Final = {"soak": "10m", "retire": {"observe": "4m", "destroy_after": "10m"}}
@@ -47,6 +51,7 @@ class Fleet:
         slots = ("exercise_a", "exercise_b")
         admin = self.stack.create_database(_DATABASE, _OWNER, slots)
         self.stack.create_secret(ROTATOR, {}, admin)
+        self._allow([wish.id for wish in wanted])
         first = self.stack.services.clock.now() + timedelta(days=1)
         made = []
         with self.stack.postgres.connect() as connection, connection.transaction():
@@ -136,15 +141,23 @@ class Fleet:
         for statement in (*statements, "ALTER ROLE {first} PASSWORD {verifier}"):
             connection.execute(sql.SQL(statement).format(**names))
 
+    def _allow(self, ids: Sequence[str]) -> None:
+        project = self.stack.options.project
+        target = postgresql_target(
+            self.stack.postgres,
+            _DATABASE,
+            owner=_OWNER,
+            roles=["x*_a", "x*_b"],
+            admin=str(SecretName(project, ROTATOR)),
+            secrets=[str(SecretName(project, secret_id)) for secret_id in ids],
+        )
+        self.stack.allow({_TARGET: target})
+
     def _policy(self, number: int) -> Mapping[str, Any]:
         issuer = {
             "kind": "postgresql",
-            "host": self.stack.postgres.host,
-            "port": self.stack.postgres.port,
-            "database": _DATABASE,
+            "target": _TARGET,
             "slots": [f"x{number}_a", f"x{number}_b"],
             "owner": _OWNER,
-            "admin": f"projects/{self.stack.options.project}/secrets/{ROTATOR}",
-            "tls": "disable",
         }
         return {"issuer": issuer, **_WAITS}

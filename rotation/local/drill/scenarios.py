@@ -95,7 +95,7 @@ class Leak:
 
 
 class Blocked:
-    """A rotation cannot go on: the policy of one secret names an owner that does not exist."""
+    """A rotation cannot go on: the policy of one secret has a probe that nobody can run."""
 
     name: ClassVar[str] = "blocked"
     title: ClassVar[str] = "one secret is blocked, and its rotation is asked for"
@@ -107,7 +107,7 @@ class Blocked:
         """Break one policy, and ask for a rotation under it."""
         self._policy = fleet.described(ids[0])["annotations"][fleet.policy_key]
         broken = json.loads(self._policy)
-        broken["issuer"]["owner"] = "nobody_at_all"
+        broken["issuer"]["probes"] = ["SELECT 1 FROM nothing_of_this_name"]
         fleet.set_annotation(ids[0], fleet.policy_key, json.dumps(broken))
         name = f"projects/{fleet.stack.options.project}/secrets/{ids[0]}"
         fleet.stack.publish(eventType="ROTATION_REQUEST", secretId=name, reason="schedule")
@@ -119,7 +119,7 @@ class Blocked:
     def briefing(self, ids: Sequence[str]) -> Iterator[str]:
         """Yield what the person on call knows."""
         yield f"an alert says that {ids[0]} is blocked since its policy was edited an hour ago"
-        yield "the owner role is exercise_owner, as in the policies of the others"
+        yield "the policies of the others have no probes, and its database has no tables"
         yield "end it: the secret rotates, and nothing is blocked any more"
 
     def moves(self, ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from rotation.local.stack.targets import Allowing, nothing
+
 
 @dataclass(frozen=True)
 class StackOptions:
@@ -39,6 +41,8 @@ class StackOptions:
     #: Folder of PostgreSQL's programs; None: the first one found.
     bindir: Path | None = None
     postgres_settings: dict[str, str] = field(default_factory=dict)
+    #: What the function may touch from its start on; the folder's document goes before it.
+    targets: Allowing = nothing
     #: Further environment of the function, for example a crash point.
     function_environment: dict[str, str] = field(default_factory=dict)
 

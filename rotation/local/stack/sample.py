@@ -4,9 +4,11 @@
 2. Times are short enough to watch, and ``rotation clock advance`` makes them shorter.
 3. Many secrets share one database, owner and rotator: each has two slots of its own, and each has
    a first version in force, so that there is a credential to leak.
+4. The stack's targets document allows just that.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,13 +19,16 @@ from psycopg import sql
 
 from rotation.kit.credentials.verifier import scram_verifier
 from rotation.local.postgres.rotatable import slot_statements
+from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack import Stack
+from rotation.local.stack.targets import Allowed, postgresql_target
 from rotation.model.errors import PermanentError
 from rotation.model.names import SecretName
 from rotation.model.password import Password
 
 SECRET: Final = "orders"  # noqa: S105 - its name
 ROTATOR: Final = "orders-rotator"
+_TARGET: Final = "orders-db"
 _DATABASE: Final = "orders"
 _OWNER: Final = "orders_owner"
 _SLOTS: Final = ("orders_a", "orders_b")
@@ -55,8 +60,9 @@ def create_sample(stack: Stack, existing: frozenset[str]) -> None:
             reason="sample-half-made",
         ) from None
     stack.create_secret(ROTATOR, {}, admin)
+    stack.allow(sample_targets(stack.postgres, stack.options.project, [SECRET]))
     first = stack.services.clock.now() + timedelta(hours=1)
-    stack.create_secret(SECRET, _scheduled(stack, first, _policy(stack)))
+    stack.create_secret(SECRET, _scheduled(stack, first, _policy()))
     stack.let_function("rotationReader", [ROTATOR])
     stack.let_function("rotationFunction", [SECRET])
 
@@ -78,8 +84,7 @@ def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:
     Raises:
         PermanentError: The database is there without its secrets.
     """
-    width = max(len(str(count)), 2)
-    ids = [f"{SECRET}-{number:0{width}}" for number in range(1, count + 1)]
+    ids = ids_of(count)
     if ROTATOR not in existing:
         create_many(stack, ids)
     elif not existing.issuperset(ids):
@@ -90,15 +95,38 @@ def create_samples(stack: Stack, existing: frozenset[str], count: int) -> None:
         )
 
 
+def ids_of(count: int) -> list[str]:
+    """Return the ids of so many secrets."""
+    width = max(len(str(count)), 2)
+    return [f"{SECRET}-{number:0{width}}" for number in range(1, count + 1)]
+
+
+def sample_targets(postgres: PostgresServer, project: str, ids: Sequence[str]) -> Allowed:
+    """Return what the sample's function may touch: one database, for these secrets."""
+    # Ids that differ in a number alone are one line.
+    alike = sorted({re.sub(r"\d", "?", secret_id) for secret_id in ids})
+    return {
+        _TARGET: postgresql_target(
+            postgres,
+            _DATABASE,
+            owner=_OWNER,
+            roles=[slot for pattern in alike for slot in _slots(pattern)],
+            admin=str(SecretName(project, ROTATOR)),
+            secrets=[f"projects/{project}/secrets/{pattern}" for pattern in alike],
+        )
+    }
+
+
 def create_many(stack: Stack, ids: Sequence[str]) -> None:
     """Create a database, and secrets with a first version in force."""
     admin = stack.create_database(_DATABASE, _OWNER, _SLOTS)
     stack.create_secret(ROTATOR, {}, admin)
+    stack.allow(sample_targets(stack.postgres, stack.options.project, ids))
     passwords = _create_slots(stack, ids)
     first = stack.services.clock.now() + timedelta(days=1)
     made = []
     for secret_id in ids:
-        policy = _policy(stack, _slots(secret_id))
+        policy = _policy(_slots(secret_id))
         body = {**_scheduled(stack, first, policy), "labels": _LABELS}
         login = {
             **admin,
@@ -136,18 +164,6 @@ def _slots(secret_id: str) -> tuple[str, str]:
     return f"{base}_a", f"{base}_b"
 
 
-def _policy(stack: Stack, slots: tuple[str, str] = _SLOTS) -> Mapping[str, Any]:
-    tls = {"tls": "disable"}
-    if stack.options.tls:
-        tls = {"tls": "verify-full", "tls_root_cert": str(stack.postgres.ca_path)}
-    issuer = {
-        "kind": "postgresql",
-        "host": stack.postgres.host,
-        "port": stack.postgres.port,
-        "database": _DATABASE,
-        "slots": slots,
-        "owner": _OWNER,
-        "admin": str(SecretName(stack.options.project, ROTATOR)),
-        **tls,
-    }
+def _policy(slots: tuple[str, str] = _SLOTS) -> Mapping[str, Any]:
+    issuer = {"kind": "postgresql", "target": _TARGET, "slots": slots, "owner": _OWNER}
     return {"issuer": issuer, **_WAITS}

@@ -29,6 +29,7 @@ from rotation.local.stack.folder import exclusive, kept_port
 from rotation.local.stack.function import FunctionProcess
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
+from rotation.local.stack.targets import Allowed, TargetsFile
 from rotation.model.errors import PermanentError
 
 
@@ -65,6 +66,8 @@ class Stack:
                 serve_in_background(lambda: services(self.options, self.folder, self._emulator))
             )
             self.controls = parts.enter_context(Controls(self.services.secret_manager_rest))
+            self.targets = TargetsFile(self.folder)
+            self.targets.begin(self.options.targets(self.postgres, self.options.project))
             self.function = FunctionProcess(
                 self.function_environment(),
                 self.folder / "function.log",
@@ -115,6 +118,16 @@ class Stack:
         """Move the clock of the services and the function forward."""
         self.services.clock.advance(step)
 
+    def allow(self, targets: Allowed) -> None:
+        """Let the function touch more: it starts anew with the changed document, as a revision.
+
+        Args:
+            targets: By name; one that is there is replaced.
+        """
+        if self.targets.put(targets):
+            self.function.stop()
+            self.function.start()
+
     def publish(self, **attributes: str) -> None:
         """Publish one attribute-only message to the rotation topic."""
         if self._emulator:
@@ -147,8 +160,8 @@ class Stack:
             "ROTATION_REGION": REGION,
             "ROTATION_FUNCTION_URL": self.function.url,
             "ROTATION_TOPIC": self.topic,
-            "ROTATION_PROJECT": self.options.project,
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
+            **self._deployed,
             "PGHOST": self.postgres.host,
             "PGPORT": str(self.postgres.port),
             "PGUSER": "postgres",
@@ -156,11 +169,19 @@ class Stack:
             "PGDATABASE": "postgres",
         }
 
+    @property
+    def _deployed(self) -> dict[str, str]:
+        return {
+            "ROTATION_PROJECT": self.options.project,
+            "ROTATION_PROJECT_NUMBER": str(self.options.project_number),
+            "ROTATION_TARGETS": str(self.targets.path),
+        }
+
     def function_environment(self) -> dict[str, str]:
         """Return the variables the function runs with."""
         running, options = self.services, self.options
         return {
-            "ROTATION_PROJECT": options.project,
+            **self._deployed,
             "ROTATION_TOPIC": self.topic,
             "SECRET_MANAGER_ENDPOINT": running.secret_manager_grpc,
             "PUBSUB_EMULATOR_HOST": running.pubsub_grpc,

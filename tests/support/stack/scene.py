@@ -24,7 +24,9 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 from google.pubsub_v1 import types
 
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.targets import Allowed
 from tests.support.stack.evidence import Evidence
+from tests.support.stack.targets import databases
 
 #: Seconds until a condition that should come true is given up.
 PATIENCE = 60.0
@@ -37,6 +39,9 @@ POSTGRES = {
     "log_disconnections": "on",
     "log_min_error_statement": "info",
 }
+
+#: Of every database: what is slow fails.
+TIMEOUTS = {"connect_timeout": 2, "lock_timeout": 2}
 
 Answer = TypeVar("Answer")
 
@@ -64,6 +69,7 @@ def options(**changes: Any) -> StackOptions:
         "threads": 24,
         "first_window": 24,
         "postgres_settings": POSTGRES,
+        "targets": databases(**TIMEOUTS),
         **changes,
     }
     return StackOptions(**settings)
@@ -81,6 +87,8 @@ class Scene:
         self.controls = stack.controls
         self._names = itertools.count(1)
         self._markers = itertools.count(1)
+        #: What the function may touch from its start on, by name.
+        self.targets: Allowed = json.loads(stack.targets.path.read_text())["targets"]
         self._observe()
 
     def _observe(self) -> None:
@@ -184,6 +192,11 @@ class Scene:
             self.stack.function.url, content=body, headers=sent, trust_env=False, timeout=30
         )
         return answer.status_code
+
+    def allow(self, targets: Allowed) -> None:
+        """Let the function touch more, or something else."""
+        if self.stack.targets.put(targets):
+            self.restart()
 
     def restart(self, **environment: str) -> None:
         """Start the function anew, with more environment."""

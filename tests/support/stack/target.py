@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from tests.support.stack.scene import PROJECT, Scene, wait_until
+from tests.support.stack.targets import divided
 
 #: What tests wait for by moving the clock: long enough never to end by itself.
 TIMES = {"soak": "1h", "retire": {"observe": "1m", "destroy_after": "1h"}}
@@ -50,19 +51,15 @@ class Target:
         self._create(self.id, {**body, "annotations": annotations})
 
     def issuer(self, **changes: Any) -> dict[str, Any]:
-        postgres = self.scene.stack.postgres
+        """Return the policy's part of the settings; what is the target's is changed there."""
+        targets, policys = divided("postgresql", changes)
+        self.scene.allow({self.id: {**self.scene.targets[self.id], **targets}})
         return {
             "kind": "postgresql",
-            "host": postgres.host,
-            "port": postgres.port,
-            "database": self.database,
+            "target": self.id,
             "slots": list(self.slots),
             "owner": self.owner,
-            "admin": self.admin,
-            "tls": "disable",
-            "connect_timeout": 2,
-            "lock_timeout": 2,
-            **changes,
+            **policys,
         }
 
     # What people do.
