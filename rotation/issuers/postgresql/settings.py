@@ -18,6 +18,7 @@ from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.errors import PolicyError
 from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
+from rotation.model.text import Lines
 
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
@@ -59,7 +60,7 @@ class PostgreSQLSettings:
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
     #: Read-only queries that every new credential must be able to run.
-    probes: tuple[str, ...] = ()
+    probes: tuple[Lines, ...] = ()
     #: How a new version is spelled.
     payload: PayloadShape = field(default_factory=PayloadShape)
     #: Seconds until a login attempt is given up.

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from rotation.model.errors import PermanentError
 from rotation.model.names import VersionName
+from rotation.model.text import Lines, first_hidden
 from rotation.participants.git.hosts import HostKind
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
@@ -19,6 +20,10 @@ Locate = Literal["marker", "path", "resource"]
 
 _PATH: Final = re.compile(r"(?!/)(?!(?:.*/)?\.{0,2}(?:/|$))[^\\\x00-\x1f]+")
 _BRANCH: Final = re.compile(r"(?!-)(?!refs/)(?!.*(?:\.\.|//|@\{))[^\s~^:?*\[\\\x00-\x1f]+(?<![/.])")
+
+#: Between a commit's ``author`` and the address, and between ``<`` and ``>``.
+_AUTHOR: Final = re.compile(r"(?!\s)[^<>]+(?<!\s)")
+_EMAIL: Final = re.compile(r"[^\s<>]+")
 
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
 
@@ -67,7 +72,7 @@ class Auth:
     #: Name of the secret version with the private key for SSH.
     ssh_key: str = ""
     #: The host keys that are believed, as lines of a ``known_hosts`` file.
-    known_hosts: str = ""
+    known_hosts: Lines = ""
     #: The user beside the token or the key, where it is not in the URL.
     username: str = ""
 
@@ -129,6 +134,8 @@ class GitSettings:
             raise ValueError("url: names a host, and no repository on it")
         if self.api:
             _checked_address("api", self.api)
+        for name, known in (("author_name", _AUTHOR), ("author_email", _EMAIL)):
+            _check_author(name, getattr(self, name), known)
         # Checked by making them: the same rules hold for the short form.
         _ = self.pinned
 
@@ -136,6 +143,14 @@ class GitSettings:
     def pinned(self) -> tuple[PinnedFile, ...]:
         """The files, however they were written."""
         return self.files or (PinnedFile(self.path, self.locate, self.pointer),)
+
+
+def _check_author(name: str, text: str, known: re.Pattern[str]) -> None:
+    """Refuse what would end its part of the commit's ``author`` line."""
+    if first_hidden(text) or not known.fullmatch(text):
+        raise ValueError(
+            f"{name}: expected one line without < and >, for example rotation@acme.example"
+        )
 
 
 def _check_version(name: str, version: str) -> None:
