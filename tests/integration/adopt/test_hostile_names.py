@@ -1,5 +1,7 @@
-"""Whoever names a table, a role or a setting gains nothing by it: not when steps are taken, not when
-their files are run by psql and a shell."""
+"""Whoever names a table, a role or a setting gains nothing by it.
+
+Neither when the steps are taken, nor when psql and a shell run their files.
+"""
 
 import os
 import shutil
