@@ -24,6 +24,7 @@ from rotation.model.errors import EtagMismatchError, PermanentError, TemporaryEr
 from rotation.model.names import SecretName
 from rotation.model.policy import Policy
 from rotation.model.secret import Secret
+from rotation.model.text import escaped
 from rotation.policies.duration import format_duration, parse_duration
 from rotation.policies.policy import (
     FaultyPolicyError,
@@ -130,7 +131,7 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
     _report(context, as_json, body, shown.rstrip("\n"))
     if not (context.json or as_json):
         # Not on standard output: what is shown there can be applied again.
-        click.echo(_sentence(effective, found, faults), err=True)
+        click.echo(escaped(_sentence(effective, found, faults)), err=True)
     click.get_current_context().exit(1 if faults else 0)
 
 
@@ -316,4 +317,5 @@ def _missing(secret: Secret) -> str:
 
 
 def _report(context: _Context, as_json: bool, body: dict[str, Any], text: str) -> None:  # noqa: FBT001 - the flag of the command line
-    click.echo(json.dumps(body, indent=2, ensure_ascii=False) if context.json or as_json else text)
+    whole = json.dumps(body, indent=2, ensure_ascii=False) if context.json or as_json else text
+    click.echo(escaped(whole))
