@@ -129,10 +129,10 @@ def test_every_line_of_a_comment_is_a_comment(
     server: PostgresServer, traps: Traps, tmp_path: Path
 ) -> None:
     for number, name in enumerate(traps.names()):
-        told = {"title": f"hand over {name}", "why": f"because {name}", "waits": name}
+        wording = {"title": f"hand over {name}", "why": f"because {name}", "waits": name}
         steps = (
-            Step("statements", done=False, transactions=(("SELECT 1",),), **told),
-            Step("commands", done=False, commands=("true",), **told),
+            Step("statements", done=False, transactions=(("SELECT 1",),), **wording),
+            Step("commands", done=False, commands=("true",), **wording),
         )
         rendered = files.render(steps, ISSUER.adoption)
         for path in files.write(tmp_path / str(number), rendered):
