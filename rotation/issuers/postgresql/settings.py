@@ -22,6 +22,7 @@ from rotation.kit.net.node import LAST_PORT, Node, parse_nodes
 from rotation.model.errors import PolicyError
 from rotation.model.payload import ROTATION_ID
 from rotation.model.target import Refusal, fits_one
+from rotation.model.text import Lines
 
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
@@ -124,7 +125,7 @@ class PostgreSQLSettings(PostgreSQLTarget):
     owner: str
     #: Queries that every new credential must be able to run: one that reads in each, up to its
     #: first row.
-    probes: tuple[str, ...] = ()
+    probes: tuple[Lines, ...] = ()
     #: How a new version is spelled.
     payload: PayloadShape = field(default_factory=PayloadShape)
 

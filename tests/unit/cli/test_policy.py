@@ -253,6 +253,59 @@ def test_a_policy_longer_than_the_rotation_period_is_not_stored(
     assert not embedded.store.get(name).annotations
 
 
+def adopted(embedded: Embedded, *more: str, text: str = GOOD) -> Result:
+    return run(embedded.store, "apply", "app", "-", "--keep", "--current=1", *more, text=text)
+
+
+def test_what_an_adoption_asks_for_is_one_write_that_keeps_everything_else(
+    embedded: Embedded,
+) -> None:
+    name = embedded.create(labels={"team": "db"}, annotations={"terraform.x": "y"})
+    embedded.client.add_secret_version(parent=str(name), payload={"data": b"x"})
+    before = embedded.store.get(name)
+    embedded.store.update(
+        before, labels=before.labels, annotations=before.annotations, aliases={"mine": 1}
+    )
+    assert adopted(embedded, "--label=db=orders").exit_code == 0
+    after = embedded.store.get(name)
+    assert after.labels == {"team": "db", "db": "orders"}
+    assert after.aliases == {"mine": 1, "current": 1}
+    assert after.annotations["terraform.x"] == "y"
+    assert stored(embedded, name)
+    assert adopted(embedded, "--label=db=orders").output.endswith("policy unchanged\n")
+    assert embedded.store.get(name).etag == after.etag
+
+
+def test_what_an_adoption_asked_for_takes_nothing_back_later(embedded: Embedded) -> None:
+    name = embedded.create()
+    for _ in range(2):
+        embedded.client.add_secret_version(parent=str(name), payload={"data": b"x"})
+    assert adopted(embedded).exit_code == 0
+    run(embedded.store, "apply", "app", "-", text=GOOD.replace("2h", "3h"))
+    before = embedded.store.get(name)
+    record = {**before.annotations, "rotation.record": "in flight"}
+    labels = {"rotation_phase": "soaking"}
+    embedded.store.update(before, labels=labels, annotations=record, aliases={"current": 2})
+    settled = embedded.store.get(name)
+    assert adopted(embedded).exit_code == 0
+    assert embedded.store.get(name) == settled
+    assert embedded.store.get(name).aliases == {"current": 2}
+
+
+@pytest.mark.parametrize("label", ["rotation_phase=settled", "rotation_token=1", "db", "=x"])
+def test_labels_of_a_rotation_are_not_set_by_hand(embedded: Embedded, label: str) -> None:
+    name = embedded.create()
+    assert adopted(embedded, f"--label={label}").exit_code == 2
+    assert embedded.store.get(name).labels == {}
+
+
+def test_a_secret_whose_id_begins_with_a_dash_is_no_option(embedded: Embedded) -> None:
+    name = embedded.create("-dry-run")
+    result = run(embedded.store, "apply", "--keep", "--", str(name), "-", text=GOOD)
+    assert result.exit_code == 0
+    assert stored(embedded, name)
+
+
 class Meddled(SecretManager):
     """Somebody else labels the secret just before each of the first writes."""
 

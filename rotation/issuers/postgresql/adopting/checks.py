@@ -16,6 +16,7 @@ from rotation.issuers.postgresql.check_server import BROKEN_SET_ROLE, OLDEST
 from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE, quoted
 from rotation.kit.findings import bad, fine, warn
 from rotation.model.plugin import Finding
+from rotation.model.text import first_hidden
 
 #: Findings that ``--accept`` turns into warnings.
 JUDGED = frozenset({"row-policies", "members", "identity", "security-definer"})
@@ -70,6 +71,9 @@ def _login(f: Facts) -> Iterator[Finding]:
 
 
 def _names(f: Facts) -> Iterator[Finding]:
+    if char := first_hidden(f.names.rotator):
+        message = f"the name of the rotator holds the character U+{ord(char):04X}"
+        yield bad("rotator", f"{message}, which does not show", "choose another with --rotator")
     owner, second = f.role(f.names.owner), f.role(f.names.second)
     if owner and (owner.can_login or owner.power):
         what = owner.power or "may log in"
