@@ -85,6 +85,7 @@ lock: | $(BIN)/uv ## Pin every library with hashes, those of tests and tools too
 	$(LOCK) pyproject.toml --extra local --extra publish --group dev --group build --group sbom \
 	  $(if $(UPGRADE),--upgrade) --output-file $(LOCKS)-dev.txt
 	$(LOCK) pyproject.toml --extra local --group build $(AGREEING) --output-file $(LOCKS)-local.txt
+	$(LOCK) pyproject.toml --extra cli --group build $(AGREEING) --output-file $(LOCKS)-cli.txt
 	$(LOCK) pyproject.toml --extra publish --extra git $(AGREEING) --output-file $(LOCKS)-git.txt
 	$(LOCK) pyproject.toml --extra publish --extra git --extra redis $(AGREEING) --output-file $(LOCKS)-redis.txt
 	$(LOCK) pyproject.toml --extra publish $(AGREEING) --output-file requirements.txt

@@ -7,7 +7,8 @@ Rules of this module:
      a plugin is never imported, and which plugins there are is known without importing any.
   3. A plugin that cannot be loaded, or breaks a rule, is in the way of the secrets that name it and
      of no other.  `generate`, the doctor and the tests load them all, and refuse every one of them.
-  4. A plugin that needs no permission says so: it names what is not needed, and why.
+  4. No name is that of two plugins, of whatever kind, where a target may be of it.
+  5. A plugin that needs no permission says so: it names what is not needed, and why.
 """
 
 import importlib
@@ -33,6 +34,7 @@ from rotation.model.plugin import (
     ParticipantSpec,
     Spec,
 )
+from rotation.model.target import target_type
 from rotation.policies.choosing import Asking
 from rotation.policies.policy import Kinds
 from rotation.policies.targets import Targets
@@ -213,7 +215,28 @@ def specs() -> list[tuple[str, Spec]]:
 
 def faults() -> list[BadPluginError]:
     """Load every plugin, and return what is wrong with those that are not fit to be used."""
-    return [fault for _, plugins in _all() for fault in plugins.faults()]
+    every = _all()
+    found = [fault for _, plugins in every for fault in plugins.faults()]
+    return [*found, *_shared_names(every)]
+
+
+def _shared_names(every: "list[tuple[str, Plugins[Any]]]") -> Iterator[BadPluginError]:
+    """Yield what is wrong with names that several plugins have: a target's kind is one of them."""
+    kinds = Counter(name for _, plugins in every for name in plugins)
+    for name in (name for name, count in kinds.items() if count > 1):
+        having = [(kind, plugins) for kind, plugins in every if name in plugins]
+        if any(_has_target(plugins, name) for _, plugins in having):
+            yield BadPluginError(
+                f"{' and '.join(kind for kind, _ in having)} are both called {name!r}, and a target"
+                " says its kind by that name; rename one"
+            )
+
+
+def _has_target(plugins: "Plugins[Any]", name: str) -> bool:
+    try:
+        return target_type(plugins[name].spec.settings) is not None
+    except BadPluginError:
+        return False  # that is a fault of its own
 
 
 def _all() -> list[tuple[str, Plugins[Any]]]:

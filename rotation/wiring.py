@@ -182,7 +182,7 @@ def make_plugins(store: "SecretStore", settings: Settings) -> "Plugins":
             issuers,
             participants,
             gates,
-            make_targets(store, settings, issuers, participants, gates),
+            make_targets(lambda: store, settings, issuers, participants, gates),
         ),
         gates=gates,
         environment=rollout_environment(store, settings.project),
@@ -190,9 +190,14 @@ def make_plugins(store: "SecretStore", settings: Settings) -> "Plugins":
 
 
 def make_targets(
-    store: "SecretStore", settings: Settings, *plugins: "Mapping[str, Any]"
+    store: "Callable[[], SecretStore]", settings: Settings, *plugins: "Mapping[str, Any]"
 ) -> "Targets | None":
     """Return what the deployment lets be touched; None: it has no targets document.
+
+    Args:
+        store: Returns Secret Manager; called where two names of a project must be compared.
+        settings: How this process runs.
+        plugins: Those of each kind.
 
     Raises:
         PermanentError: The document cannot be read, or is faulty.
@@ -203,11 +208,15 @@ def make_targets(
     from rotation.policies.targets import decode_targets, read_document
 
     document = read_document(settings.targets)
-    look_up = _numbers(store, settings.project)
+
+    @cache
+    def look_up() -> Callable[[str], str | None]:
+        return _numbers(store(), settings.project)
 
     def number_of(project: str) -> str | None:
-        own = project == settings.project
-        return (settings.project_number if own else "") or look_up(project)
+        if project == settings.project and settings.project_number:
+            return settings.project_number
+        return project if project.isdecimal() else look_up()(project)
 
     return decode_targets(document, registry.settings_of_all(*plugins), number_of)
 

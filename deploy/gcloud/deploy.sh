@@ -4,7 +4,10 @@
 #   PROJECT=acme-prod REGION=europe-west1 deploy/gcloud/deploy.sh
 #
 # May be run again: what is there is brought up to date, nothing is made twice.  Needs gcloud (with
-# its alpha component, for alert policies), bash and python3.  deploy/gcloud/remove.sh undoes it.
+# its alpha component, for alert policies), bash and python3; with SECRETS_DIR also the command
+# `rotation` (pip install '.[cli]') and its login (gcloud auth application-default login): policies
+# are written by it, since gcloud replaces all annotations of a secret.  deploy/gcloud/remove.sh
+# undoes it.
 set -euo pipefail
 
 # ---------------------------------------------------------------------------- what to choose
@@ -37,6 +40,27 @@ NOTIFICATION_CHANNELS="${NOTIFICATION_CHANNELS:-}"
 RUNBOOKS_URL="${RUNBOOKS_URL:-deploy/docs/runbooks}"
 
 # ---------------------------------------------------------------------------- what follows
+# Lists as words: never a pattern of file names.
+read -r -d '' -a optional_roles <<<"$OPTIONAL_ROLES" || true
+read -r -d '' -a viewers <<<"$VIEWERS" || true
+read -r -d '' -a operators <<<"$OPERATORS" || true
+read -r -d '' -a doctors <<<"$DOCTORS" || true
+read -r -d '' -a reads <<<"$READS" || true
+
+refuse() { printf 'deploy.sh: %s\n' "$*" >&2 && exit 2; }
+policies=()
+for file in ${SECRETS_DIR:+"$SECRETS_DIR"/*.json}; do
+  if [ -e "$file" ]; then policies+=("$file"); fi
+done
+for name in "${policies[@]##*/}" "${reads[@]}"; do
+  if ! [[ "${name%.json}" =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,254}$ ]]; then
+    refuse "$(printf '%q is not the id of a secret: letters, digits, - and _, no - in front' "$name")"
+  fi
+done
+if [ "${#policies[@]}" -gt 0 ] && ! command -v rotation >/dev/null; then
+  refuse "policies are written by our own command; run: pip install '.[cli]'"
+fi
+
 deploy="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 repository="$(dirname "$deploy")"
 scratch="$(mktemp -d)"
@@ -103,14 +127,14 @@ grant_on_project() {
     --role="$1" --member="$2"
 }
 grant_on_project "$(role rotationSweep)" "serviceAccount:$function_account"
-for id in $OPTIONAL_ROLES; do grant_on_project "$(role "$id")" "serviceAccount:$function_account"; done
-for member in $VIEWERS; do grant_on_project "$(role rotationViewer)" "$member"; done
-for member in $DOCTORS; do
+for id in "${optional_roles[@]}"; do grant_on_project "$(role "$id")" "serviceAccount:$function_account"; done
+for member in "${viewers[@]}"; do grant_on_project "$(role rotationViewer)" "$member"; done
+for member in "${doctors[@]}"; do
   grant_on_project "$(role rotationDoctor)" "$member"
   patiently gcloud iam service-accounts add-iam-policy-binding "$function_account" \
     --role="$(role rotationDoctorAccount)" --member="$member"
 done
-for member in $OPERATORS; do grant_on_project "$(role rotationOperator)" "$member"; done
+for member in "${operators[@]}"; do grant_on_project "$(role rotationOperator)" "$member"; done
 
 say "topics, and who may publish"
 there pubsub topics describe rotation || gcloud pubsub topics create rotation
@@ -201,38 +225,39 @@ fi
 say "the secrets"
 let_doctors_read() {
   local member
-  for member in $DOCTORS; do
+  for member in "${doctors[@]}"; do
     gcloud secrets add-iam-policy-binding "$1" --role="$(role rotationReader)" --member="$member"
   done
 }
 later() { date -u -d "$1" +%Y-%m-%dT%H:%M:%SZ; }
 first="${FIRST_ROTATION:-$(later '1 day')}"
 turn=0
-for file in ${SECRETS_DIR:+"$SECRETS_DIR"/*.json}; do
-  secret="$(basename "$file" .json)"
-  policy="^~~^rotation.policy=$(cat "$file")"
+for file in "${policies[@]}"; do
+  secret="${file##*/}"
+  secret="${secret%.json}"
   options=(--rotation-period="$ROTATION_PERIOD")
   if [ -n "$VERSION_DESTROY_TTL" ]; then options+=(--version-destroy-ttl="$VERSION_DESTROY_TTL"); fi
   if there secrets describe "$secret"; then
-    gcloud secrets update "$secret" --add-topics="$topic" --update-annotations="$policy" \
-      "${options[@]}"
+    gcloud secrets update "$secret" --add-topics="$topic" "${options[@]}"
   else
     patiently gcloud secrets create "$secret" --replication-policy=automatic --topics="$topic" \
-      --set-annotations="$policy" "${options[@]}" \
+      "${options[@]}" \
       --next-rotation-time="$(later "$first + $((turn * STAGGER_MINUTES)) minutes")"
   fi
   turn=$((turn + 1))
+  # Under the ETag, beside what others and the function have written.
+  rotation --project="$PROJECT" policy apply -- "projects/$PROJECT/secrets/$secret" "$file"
   gcloud secrets add-iam-policy-binding "$secret" \
     --role="$(role rotationFunction)" --member="serviceAccount:$function_account"
   let_doctors_read "$secret"
   if [ -f "${file%.json}.consumers" ]; then
-    while read -r member; do
+    while read -r member || [ -n "$member" ]; do
       gcloud secrets add-iam-policy-binding "$secret" \
         --role=roles/secretmanager.secretAccessor --member="$member"
     done <"${file%.json}.consumers"
   fi
 done
-for secret in $READS; do
+for secret in "${reads[@]}"; do
   gcloud secrets add-iam-policy-binding "$secret" \
     --role="$(role rotationReader)" --member="serviceAccount:$function_account"
   let_doctors_read "$secret"
@@ -249,7 +274,8 @@ gcloud alpha monitoring policies list --format='value(name,userLabels.product,us
   >"$scratch/policies"
 for file in "$deploy"/monitoring/alerts/*.json; do
   alert="$(basename "$file" .json)"
-  sed "s|deploy/docs/runbooks|$RUNBOOKS_URL|g" "$file" >"$scratch/$alert.json"
+  text="$(cat "$file")"
+  printf '%s\n' "${text//deploy\/docs\/runbooks/"$RUNBOOKS_URL"}" >"$scratch/$alert.json"
   name="$(awk -v alert="$alert" '$2 == "rotation" && $3 == alert { print $1 }' "$scratch/policies")"
   if [ -n "$name" ]; then
     options=(--policy-from-file="$scratch/$alert.json")

@@ -3,7 +3,8 @@
 Rules of this module:
   1. The statements are the very ones that are run otherwise, in the same transactions.
   2. A file may be run again; one that fails has changed nothing in its failed transaction.
-  3. Files are readable by their owner only: one may hold the verifier of a password, and one the
+  3. Every line of a comment is a comment, whatever names it holds.
+  4. Files are readable by their owner only: one may hold the verifier of a password, and one the
      rotator's new login, which the commands upload and remove.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from rotation.model.adoption import AdoptionSpec, Step
+from rotation.model.text import one_line
 
 _HEAD_SHELL: Final = '#!/bin/sh\nset -eu\ncd "$(dirname "$0")"\n'
 
@@ -47,7 +49,7 @@ def _comment(step: Step, mark: str) -> str:
     lines = [f"{step.title}.", step.why]
     if step.waits:
         lines.append(f"Not yet: {step.waits}.")
-    return "".join(f"{mark} {line}\n" for line in lines)
+    return "".join(f"{mark} {one_line(line)}\n" for line in lines)
 
 
 def _shell(step: Step) -> str:

@@ -6,13 +6,16 @@ Rules of this module:
      the schedule comes last, so that nothing rotates before all the rest is done.
   3. A policy that is there already is kept as it is.
   4. Rights in Google Cloud are not given here: their commands are shown.
+  5. A command is made of words, and quoted as a whole: no name in it is an option or a command.
+  6. No command replaces a map of the secret: annotations, labels and aliases are written by our own
+     command, under the ETag.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from shlex import quote
+from shlex import join
 from typing import Any, Final
 
 from rotation.model.adoption import AdoptionSpec, IssuerPlan, Step
@@ -90,25 +93,23 @@ def rights(wanted: Wanted, project: str) -> tuple[str, ...]:
     function = f"serviceAccount:rotation@{project}.iam.gserviceaccount.com"
     number = secret.project if secret.project.isdecimal() else "PROJECT_NUMBER"
     agent = f"serviceAccount:service-{number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+    roles = f"projects/{project}/roles"
     return (
-        (
-            f"gcloud pubsub topics add-iam-policy-binding {quote(wanted.topic)}"
-            f" --member={agent} --role=roles/pubsub.publisher"
-        ),
-        (
-            f"gcloud secrets add-iam-policy-binding {quote(secret.secret_id)} --project={project}"
-            f" --member={function} --role=projects/{project}/roles/rotationFunction"
-        ),
-        (
-            f"gcloud secrets add-iam-policy-binding {quote(rotator.secret_id)} --project={project}"
-            f" --member={function} --role=projects/{project}/roles/rotationReader"
-        ),
+        _bind("pubsub", "topics", wanted.topic, agent, "roles/pubsub.publisher"),
+        _bind("secrets", str(secret), function, f"{roles}/rotationFunction"),
+        _bind("secrets", str(rotator), function, f"{roles}/rotationReader"),
     )
+
+
+def _bind(*words: str) -> str:
+    *group, name, member, role = words
+    binding = ["add-iam-policy-binding", name, f"--member={member}", f"--role={role}"]
+    return join(["gcloud", *group, *binding])
 
 
 def _rotator_secret(wanted: Wanted) -> Step:
     name = wanted.rotator_secret
-    create = f"gcloud secrets create {name.secret_id} --project={name.project}"
+    create = ["gcloud", "secrets", "create", str(name), "--replication-policy=automatic"]
     return Step(
         ROTATOR_SECRET,
         f"keep a new login of the rotator in the secret {name.secret_id}",
@@ -116,8 +117,8 @@ def _rotator_secret(wanted: Wanted) -> Step:
         " system knows it, so that it cannot be lost.",
         done=wanted.has_rotator,
         commands=(
-            f"{create} --replication-policy=automatic --data-file={ROTATOR_FILE}",
-            f"rm -f {ROTATOR_FILE}",
+            join([*create, f"--data-file={ROTATOR_FILE}"]),
+            join(["rm", "-f", ROTATOR_FILE]),
         ),
     )
 
@@ -128,21 +129,16 @@ def _pointer(wanted: Wanted, issuer: IssuerPlan) -> Step:
     aliases = aliases_of(wanted)
     done = POLICY in secret.annotations
     done = done and dict(secret.aliases) == aliases and dict(secret.labels) == labels
-    parts = [
-        f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}",
-        f"--update-version-aliases={CURRENT}={aliases[CURRENT]}",
-        f'"--update-annotations=^~^{POLICY}=$(cat {POLICY_FILE})"',
-    ]
-    if wanted.labels:
-        listed = ",".join(f"{key}={value}" for key, value in wanted.labels.items())
-        parts.append(f"--update-labels={quote(listed)}")
+    options = [f"--current={aliases[CURRENT]}", "--keep"]
+    options += [f"--label={key}={value}" for key, value in wanted.labels.items()]
+    command = ["rotation", "policy", "apply", *options, "--", str(secret.name), POLICY_FILE]
     del issuer
     return Step(
         POINTER,
         f"store the policy, and point the alias {CURRENT} at version {aliases[CURRENT]}",
         "Consumers of latest see nothing of it; those that move to the alias are told when.",
         done=done,
-        commands=(" ".join(parts),),
+        commands=(join(command),),
     )
 
 
@@ -156,11 +152,13 @@ def _schedule(wanted: Wanted) -> Step:
         "From here on the credential is rotated. A topic or schedule that is there is kept.",
         done=wanted.topic in secret.topics and secret.schedule is not None,
         commands=(
-            (
-                f"gcloud secrets update {secret.name.secret_id} --project={secret.name.project}"
-                f" --add-topics={quote(wanted.topic)}"
-                f" --next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ}"
-                f" --rotation-period={seconds}"
+            join(
+                [
+                    *("gcloud", "secrets", "update", str(secret.name)),
+                    f"--add-topics={wanted.topic}",
+                    f"--next-rotation-time={wanted.first:%Y-%m-%dT%H:%M:%SZ}",
+                    f"--rotation-period={seconds}",
+                ]
             ),
         ),
     )

@@ -13,6 +13,7 @@ import click
 from rotation.cli.lazy import LazyGroup
 from rotation.cli.views.context import Context
 from rotation.cli.views.failures import EXIT_CODES, OK, explain
+from rotation.model.text import escaped
 
 #: Every command and its line in the help; `LazyGroup` finds the module by the name.
 COMMANDS: Final = {
@@ -35,6 +36,7 @@ COMMANDS: Final = {
     "pin": "Pin the uses of a secret in a file to one version.",
     "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
+    "targets": "Show, validate and explain what the deployment lets be touched.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "generate": "Render documents and IAM roles from the plugins.",
     "new": "Lay down a new issuer, participant or gate.",
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - rule 1
         line, code = explain(error)
-        click.echo(f"rotation: {line}", err=True)
+        click.echo(f"rotation: {escaped(line)}", err=True)
     return code if isinstance(code, int) else OK
 
 

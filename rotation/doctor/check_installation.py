@@ -132,6 +132,24 @@ def function_environment(facts: Installation) -> Iterator[Finding]:
             yield _bad("function-environment", f"{message}, and it should be {value}", remedy)
 
 
+def targets(facts: Installation) -> Iterator[Finding]:
+    """Whether a document says what may be touched, and no more than is made use of."""
+    if not facts.has_targets:
+        remedy = "export ROTATION_TARGETS=targets.yaml"
+        message = "ROTATION_TARGETS is not set: policies may name any address and any secret"
+        yield _warn("targets", message, remedy)
+    for use in facts.targets:
+        if not use.projects <= {facts.project, facts.number}:
+            continue  # secrets of other projects are not listed here
+        show = f"rotation targets show {use.name}"
+        if not use.users:
+            message = f"no policy of this project uses the target {use.name}"
+            yield _warn("target-unused", message, show)
+        for line, user in use.wide:
+            message = f"{line.path} is {line.pattern}, and {user.secret_id} alone makes use of it"
+            yield _warn("target-wide", message, show)
+
+
 def function_version(facts: Installation) -> Iterator[Finding]:
     """Whether the function runs the release that this command is of."""
     service = _service(facts)
@@ -269,8 +287,8 @@ def plugins(facts: Installation) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Check, ...]] = (
     topic, *check_subscription.CHECKS, function, function_times, function_instances,
-    function_account, function_environment, function_version, invoker, function_rights, sweep,
-    services, clock, quota, plugins,
+    function_account, function_environment, targets, function_version, invoker, function_rights,
+    sweep, services, clock, quota, plugins,
 )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from rotation.doctor.facts import SecretFacts
 from rotation.doctor.findings import Finding, Fix, Severity, gcloud, on_secret, unseen
 from rotation.engine import codec
 from rotation.model.deployment import Unseen
+from rotation.model.errors import NOT_ALLOWED
 from rotation.model.phase import Phase
 from rotation.model.secret import VersionState
+from rotation.policies.demands import undercut
 from rotation.policies.duration import format_duration
 
 #: A lease that ended so long ago was not merely interrupted: the sweep did not take over.
@@ -33,8 +35,12 @@ Check = Callable[[SecretFacts], Iterator[Finding]]
 def policy(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the policy can be carried out."""
     if facts.snapshot.policy_fault is not None:
-        file = "policy.yaml"
-        remedy = f"rotation policy apply {facts.secret.name.secret_id} {file}"
+        name, reason = facts.secret.name.secret_id, facts.snapshot.policy_fault.reason
+        remedy = (
+            f"rotation targets explain {name}"
+            if reason == NOT_ALLOWED
+            else f"rotation policy apply {name} policy.yaml"
+        )
         yield _bad(facts, "policy", str(facts.snapshot.policy_fault.args[0]), remedy)
 
 
@@ -96,6 +102,22 @@ def age(facts: SecretFacts) -> Iterator[Finding]:
         remedy = f"rotation rotate {facts.secret.name.secret_id}"
         message = f"the credential in force is {old} old, and the period is {period}"
         yield _warn(facts, "age", message, remedy)
+
+
+def max_age(facts: SecretFacts) -> Iterator[Finding]:
+    """Whether the schedule keeps to the age that the targets allow, and the credential does."""
+    snapshot, policy = facts.snapshot, facts.snapshot.policy
+    if policy is None or policy.max_age is None:
+        return
+    if late := undercut(policy, facts.secret):
+        period = f"--rotation-period={int(policy.max_age.total_seconds())}s"
+        yield _warn(facts, "max-age", late, _update(facts, period))
+    since = snapshot.too_old_since
+    if since is not None and snapshot.now - since > _STUCK and not snapshot.block:
+        longest, line = format_duration(policy.max_age), policy.demanded["max_age"]
+        remedy = f"rotation rotate {facts.secret.name.secret_id}"
+        message = f"its credential is older than the {longest} of {line}, and no rotation followed"
+        yield _bad(facts, "too-old", message, remedy)
 
 
 def never(facts: SecretFacts) -> Iterator[Finding]:
@@ -257,8 +279,8 @@ def managed(facts: SecretFacts) -> Iterator[Finding]:
 
 #: In the order a person would mend things.
 CHECKS: Final[tuple[Check, ...]] = (
-    policy, expires, managed, blocked, stuck, topic, topic_rights, schedule, overdue, never, age,
-    current_version, aliases, destroy_ttl, room,
+    policy, expires, managed, blocked, stuck, topic, topic_rights, schedule, overdue, max_age,
+    never, age, current_version, aliases, destroy_ttl, room,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from rotation.model.deployment import Bindings, Job, Service, Subscription, Unse
 from rotation.model.errors import BadPluginError
 from rotation.model.plugin import Finding as Checked
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.explaining import TargetUse
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ class Installation:
     version: str = ""
     #: What is wrong with plugins that are there, whether a policy names them or not.
     plugins: tuple[BadPluginError, ...] = ()
+    #: Whether a targets document says what may be touched.
+    has_targets: bool = True
+    #: What uses the targets of the document.
+    targets: tuple[TargetUse, ...] = ()
     #: When the schedules of all managed secrets fire next.
     firings: tuple[datetime, ...] = ()
     writes_per_minute: float = 600

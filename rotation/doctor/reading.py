@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from rotation import registry
 from rotation.doctor.facts import FileUse, Installation, Reply, Rights, SecretFacts
 from rotation.doctor.findings import short
+from rotation.engine.codec import POLICY
 from rotation.engine.participants import Participants
 from rotation.engine.planning import plan
 from rotation.engine.snapshot import Snapshot
@@ -32,6 +35,8 @@ from rotation.model.plugin import Finding as Checked
 from rotation.model.policy import Policy
 from rotation.model.rollout import Look
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.explaining import TargetUse, usage
+from rotation.policies.targets import Targets
 from rotation.ports.issuer import Issuer, IssuerEnvironment, ReadsSecrets
 from rotation.ports.secrets import SecretStore
 
@@ -57,6 +62,10 @@ class Sources:
     sweep_seconds: float
     #: Uses of a secret in somebody's files.
     uses: Callable[[SecretName], tuple[FileUse, ...]]
+    #: What the deployment lets be touched; None: no document is at hand.
+    targets: Targets | None = None
+    #: Whether there should be one, and is.
+    has_targets: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,10 +119,18 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         ahead=deployment.ahead,
         version=sources.version,
         plugins=tuple(_plugin_faults()),
+        has_targets=sources.has_targets,
+        targets=tuple(_usage(sources, secrets)),
         firings=tuple(schedule.next_time for schedule in schedules),
         writes_per_minute=sources.writes_per_minute,
         sweep_seconds=sources.sweep_seconds,
     )
+
+
+def _usage(sources: Sources, secrets: Sequence[Secret]) -> Iterator[TargetUse]:
+    if sources.targets is not None:
+        policies = {secret.name: secret.annotations.get(POLICY, "") for secret in secrets}
+        yield from usage(sources.targets, policies)
 
 
 def _plugin_faults() -> Iterator[BadPluginError]:
@@ -230,7 +247,8 @@ def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...
     policy, state, current = snapshot.policy, snapshot.state, snapshot.current
     if policy is None:
         return (), None
-    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, sources.access)
+    access = replace(sources.access, secret=str(snapshot.secret.name))
+    issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, access)
     payload, blind = None, None
     try:
         if current is not None:

@@ -6,6 +6,7 @@
 3. Leaving stops accepting, finishes what is being answered for a second, then cancels it.
 4. An idle connection outlives what clients keep: one that both ends give up after the same time
    now and then breaks under a request.
+5. A request whose ``Host`` is not this machine is refused before the application sees it.
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rotation.emulator.loopback import MISDIRECTED, REFUSAL, is_local
 
 #: Many clients keep a connection for 5 s, some for a minute; uvicorn closes it after 5 s itself.
 _IDLE_SECONDS: Final = 75
@@ -42,7 +46,7 @@ async def serve_app(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Asy
     """Serve ``app`` inside the block; yields its base URL without a trailing slash."""
     listener = _listener(host, port)
     config = uvicorn.Config(
-        app,
+        _local_only(app),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -59,6 +63,18 @@ async def serve_app(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Asy
         server.should_exit = True
         await task
         listener.close()
+
+
+def _local_only(app: ASGIApp) -> ASGIApp:
+    error = {"code": MISDIRECTED, "message": REFUSAL, "status": "FAILED_PRECONDITION"}
+    refusal = JSONResponse({"error": error}, status_code=MISDIRECTED)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        hosts = [value for name, value in scope.get("headers", ()) if name == b"host"]
+        local = len(hosts) == 1 and is_local(hosts[0].decode("latin-1"))
+        await (app if local else refusal)(scope, receive, send)
+
+    return serve
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
 
+from msgspec.structs import replace
+
 from rotation.model.names import SecretName
 from rotation.model.policy import PluginChoice
 from rotation.ports.issuer import Issuer, IssuerEnvironment
@@ -32,7 +34,8 @@ class IssuerPool:
         with self._lock:
             issuer = self._kept.pop(key, None)
             if issuer is None:
-                issuer = self._kinds[choice.kind](choice.settings, self._environment)
+                environment = replace(self._environment, secret=str(name))
+                issuer = self._kinds[choice.kind](choice.settings, environment)
             self._kept[key] = issuer
             while len(self._kept) > SIZE:
                 evicted.append(self._kept.popitem(last=False)[1])

@@ -23,7 +23,6 @@ from rotation.model.phase import Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, Brief, Pause, Receipt, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import WakeUp, WakeUpKind
 from rotation.policies.policy import Kinds, check_fits, decode_policy
 
 
@@ -90,9 +89,15 @@ class Snapshot(Struct, frozen=True):
         """The scheduled time that should have been served by now."""
         if self.state is None or self.state.phase is not Phase.SETTLED:
             return None
-        wake_up = WakeUp(WakeUpKind.WAKE, self.secret.name, message_id="", at=self.now)
-        found = due.due(due.Facts(self.state, self.secret, self.now, wake_up))
-        return found.since if found else None
+        return due.missed(self.secret, self.state.receipt, self.now)
+
+    @property
+    def too_old_since(self) -> datetime | None:
+        """When the credential in force became older than a target allows."""
+        if self.state is None or self.policy is None or self.state.phase is not Phase.SETTLED:
+            return None
+        max_age = self.policy.max_age
+        return due.too_old(self.secret, self.state.receipt, max_age, self.now)
 
     @property
     def handle(self) -> str:

@@ -23,6 +23,7 @@ from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp
+from rotation.policies.demands import longest_age
 from rotation.ports.journal import Journal
 
 #: Wake-ups published in one call.
@@ -50,6 +51,7 @@ class Worker:
         self._every = every
         self._check_every = check_every
         self._most = most
+        self._longest_age = longest_age(parts.plugins.kinds.asking.targets)
 
     def tick(self, wake_up: WakeUp) -> None:
         """Do what the secret owes now; returns when nothing is, or a later wake-up will.
@@ -104,22 +106,26 @@ class Worker:
         except StateError:
             return None if is_blocked else "unreadable"
         overdue = sweep.overdue_since(secret, state, now)
-        self._report(secret, state, overdue, now, reports)
-        return sweep.wake_reason(secret, state, overdue, now, self._every, self._check_every)
+        max_age = self._longest_age(secret.annotations.get(codec.POLICY, ""))
+        self._report(secret, state, (overdue, max_age), now, reports)
+        return sweep.wake_reason(
+            secret, state, overdue, now, self._every, self._check_every, max_age
+        )
 
     def _report(
         self,
         secret: Secret,
         state: State,
-        since: datetime | None,
+        known: tuple[datetime | None, timedelta | None],
         now: datetime,
         reports: "_Reports",
     ) -> None:
-        """Say what is still wrong."""
+        """Say what is still wrong, knowing since when it is overdue and how old it may become."""
+        since, max_age = known
         if since is not None and now >= since + sweep.OVERDUE_AFTER:
             because = "blocked" if state.block else "paused" if state.paused else "not-started"
             reports.add(Event.OVERDUE, secret, lambda: events.overdue(because, since, now))
-        born, oldest = sweep.born(secret, state), sweep.oldest(secret)
+        born, oldest = sweep.born(secret, state), sweep.oldest(secret, max_age)
         if born is not None and oldest is not None and now > born + oldest:
             limit = int(oldest.total_seconds())
             reports.add(Event.TOO_OLD, secret, lambda: events.too_old(born, limit, now))

@@ -109,6 +109,13 @@ class Reach(TargetSettings):
             if self.header and self.header.name.lower() == AUTHORIZATION.lower():
                 raise PolicyError("identity and header both set Authorization; leave one out")
 
+    def hosts_asked(self, *locations: Location) -> str:
+        """Say for people which hosts are asked, and with which token or header."""
+        hosts = ", ".join(dict.fromkeys(location.host for location in locations))
+        token = f"a token for {self.identity}" if self.identity else ""
+        shown = token or (f"the header in {self.header.secret}" if self.header else "")
+        return hosts + (f" with {shown}" if shown else "")
+
     def check_secrecy(self, location: Location, setting: str) -> None:
         """Refuse to send a token in the clear.
 

@@ -35,17 +35,11 @@ _LONGEST_FRESHNESS: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsumersSettings(Reach):
-    """A ``consumers`` gate, without ``kind``."""
+class ConsumersTarget(Reach):
+    """Consumers that may be asked."""
 
     #: Where each consumer reports.  One URL is one consumer: name instances, not a load balancer.
     urls: tuple[str, ...]
-    #: How large a share of them must have arrived.
-    share: float = 1.0
-    #: How old a report may be.
-    fresh_for: timedelta = timedelta(minutes=5)
-    #: Name the consumers report the secret under; empty: its own.
-    secret: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,17 +49,36 @@ class ConsumersSettings(Reach):
             raise PolicyError("urls must differ: one is there twice")
         for index, location in enumerate(self.locations):
             self.check_secrecy(location, f"urls[{index}]")
+
+    def reaches(self) -> str:
+        """Say which host is asked, and with what."""
+        return self.hosts_asked(*self.locations)
+
+    @property
+    def locations(self) -> tuple[Location, ...]:
+        """Where to look."""
+        return tuple(location_of(url, f"urls[{n}]") for n, url in enumerate(self.urls))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumersSettings(ConsumersTarget):
+    """A ``consumers`` gate, without ``kind``."""
+
+    #: How large a share of them must have arrived.
+    share: float = 1.0
+    #: How old a report may be.
+    fresh_for: timedelta = timedelta(minutes=5)
+    #: Name the consumers report the secret under; empty: its own.
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.share <= 1:
             raise PolicyError("share must be above 0 and at most 1")
         if not timedelta(seconds=1) <= self.fresh_for <= _LONGEST_FRESHNESS:
             raise PolicyError("fresh_for must be between 1s and 1h")
         if self.secret:
             _parsed(self.secret)
-
-    @property
-    def locations(self) -> tuple[Location, ...]:
-        """Where to look."""
-        return tuple(location_of(url, f"urls[{n}]") for n, url in enumerate(self.urls))
 
 
 class ConsumerState(Enum):

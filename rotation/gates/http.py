@@ -52,6 +52,10 @@ class HttpTarget(Reach):
         super().__post_init__()
         self.check_secrecy(self.location, "url")
 
+    def reaches(self) -> str:
+        """Say which host is asked, and with what."""
+        return self.hosts_asked(self.location)
+
     @property
     def location(self) -> Location:
         """Where to look."""

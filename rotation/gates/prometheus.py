@@ -29,6 +29,7 @@ from rotation.model.password import Password
 from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import GateSpec
 from rotation.model.rollout import Verdict, Watch
+from rotation.model.text import Lines
 from rotation.ports.gate import GateEnvironment
 
 _QUERY_PATH: Final = "/api/v1/query"
@@ -64,6 +65,10 @@ class PrometheusTarget(Reach):
         if self.access_token and (self.identity or self.header):
             raise PolicyError("with access_token leave identity and header out")
 
+    def reaches(self) -> str:
+        """Say which host is asked, and with what."""
+        return self.hosts_asked(self.location)
+
     @property
     def location(self) -> Location:
         """Where queries are sent, without a query."""
@@ -77,13 +82,13 @@ class PrometheusSettings(PrometheusTarget):
     """A ``prometheus`` gate, without ``kind``."""
 
     #: An instant query, in PromQL; each series of its result is judged.
-    query: str
+    query: Lines
     #: No series may be above.
     max: float | None = None
     #: No series may be below.
     min: float | None = None
     #: A query that must have data before the other one counts.
-    control: str = ""
+    control: Lines = ""
     #: How old data may be.
     fresh_for: timedelta = timedelta(minutes=5)
 

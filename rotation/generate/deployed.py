@@ -1,4 +1,4 @@
-"""Renders what deployments read: roles, grants, the policy's schema, all plugins as data.
+"""Renders what deployments read: roles, grants, the schemas, all plugins as data.
 
 Rules of this module:
   1. Everything follows from specs and needs; nothing is written here that they could say.
@@ -12,8 +12,9 @@ from typing import Any, Final
 from rotation.generate.describing import described
 from rotation.generate.files import MARK
 from rotation.generate.roles import Role, roles
-from rotation.generate.schema import commented_schema
+from rotation.generate.schema import commented_schema, commented_targets_schema
 from rotation.model.plugin import IssuerSpec, Spec
+from rotation.model.target import target_type
 from rotation.policies.policy import Kinds
 
 _FOLDER: Final = "deploy/generated"
@@ -22,11 +23,13 @@ _FOLDER: Final = "deploy/generated"
 def render(specs: Iterable[tuple[str, Spec]], kinds: Kinds) -> dict[str, str]:
     """Return every file for deployments, by its path."""
     specs = list(specs)
+    settings = {spec.name: spec.settings for _, spec in specs if target_type(spec.settings)}
     found = roles({f"{kind} {spec.name}": spec for kind, spec in specs})
     return {
         f"{_FOLDER}/iam.json": _json({"roles": [role.described() for role in found]}),
         f"{_FOLDER}/plugins.json": _json({"plugins": [described(*plugin) for plugin in specs]}),
         f"{_FOLDER}/policy.schema.json": _json(commented_schema(kinds)),
+        f"{_FOLDER}/targets.schema.json": _json(commented_targets_schema(settings)),
         **{f"{_FOLDER}/roles/{role.id}.yaml": _role(role) for role in found},
         **{path: text for _, spec in specs for path, text in _grants(spec).items()},
     }

@@ -14,13 +14,14 @@ import re
 import textwrap
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from functools import cache
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from rotation.model.errors import PermanentError
+from rotation.model.target import target_type
 from rotation.policies.duration import format_duration
 
 _WORDS: Final[Mapping[type, str]] = {
@@ -50,6 +51,8 @@ class Described:
     #: As it is written in a policy; empty where the setting is required.
     default: str
     meaning: str
+    #: Who says it: ``target``, the deployment's document, or ``policy``.
+    owner: str = "policy"
 
 
 def describe(settings: type) -> list[Described]:
@@ -58,7 +61,13 @@ def describe(settings: type) -> list[Described]:
     Raises:
         UndocumentedError: A setting has no comment.
     """
-    return list(_described(settings, ""))
+    part = target_type(settings)
+    own = {field.name for field in fields(part)} if part else set()
+    found = _described(settings, "")
+    return [
+        replace(one, owner="target") if re.split(r"[.\[]", one.name)[0] in own else one
+        for one in found
+    ]
 
 
 def _described(settings: type, prefix: str) -> Iterator[Described]:

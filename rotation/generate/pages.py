@@ -19,8 +19,11 @@ from rotation.model.plugin import (
     ParticipantSpec,
     Spec,
 )
+from rotation.model.target import target_type
 
 FOLDER: Final = "deploy/docs/plugins"
+#: As long as a deployment may do without a targets document.
+INLINE: Final = "Where the deployment has no targets document, the policy says both."
 HEADINGS: Final = (
     "What it does",
     "Settings",
@@ -129,7 +132,21 @@ def _capabilities(can: Capabilities) -> Iterator[str]:
 
 def _settings(spec: Spec) -> Iterator[str]:
     settings = describe(spec.settings)
-    yield settings_table(settings) if settings else "It has none."
+    if target_type(spec.settings) is None:
+        yield settings_table(settings) if settings else "It has none."
+        return
+    yield (
+        "The deployment says in its [targets document](../targets.md) what may be touched, beside"
+        " `secrets` and `demands`:"
+    )
+    yield settings_table([setting for setting in settings if setting.owner == "target"])
+    own = [setting for setting in settings if setting.owner == "policy"]
+    yield "The policy says `target`, the target's name" + (
+        ", and:" if own else ", and nothing else."
+    )
+    if own:
+        yield settings_table(own)
+    yield INLINE
 
 
 def _permissions(spec: Spec) -> Iterator[str]:

@@ -15,10 +15,10 @@ import binascii
 import hmac
 import re
 from dataclasses import dataclass
-from hashlib import blake2b
 from secrets import token_bytes
 from typing import ClassVar, Final, Literal
 
+from rotation.issuers._keys.handle import next_handle
 from rotation.model.errors import RotationError
 from rotation.model.payload import ROTATION_ID, Payload, PayloadError
 from rotation.model.permission import FailureMode, NotNeeded
@@ -111,8 +111,7 @@ class Value:
 
     def next_handle(self, current: Payload | None, rotation_id: str) -> str:
         """Return the id of the key that this rotation makes."""
-        made = f"k-{blake2b(rotation_id.encode(), digest_size=8).hexdigest()}"
-        return f"{made}-2" if current is not None and self.identify(current) == made else made
+        return next_handle(self.identify(current) if current else None, rotation_id)
 
     def propose(self, handle: str, rotation_id: str, current: Payload | None) -> Payload:
         """Make a key."""

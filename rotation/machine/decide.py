@@ -7,7 +7,7 @@ Rules of this module:
   3. A held lease is respected, except by a person's emergency or revert: the fence, not the
      lease, is what makes that safe.
   4. A blocked secret waits for a person.  Only a request that repairs or an emergency moves it;
-     a block for a faulty policy is over as soon as the policy is not faulty any more.
+     a block for a policy is over as soon as the policy is neither faulty nor not allowed.
   5. A paused secret starts no routine rotation and goes on from no wait; what is asked of it
      meanwhile is kept (`rotation.machine.pausing`).
 """
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from rotation.machine import due, pausing, transitions
 from rotation.machine.transitions import Claim
-from rotation.model.errors import PolicyError
+from rotation.model.errors import POLICY_REASONS
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Record, State
@@ -101,7 +101,7 @@ class Situation(Struct, frozen=True):
 def decide(situation: Situation) -> Decision:
     """Return what this tick owes."""
     state = situation.state
-    if state.block is None or state.block.reason != PolicyError.reason:
+    if state.block is None or state.block.reason not in POLICY_REASONS:
         return _decide(situation)
     free = replace(situation, state=replace(state, block=None))
     decision = _decide(free)
@@ -134,7 +134,7 @@ def _proceed(s: Situation) -> Decision:
 
 
 def _rest_or_start(s: Situation) -> Decision:
-    found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up))
+    found = due.due(due.Facts(s.state, s.secret, s.now, s.wake_up, s.policy.max_age))
     if s.state.paused:
         fired = found and s.wake_up.kind is WakeUpKind.ROTATE  # else the schedule remembers
         return (

@@ -6,6 +6,8 @@ Rules of this module:
   2. A message published before the last rotation settled is served by that rotation; so however
      often it is delivered, one firing rotates at most once.
   3. The schedule itself is evidence: a lost message is found by looking at it.
+  4. Age counts without any schedule.  After a rotation that did not replace the credential a day
+     passes before its age asks again: who goes back does not want to be rolled forward at once.
 """
 
 from collections.abc import Callable
@@ -20,6 +22,12 @@ from rotation.model.wakeup import WakeUp, WakeUpKind
 #: How long after a scheduled time the message may still be on its way.
 GRACE = timedelta(minutes=5)
 
+#: The reason of a rotation that age asks for.
+MAX_AGE = "max-age"
+
+#: How long age waits after a rotation that did not replace the credential.
+_AGAIN_AFTER = timedelta(days=1)
+
 
 class Facts(Struct, frozen=True):
     """What the checks look at."""
@@ -28,6 +36,8 @@ class Facts(Struct, frozen=True):
     secret: Secret
     now: datetime
     wake_up: WakeUp
+    #: Longest time from one rotation to the next; None: any.
+    max_age: timedelta | None = None
 
 
 class Due(Struct, frozen=True):
@@ -54,8 +64,14 @@ def schedule_missed(facts: Facts) -> Due | None:
     return Due("overdue", fired) if fired else None
 
 
+def grown_old(facts: Facts) -> Due | None:
+    """The credential in force is older than the targets of the policy allow."""
+    since = too_old(facts.secret, facts.state.receipt, facts.max_age, facts.now)
+    return Due(MAX_AGE, since) if since else None
+
+
 #: The whole rule, in order.
-CHECKS: tuple[Callable[[Facts], Due | None], ...] = (schedule_fired, schedule_missed)
+CHECKS: tuple[Callable[[Facts], Due | None], ...] = (schedule_fired, schedule_missed, grown_old)
 
 
 def due(facts: Facts) -> Due | None:
@@ -67,6 +83,32 @@ def missed(secret: Secret, receipt: Receipt | None, now: datetime) -> datetime |
     """Return when the schedule fired whose message must be lost by now; None: all is well."""
     fired = last_firing(secret, receipt, now)
     return fired if fired is not None and now >= fired + GRACE else None
+
+
+def too_old(
+    secret: Secret, receipt: Receipt | None, max_age: timedelta | None, now: datetime
+) -> datetime | None:
+    """Return when the credential in force became too old; None: it is not, or may be of any age.
+
+    Args:
+        secret: Whose credential.
+        receipt: Of the last rotation; None: never rotated, so the credential is taken to be as old
+            as the secret.
+        max_age: Longest time from one rotation to the next; None: any.
+        now: Time of the look.
+    """
+    if max_age is None:
+        return None
+    if receipt is None:
+        return _reached(secret.create_time + max_age, now)
+    if receipt.outcome == "rotated":
+        return _reached((receipt.in_force_since or receipt.settled_at) + max_age, now)
+    since = (receipt.in_force_since or secret.create_time) + max_age
+    return _reached(max(since, receipt.settled_at + _AGAIN_AFTER), now)
+
+
+def _reached(moment: datetime, now: datetime) -> datetime | None:
+    return moment if moment <= now else None
 
 
 def last_firing(secret: Secret, receipt: Receipt | None, now: datetime) -> datetime | None:

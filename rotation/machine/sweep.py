@@ -14,6 +14,7 @@ from zlib import crc32
 
 from rotation.machine import due, pausing
 from rotation.machine.decide import CHECK
+from rotation.machine.due import MAX_AGE
 from rotation.model.names import SecretName
 from rotation.model.phase import Phase
 from rotation.model.rotation import State
@@ -27,11 +28,14 @@ OVERDUE_AFTER = timedelta(minutes=15)
 #: How many periods of its schedule a credential may be old.
 _PERIODS = 1.5
 
+#: How long after its age asked a credential should have been replaced.
+_AGED_AFTER = timedelta(days=1)
+
 #: How often a pause is reported.
 _TELL_EVERY = timedelta(hours=1)
 
 #: Rotations in flight go before those that have not begun, and these before checks.
-_LATER = {OVERDUE: 1, CHECK: 2}
+_LATER = {OVERDUE: 1, MAX_AGE: 1, CHECK: 2}
 
 #: A secret to wake, and why.
 Woken = tuple[SecretName, str]
@@ -66,6 +70,7 @@ def wake_reason(
     now: datetime,
     every: timedelta,
     check_every: timedelta,
+    max_age: timedelta | None = None,
 ) -> str | None:
     """Return why this secret should be woken; None when it should not.
 
@@ -76,6 +81,7 @@ def wake_reason(
         now: Time of the sweep.
         every: Time between two sweeps.
         check_every: Each settled secret is checked for drift once in this time; 0 never.
+        max_age: Longest time from one rotation to the next that its targets allow; None: any.
     """
     if state.block is not None:
         return None
@@ -83,6 +89,8 @@ def wake_reason(
         return _in_flight(state, now)
     if not state.paused and (overdue or _kept(state)):
         return OVERDUE
+    if not state.paused and due.too_old(secret, state.receipt, max_age, now):
+        return MAX_AGE
     return CHECK if _turn_to_check(secret, now, every, check_every) else None
 
 
@@ -101,10 +109,11 @@ def born(secret: Secret, state: State) -> datetime | None:
     return receipt.in_force_since
 
 
-def oldest(secret: Secret) -> timedelta | None:
-    """Return how old a credential may become; None: no schedule says."""
+def oldest(secret: Secret, max_age: timedelta | None = None) -> timedelta | None:
+    """Return how old a credential may become; None: neither schedule nor target says."""
     period = secret.schedule.period if secret.schedule else None
-    return period * _PERIODS if period else None
+    limits = [period * _PERIODS if period else None, max_age + _AGED_AFTER if max_age else None]
+    return min(filter(None, limits), default=None)
 
 
 def turn_to_tell(secret: Secret, now: datetime, every: timedelta) -> bool:

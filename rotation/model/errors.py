@@ -55,6 +55,12 @@ class PolicyError(PermanentError):
     reason = "policy-invalid"
 
 
+#: Why a sound policy is refused: the targets document does not allow it.
+NOT_ALLOWED = "not-allowed"
+#: Reasons of blocks that end by themselves, once policy and targets document let the policy be.
+POLICY_REASONS = frozenset({PolicyError.reason, NOT_ALLOWED})
+
+
 class StateError(PermanentError):
     """Stored labels or annotations make no sense.  A person looks; nothing is overwritten."""
 

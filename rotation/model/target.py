@@ -36,6 +36,10 @@ class TargetSettings:
         """Yield what the policy's settings want that the target's do not allow; here nothing."""
         yield from ()
 
+    def reaches(self) -> str:
+        """Say for people what is connected to, and with whose login or token; here nothing."""
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demands:
@@ -61,8 +65,10 @@ class Target:
     #: The plugin that touches it.
     kind: str
     settings: TargetSettings
-    #: The secrets whose policies may name it: full names, of which the id may be a pattern.
+    #: The secrets whose policies may name it, as ``projects/PROJECT/secrets/SECRET``; in SECRET
+    #: ``*`` and ``?`` stand for any characters.
     secrets: tuple[str, ...]
+    #: What no policy that names it may undercut.
     demands: Demands = field(default_factory=Demands)
 
 

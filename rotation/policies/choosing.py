@@ -7,7 +7,7 @@ Decides whether the deployment lets this secret have what its policy asks for; o
 3. Without a targets document (`ROTATION_TARGETS`), a policy gives the settings of both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -148,9 +148,25 @@ def _note_refusals(
     return bool(refusals)
 
 
-def policys_fields(settings: Any) -> list[str]:  # noqa: ANN401 - settings are of any type a plugin chose
+def places(document: object) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield where each plugin of a policy stands, and what stands there; it may be faulty."""
+    if not isinstance(document, dict):
+        return
+    found = [("issuer", document.get("issuer"))]
+    for index, stage in enumerate(_listed(document.get("rollout"))):
+        for key in ("participants", "gates") if isinstance(stage, dict) else ():
+            path = f"rollout[{index}].{key}"
+            found += [(f"{path}[{n}]", choice) for n, choice in enumerate(_listed(stage.get(key)))]
+    yield from ((path, choice) for path, choice in found if isinstance(choice, dict))
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def policys_fields(settings: type) -> list[str]:
     """Return the names of the settings that a policy writes where a target has the others."""
-    owned = _targets_fields(type(settings))
+    owned = _targets_fields(settings)
     return [field.name for field in fields(settings) if field.name not in owned]
 
 

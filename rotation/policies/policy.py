@@ -18,7 +18,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
-from rotation.model.errors import PolicyError
+from rotation.model.errors import NOT_ALLOWED, PolicyError
 from rotation.model.names import SecretName
 from rotation.model.policy import (
     OnDeadline,
@@ -85,7 +85,7 @@ class FaultyPolicyError(PolicyError):
         #: All of them; the message names at most fifty.
         self.faults = tuple(faults)
         if any(fault.by for fault in self.faults):
-            self.reason = "not-allowed"
+            self.reason = NOT_ALLOWED
         named = [str(fault) for fault in self.faults[:_MOST_NAMED]]
         if len(self.faults) > _MOST_NAMED:
             named.append(f"and {len(self.faults) - _MOST_NAMED} more")
@@ -138,6 +138,12 @@ def check_fits(policy: Policy, period: timedelta | None) -> None:
 def encode_policy(policy: Policy) -> str:
     """Spell a policy with every default written out; `decode_policy` reads the same."""
     return json.dumps(_plain(policy), ensure_ascii=False)
+
+
+def encode_record(record: object) -> dict[str, Any]:
+    """Return the plain values of a record, with every default written out."""
+    plain: dict[str, Any] = _plain(record)
+    return plain
 
 
 def _parse(text: str, faults: list[Fault]) -> object:
@@ -326,10 +332,10 @@ def _note_keys(
 
 
 def _plain_settings(choice: PluginChoice) -> dict[str, Any]:
-    settings = choice.settings
+    plain: dict[str, Any] = _plain(choice.settings)
     if not choice.target:
-        return dict(_plain(settings))
-    own = {name: _plain(getattr(settings, name)) for name in policys_fields(settings)}
+        return plain
+    own = {name: plain[name] for name in policys_fields(type(choice.settings))}
     return {"target": choice.target, **own}
 
 

@@ -1,7 +1,7 @@
-"""Renders the JSON Schema of a policy from the plugins' settings types.
+"""Renders the JSON Schemas of policies and of the targets document from plugins' settings types.
 
-1. What `rotation.policies.policy` accepts, the schema accepts.  The reverse does not hold: rules
-   between fields, such as two different slots, are not expressed.
+1. What `rotation.policies` accepts, the schema accepts.  The reverse does not hold: rules between
+   fields, such as two different slots, are not expressed.
 2. The types are those that `rotation.policies.typed` reads; each has one spelling, decided here and
    by no library, so that a library's next release never changes the document.
 3. Editors read it: ``# yaml-language-server: $schema=...``.
@@ -15,8 +15,11 @@ from datetime import timedelta
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from rotation.model.policy import OnDeadline, ParticipantChoice, Policy, Retire, Stage
+from rotation.model.target import Demands, target_type
+from rotation.policies.choosing import policys_fields
 from rotation.policies.duration import DURATION_PATTERN, format_duration
 from rotation.policies.policy import STAGE_NAME, Kinds
+from rotation.policies.targets import NAME_PATTERN, SECRET_PATTERN, Targets
 
 _Schema = dict[str, Any]
 _DURATION: Final[_Schema] = {"type": "string", "pattern": DURATION_PATTERN}
@@ -42,17 +45,17 @@ def policy_schema(kinds: Kinds) -> _Schema:
     """Return the JSON Schema (draft 2020-12) of a policy.
 
     Args:
-        kinds: The plugins it may name.
+        kinds: The plugins and the targets it may name.
     """
-    records = _Records()
+    records, targets = _Records(), kinds.asking.targets
     stage = {
         "stage": {"type": "string", "pattern": STAGE_NAME},
-        "participants": _list_of(records.one_of(kinds.participants, _PARTICIPANT)),
-        "gates": _list_of(records.one_of(kinds.gates), least=0),
+        "participants": _list_of(records.one_of(kinds.participants, targets, _PARTICIPANT)),
+        "gates": _list_of(records.one_of(kinds.gates, targets), least=0),
         "soak": {**_DURATION, "default": format_duration(Stage.soak)},
     }
     policy = {
-        "issuer": records.one_of(kinds.issuers),
+        "issuer": records.one_of(kinds.issuers, targets),
         "rollout": _list_of(_object(stage, required=["stage", "participants"])),
         "soak": {**_DURATION, "default": format_duration(Policy.soak)},
         "retire": records.render(Retire),
@@ -65,19 +68,59 @@ def policy_schema(kinds: Kinds) -> _Schema:
     }
 
 
+def targets_schema(kinds: Mapping[str, type]) -> _Schema:
+    """Return the JSON Schema (draft 2020-12) of a targets document.
+
+    Args:
+        kinds: Settings record of each plugin, of whatever kind.
+    """
+    records = _Records()
+    target = records.one_target_of(kinds)
+    named = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{NAME_PATTERN}$"},
+        "additionalProperties": target,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "rotation targets",
+        **_object({"targets": named}, required=["targets"]),
+        "$defs": records.definitions,
+    }
+
+
 class _Records:
     """Renders types, and keeps the records they refer to for ``$defs``."""
 
     def __init__(self) -> None:
         self.definitions: _Schema = {}
 
-    def one_of(self, plugins: Mapping[str, type], common: _Schema | None = None) -> _Schema:
+    def one_of(
+        self, plugins: Mapping[str, type], targets: Targets | None, common: _Schema | None = None
+    ) -> _Schema:
         """Render a choice between plugins, told apart by ``kind``."""
         choices = []
         for kind, settings in plugins.items():
             record = self._record(settings)
-            properties = {"kind": {"const": kind}, **record["properties"], **(common or {})}
-            choices.append({"title": kind, **_object(properties, ["kind", *record["required"]])})
+            if target_type(settings) is None:
+                choices.append(_choice(kind, record, common))
+                continue
+            choices.append(_choice(kind, _on_target(kind, settings, record, targets), common))
+            if targets is None:  # without a targets document a policy gives the settings of both
+                choices.append(_choice(kind, record, common))
+        return {"oneOf": choices} if choices else {"not": {}}
+
+    def one_target_of(self, plugins: Mapping[str, type]) -> _Schema:
+        """Render a choice between targets, told apart by ``kind``."""
+        common = {
+            "secrets": _list_of({"type": "string", "pattern": f"^{SECRET_PATTERN}$"}),
+            "demands": {**self.render(Demands), "default": {}},
+        }
+        choices = [
+            _choice(kind, self._record(record), common, required=["secrets"])
+            for kind, settings in sorted(plugins.items())
+            if (record := target_type(settings)) is not None
+        ]
         return {"oneOf": choices} if choices else {"not": {}}
 
     def render(self, kind: Any) -> _Schema:  # noqa: ANN401 - any type of a setting
@@ -122,6 +165,25 @@ class _Records:
             else:
                 properties[field.name]["default"] = _default(field)
         return _object(properties, required)
+
+
+def _on_target(kind: str, settings: type, record: _Schema, targets: Targets | None) -> _Schema:
+    """Return what a policy says where a target has the rest."""
+    own = policys_fields(settings)
+    name: _Schema = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+    if targets is not None:
+        name = {"enum": [target.name for target in targets if target.kind == kind]}
+    properties = {key: value for key, value in record["properties"].items() if key in own}
+    required = [key for key in record["required"] if key in own]
+    return _object({"target": name, **properties}, ["target", *required])
+
+
+def _choice(
+    kind: str, record: _Schema, common: _Schema | None, required: list[str] | None = None
+) -> _Schema:
+    properties = {"kind": {"const": kind}, **record["properties"], **(common or {})}
+    needed = ["kind", *(required or ()), *record["required"]]
+    return {"title": kind, **_object(properties, needed)}
 
 
 def _default(field: Field[Any]) -> object:

@@ -29,12 +29,16 @@ from rotation.policies.typed import (
     read_value,
 )
 
-_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+#: A target's name.
+NAME_PATTERN: Final = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_NAME: Final = re.compile(NAME_PATTERN)
 #: Keys of every target, beside those of its kind.
 _COMMON: Final[Mapping[str, Any]] = {"secrets": tuple[str, ...], "demands": Demands}
 _SECRET: Final = re.compile(
     secret_pattern("[a-z0-9][a-z0-9:.-]*", "[a-z0-9-]+", "[A-Za-z0-9_*?-]{1,255}")
 )
+#: The same where groups have no names, as JSON Schema has it.
+SECRET_PATTERN: Final = re.sub(r"\?P<\w+>", "", _SECRET.pattern)
 _MOST_NAMED: Final = 50
 #: What other versions know.
 _NOT_YET: Final = {"approval": "this version knows no approvals"}
@@ -136,7 +140,10 @@ def parse_document(text: str) -> object:
     try:
         from rotation.policies.plain_yaml import NotPlainError, read_yaml  # noqa: PLC0415 - JSON needs no library
     except ModuleNotFoundError:
-        message = "not JSON, and PyYAML is not installed here; `rotation targets show` prints JSON"
+        message = (
+            "not JSON, and PyYAML is not installed here; `rotation --json targets show` prints it"
+            " as JSON"
+        )
         raise FaultyTargetsError([Fault("", message)]) from None
     try:
         return read_yaml(text)

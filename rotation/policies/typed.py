@@ -6,6 +6,8 @@ Decides whether a document has the shape of a record type; knows nothing of poli
 2. A fault names the path, what is wrong and what was expected.  It never quotes a value: somebody
    may have written a password where none belongs.
 3. Nothing is guessed: a text is not a number, a number is not a text.
+4. A text has one line, and shows as what it is: whoever reads or runs a name reads the same.  Only
+   what is declared as `rotation.model.text.Lines` may have several.
 """
 
 import difflib
@@ -20,6 +22,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, ge
 import msgspec
 
 from rotation.model.errors import RotationError
+from rotation.model.text import Lines, first_hidden
 from rotation.policies.duration import parse_duration
 
 _Record = TypeVar("_Record")
@@ -234,6 +237,8 @@ def _read_mapping(kind: Any, value: object, path: str, faults: list[Fault]) -> A
     if not isinstance(value, dict):
         return _mistyped("an object", value, path, faults)
     before = len(faults)
+    for key in value:
+        _note_hidden(key, path, faults)
     read = {
         key: read_value(kind, item, join(path, _shown(key)), faults) for key, item in value.items()
     }
@@ -244,14 +249,27 @@ def _read_plain(kind: Any, value: object, path: str, faults: list[Fault]) -> Any
     if isinstance(value, str) and not _is_unicode(value):
         faults.append(Fault(path, "the text holds half a character (a lone surrogate)"))
         return Invalid.VALUE
+    if isinstance(value, str) and _note_hidden(value, path, faults, lines=kind is Lines):
+        return Invalid.VALUE
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError):
+        if kind is Lines:
+            return _mistyped(_NAMES[str], value, path, faults)
         if get_origin(kind) is None and kind in _NAMES:
             return _mistyped(_NAMES[kind], value, path, faults)
         expected = getattr(kind, "__metadata__", None) or getattr(kind, "__name__", kind)
         faults.append(Fault(path, f"expected {expected}"))
     return Invalid.VALUE
+
+
+def _note_hidden(text: str, path: str, faults: list[Fault], *, lines: bool = False) -> bool:
+    """Add a fault for text that could look like another one; return whether there is one."""
+    char = first_hidden(text, lines=lines)
+    if char:
+        which = f"the character U+{ord(char):04X}, which does not show"
+        faults.append(Fault(path, f"the text holds {which}: remove it"))
+    return bool(char)
 
 
 def _is_unicode(text: str) -> bool:

@@ -37,6 +37,10 @@ class IssuerEnvironment(Struct, frozen=True):
     read_payload: Callable[[str], Payload]
     #: An OAuth access token of the process's own identity, for ``admin: iam``.
     access_token: Callable[[], str]
+    #: Full name of the secret that the issuer serves, as Secret Manager answers it; it may be
+    #: recorded beside the credential, so that no other secret changes it.  Empty: not known, and
+    #: then nothing that bears a name may be changed.
+    secret: str = ""
 
 
 class MintRequest(Struct, frozen=True, kw_only=True):

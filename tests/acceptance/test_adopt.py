@@ -84,6 +84,19 @@ def bench() -> Iterator[Bench]:
         made.setup.close()
 
 
+def run_file(bench: Bench, path: Path, database: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        **bench.stack.environment(),
+        "PGDATABASE": database,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command = ["sh", str(path)] if path.suffix == ".sh" else ["psql", "-q", "-f", str(path)]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
 def outcome(answer: tuple[int, str, str]) -> tuple[int, str]:
     body: dict[str, Any] = json.loads(answer[1])
     return answer[0], body["outcome"]
@@ -153,13 +166,9 @@ def test_the_written_files_lead_to_the_same(bench: Bench, tmp_path: Path) -> Non
     assert bench.adopt(applied, "--apply", "--yes")[0] == 0
     folder = tmp_path / "steps"
     assert outcome(bench.adopt(written, "--out", str(folder), "--json")) == (0, "written")
-    environment = {**os.environ, **bench.stack.environment(), "PGDATABASE": written.database}
     for path in sorted(folder.glob("[0-9]*")):
         assert path.stat().st_mode & 0o077 == 0
-        command = ["sh", str(path)] if path.suffix == ".sh" else ["psql", "-q", "-f", str(path)]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = run_file(bench, path, written.database)
         assert done.returncode == 0, (path.name, done.stderr)
     assert not (folder / "rotator.json").exists()
     assert outcome(bench.adopt(written, "--json")) == (0, "nothing-to-do")
@@ -172,6 +181,109 @@ def test_the_written_files_lead_to_the_same(bench: Bench, tmp_path: Path) -> Non
     assert len(plain(applied, numbers[0])) == len(plain(written, numbers[1]))
     bench.allow(written)
     assert bench.run("rotate", written.database)[0] == 0
+
+
+def test_the_files_of_the_secret_take_nothing_from_others_nor_from_us(
+    bench: Bench, tmp_path: Path
+) -> None:
+    missing = [tool for tool in ("psql", "gcloud") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"{missing[0]} is not here")
+    legacy = bench.legacy()
+    name = bench.name(legacy.database)
+    foreign = {"terraform.x": "y", "quoted": "a,b~c='d\"$(e)"}
+    bench.store.update(
+        bench.store.get(name), labels={"team": "db"}, annotations=foreign, aliases={"mine": 2}
+    )
+    folder = tmp_path / "steps"
+    assert bench.adopt(legacy, "--out", str(folder), "--label", "db=legacy")[0] == 0
+    paths = sorted(folder.glob("[0-9]*"))
+    for path in paths:
+        done = run_file(bench, path, legacy.database)
+        assert done.returncode == 0, (path.name, done.stderr)
+    assert bench.run("rotate", legacy.database)[0] == 0
+    before = bench.store.get(name)
+    assert before.annotations.items() > foreign.items()
+    assert before.labels.items() > {"team": "db", "db": "legacy"}.items()
+    assert before.aliases == {"mine": 2, "current": 3, "previous": 2}
+    assert "rotation.record" in before.annotations
+    [again] = [path for path in paths if "policy" in path.name]
+    done = run_file(bench, again, legacy.database)
+    assert done.returncode == 0, done.stderr
+    after = bench.store.get(name)
+    assert (after.annotations, after.labels, after.aliases) == (
+        before.annotations,
+        before.labels,
+        before.aliases,
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--owner", "x\n\\! touch {0}\n"), "U+000A"),
+        (("--second", "x\r\\! touch {0}\r"), "U+000D"),
+        (("--host", "10.0.0.5\u202e"), "U+202E"),
+        (("--rotator", "x\u2028\\! touch {0}"), "U+2028"),
+    ],
+)
+def test_a_name_that_does_not_show_is_never_written(
+    bench: Bench, tmp_path: Path, more: tuple[str, ...], says: str
+) -> None:
+    legacy, folder = bench.legacy(), tmp_path / "steps"
+    flag, text = more
+    code, out, _ = bench.adopt(legacy, flag, text.format(tmp_path / "x"), "--out", str(folder))
+    assert code == 1
+    assert says in out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert not folder.exists()
+
+
+def test_a_policy_that_does_not_show_is_never_written(bench: Bench, tmp_path: Path) -> None:
+    legacy, folder = bench.legacy(), tmp_path / "steps"
+    name = bench.name(legacy.database)
+    slots = [legacy.login, "b\n\\! touch x\n"]
+    policy = json.dumps({"issuer": {"kind": "postgresql", "slots": slots}})
+    secret = bench.store.get(name)
+    bench.store.update(secret, labels={}, annotations={"rotation.policy": policy}, aliases={})
+    code, out, _ = bench.adopt(legacy, "--out", str(folder))
+    assert code == 1
+    assert "U+000A" in out
+    assert not folder.exists()
+
+
+HOSTILE = ["$(touch {0})", "`touch {0}`", "'; touch {0} #", '"; touch {0} #', "x\ntouch {0}\n",
+           "--help", "-x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_person_chooses_is_a_word_of_a_command(
+    bench: Bench, tmp_path: Path, text: str
+) -> None:
+    legacy, folder = bench.legacy(), tmp_path / "steps"
+    chosen = text.format(tmp_path / "x")
+    options = [f"--topic={chosen}", f"--label=db={chosen}", f"--rotator=r{chosen}".split("\n")[0]]
+    code, out, err = bench.adopt(legacy, *options, "--out", str(folder))
+    assert code == 0, (out, err)
+    record = tmp_path / "bin"
+    record.mkdir()
+    for tool in ("gcloud", "rotation", "psql"):
+        (record / tool).write_text(
+            f"#!{sys.executable}\nimport json, sys\n"
+            f"open({str(tmp_path / 'words')!r}, 'a').write(json.dumps(sys.argv) + '\\n')\n"
+        )
+        (record / tool).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{record}:{os.environ['PATH']}"}
+    for path in sorted(folder.glob("*.sh")):
+        subprocess.run(["sh", path], env=environment, check=True, timeout=60)
+    assert not (tmp_path / "x").exists()
+    words = [json.loads(line) for line in (tmp_path / "words").read_text().splitlines()]
+    topic = f"projects/{bench.stack.options.project}/topics/{chosen}"
+    named = [command for command in words if any(topic in word for word in command)]
+    assert len(named) == 2
+    [policy] = [command for command in words if command[1:3] == ["policy", "apply"]]
+    assert f"--label=db={chosen}" in policy
+    assert policy[-3] == "--"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -177,6 +180,39 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
     assert up.end(signal.SIGINT) == 0
     assert "Traceback" not in up.output.read_text()
     assert [path.name for path in folder.iterdir()] == ["output"]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "removed at the end"])
+def test_nobody_else_reads_what_a_stack_holds(
+    start: Callable[..., Up], folder: Path, *, kept: bool
+) -> None:
+    options = ("--data-dir", str(folder / "new/data")) if kept else ()
+    up = start(*options)
+    made = [path for path in folder.rglob("*") if path != up.output]
+    assert len(made) > 20
+    # A group is let through where PostgreSQL has to be another user, who owns its files alone.
+    through = stat.S_IXGRP if os.geteuid() == 0 else 0
+    open_to_others = {
+        str(path): oct(path.stat().st_mode)
+        for path in made
+        if not path.is_symlink()
+        and path.stat().st_mode & 0o077 & ~(through if path.is_dir() else 0)
+    }
+    assert open_to_others == {}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "10.0.0.5", ""])
+def test_a_page_in_a_browser_reaches_nothing(start: Callable[..., Up], host: str) -> None:
+    up = start()
+    urls = [text for name, text in up.variables.items() if "OVERRIDES" in name]
+    for url in [*urls, up.variables["ROTATION_FUNCTION_URL"]]:
+        place = urlsplit(url)
+        with closing(HTTPConnection(place.hostname, place.port, timeout=10)) as connection:
+            connection.putrequest("GET", "/v1/projects/demo-project/secrets", skip_host=True)
+            connection.putheader("Host", host)
+            connection.endheaders()
+            answer = connection.getresponse()
+            assert (answer.status, b"orders" in answer.read()) in ((421, False), (400, False)), url
 
 
 def test_a_killed_stack_starts_again_where_it_was(

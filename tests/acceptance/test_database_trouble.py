@@ -216,6 +216,31 @@ def test_superuser_is_never_rotated(target: Target) -> None:
     target.assert_settled(current=2, previous=1)
 
 
+def test_second_secret_on_the_same_roles_is_refused_and_both_are_named(
+    target: Target, make_target: Callable[..., Target]
+) -> None:
+    target.rotate()
+    other = make_target(target.scene, issuer=target.issuer())
+    other.add_version(target.payload(2))
+    before = target.enabled
+    other.fire()
+    message = other.await_blocked("slots-taken")["message"]
+    assert f"secrets/{target.id}," in message
+    assert f"secrets/{other.id} " in message
+    assert target.works(target.payload(2))
+    assert target.enabled == before
+
+
+def test_owner_that_runs_programs_gets_no_credential(target: Target) -> None:
+    target.superuser(f"GRANT pg_execute_server_program TO {target.owner}")
+    target.fire()
+    target.assert_blocked("role-not-ours", target.owner, "pg_execute_server_program")
+    assert target.enabled == [1]
+    target.superuser(f"REVOKE pg_execute_server_program FROM {target.owner}")
+    target.unblock()
+    target.assert_settled(current=2, previous=1)
+
+
 def test_role_that_lost_its_owner_is_not_published(target: Target) -> None:
     slot = target.slots[1]
     target.superuser(f"REVOKE {target.owner} FROM {slot}")

@@ -15,6 +15,7 @@ LOCKS = {
     "development": "deploy/requirements-dev.txt",
     "fuzzing": "deploy/requirements-fuzz.txt",
     "demo": "deploy/requirements-local.txt",
+    "commands": "deploy/requirements-cli.txt",
     "checkov": "deploy/requirements-checkov.txt",
     "function": "requirements.txt",
     "function with pins in Git": "deploy/requirements-git.txt",
@@ -58,7 +59,7 @@ def test_every_pin_has_hashes_and_no_address(file: str) -> None:
 
 def test_all_locks_are_one() -> None:
     everything = pins(LOCKS["development"])
-    for what in ("demo", "function", "function with pins in Git"):
+    for what in ("demo", "commands", "function", "function with pins in Git"):
         assert pins(LOCKS[what]).items() <= everything.items(), what
 
 

@@ -1,4 +1,4 @@
-"""Stands first on PATH as ``gcloud``: keeps what a script makes in a file, and reaches nothing.
+"""Stands first on PATH as ``gcloud`` and ``rotation``: keeps what a script makes, reaches nothing.
 
 Decides what a project would hold after the commands; never whether Google would accept a value.
 
@@ -133,7 +133,7 @@ def secret(flags: Flags) -> dict[str, Any]:
     return {
         "replication": flags["replication-policy"],
         "topics": [flag.rpartition("/")[2] for flag in flags["topics"].split(",")],
-        "policy": json.loads(pairs(flags["set-annotations"])["rotation.policy"]),
+        "policy": None,
         "period": flags["rotation-period"],
         "next": flags["next-rotation-time"],
         "destroy_ttl": flags.get("version-destroy-ttl"),
@@ -141,8 +141,9 @@ def secret(flags: Flags) -> dict[str, Any]:
 
 
 def change_secret(values: dict[str, Any], flags: Flags) -> None:
-    if "update-annotations" in flags:
-        values["policy"] = json.loads(pairs(flags["update-annotations"])["rotation.policy"])
+    if any(flag.endswith(("-annotations", "-labels", "-version-aliases")) for flag in flags):
+        raise RefusedError("this replaces a map of the secret, without its ETag")
+    if "rotation-period" in flags:
         values["period"] = flags["rotation-period"]
         values["destroy_ttl"] = flags.get("version-destroy-ttl", values["destroy_ttl"])
         values["topics"] = sorted({*values["topics"], flags["add-topics"].rpartition("/")[2]})
@@ -152,7 +153,7 @@ def change_secret(values: dict[str, Any], flags: Flags) -> None:
         values["topics"].remove(flags["remove-topics"].rpartition("/")[2])
 
 
-def policy(flags: Flags) -> dict[str, Any]:
+def alert_policy(flags: Flags) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(Path(flags["policy-from-file"]).read_text())
     channels = flags.get("notification-channels") or flags.get("set-notification-channels") or ""
     return values | {"notificationChannels": sorted(filter(None, channels.split(",")))}
@@ -212,6 +213,14 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 @command("secrets update")
 def _(project: Project, names: list[str], flags: Flags) -> None:
     change_secret(project.get("secret", names[0]), flags)
+
+
+@command("rotation policy apply")
+def _(project: Project, names: list[str], flags: Flags) -> None:
+    """Our own command, which writes the annotation under the ETag."""
+    name, file = names
+    assert name.startswith(f"projects/{flags['project']}/secrets/"), name
+    project.get("secret", name.rpartition("/")[2])["policy"] = json.loads(Path(file).read_text())
 
 
 @command("secrets list")
@@ -302,13 +311,13 @@ def _(project: Project, names: list[str], flags: Flags) -> None:
 
 @command("alpha monitoring policies create")
 def _(project: Project, names: list[str], flags: Flags) -> None:
-    values = policy(flags)
+    values = alert_policy(flags)
     project.make("alert", f"policies/{len(project.of('alert')) + 1}", values)
 
 
 @command("alpha monitoring policies update")
 def _(project: Project, names: list[str], flags: Flags) -> None:
-    project.get("alert", names[0]).update(policy(flags))
+    project.get("alert", names[0]).update(alert_policy(flags))
 
 
 @command("alpha monitoring policies delete")
@@ -372,7 +381,8 @@ def main(arguments: list[str]) -> None:
     given = [argument[2:].split("=", 1) for argument in arguments if argument.startswith("--")]
     flags = {pair[0]: pair[1] if len(pair) > 1 else "" for pair in given}
     folder = Path(os.environ["STANDIN_GCLOUD"])
-    with (folder / "commands").open("a") as log:
+    ours = arguments[0] == "rotation"
+    with (folder / ("ours" if ours else "commands")).open("a") as log:
         log.write(json.dumps(arguments) + "\n")
     project = Project(folder / "state.json")
     if not iam(project, words, flags):

@@ -1,13 +1,18 @@
 import importlib.util
+import json
+import os
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rotation.model.names import SecretName
 from tests.deploy.world import ROOT, SCENARIOS, Script, linter
+from tests.support.secret_manager import PROJECT, embedded_secret_manager
 
 SCRIPTS = ROOT / "deploy/gcloud"
 TREE = Path("/usr/lib/google-cloud-sdk/data/cli/gcloud_completions.py")
@@ -79,3 +84,77 @@ def test_a_missing_project_is_named() -> None:
     assert done.returncode != 0
     assert "set PROJECT to the project id" in done.stderr
     assert shutil.which("bash")
+
+
+HOSTILE = ["-x", "--help", "$(touch {0})", "`touch {0}`", "a b", "a;touch x", "a\nb", "'", '"', "*"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_that_names_no_secret_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str
+) -> None:
+    script = Script(tmp_path, "from source")
+    (tmp_path / "secrets" / f"{name.format('x')}.json").write_text("{}")
+    done = script.run("deploy.sh", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "is not the id of a secret" in done.stderr
+    assert not (tmp_path / "commands").exists()
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_our_command_nothing_is_made(tmp_path: Path) -> None:
+    script = Script(tmp_path, "from source")
+    (tmp_path / "bin/rotation").unlink()
+    done = script.run("deploy.sh", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert done.returncode != 0
+    assert "pip install" in done.stderr
+    assert not (tmp_path / "commands").exists()
+
+
+@pytest.mark.slow
+def test_what_is_chosen_is_a_word_of_a_command(tmp_path: Path) -> None:
+    script = Script(tmp_path, "from source")
+    odd = f"$(touch {tmp_path / 'x'})`touch {tmp_path / 'x'}`;\"'|&"
+    named = dict.fromkeys(("VIEWERS", "OPERATORS", "DOCTORS"), f"user:{odd}")
+    (tmp_path / "secrets/orders.consumers").write_text(f"user:*\nuser:{odd}")
+    (tmp_path / "user:a").touch()
+    urls = {"RUNBOOKS_URL": f"{odd}e", "ENVIRONMENT": f"A={odd}"}
+    done = script.run("deploy.sh", cwd=tmp_path, **{**named, **urls, "VIEWERS": "user:*"})
+    assert not (tmp_path / "x").exists()
+    words = {word for command in script.commands for word in command}
+    assert "--member=user:*" in words, done.stderr
+    assert f"--member=user:{odd}" in words
+
+
+@pytest.mark.slow
+def test_a_second_run_keeps_what_others_and_the_function_have_written(tmp_path: Path) -> None:
+    policy = {"issuer": {"kind": "value"}, "soak": "2h"}
+    with embedded_secret_manager() as embedded:
+        for secret in ("orders", "shop"):
+            embedded.create(
+                secret, labels={"team": "db"}, annotations={"terraform.x": "a,b~~~'\"$(c)"}
+            )
+        script = Script(tmp_path, "from source")
+        (tmp_path / "bin/rotation").unlink()
+        for name in ("orders", "shop"):
+            (tmp_path / f"secrets/{name}.json").write_text(json.dumps(policy))
+        here = {
+            "PROJECT": PROJECT,
+            "SECRET_MANAGER_ENDPOINT": embedded.endpoint,
+            "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        assert script.run("deploy.sh", **here).returncode == 0
+        name = SecretName(PROJECT, "orders")
+        first = embedded.store.get(name)
+        assert json.loads(first.annotations["rotation.policy"]) == policy
+        record = {**first.annotations, "rotation.record": "in flight"}
+        labels = {**first.labels, "rotation_phase": "soaking"}
+        embedded.store.update(first, labels=labels, annotations=record, aliases={})
+        (tmp_path / "secrets/orders.json").write_text(json.dumps({**policy, "soak": "3h"}))
+        done = script.run("deploy.sh", **here)
+        assert done.returncode == 0, done.stderr
+        second = embedded.store.get(name)
+    assert json.loads(second.annotations["rotation.policy"])["soak"] == "3h"
+    assert second.annotations["rotation.record"] == "in flight"
+    assert second.annotations["terraform.x"] == "a,b~~~'\"$(c)"
+    assert second.labels == labels

@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,42 @@ def test_every_action_is_pinned_to_a_commit(file: Path) -> None:
     used = [step["uses"] for step in steps(file) if "uses" in step]
     assert used
     assert [action for action in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)] == []
+
+
+@each_workflow
+def test_only_what_a_lock_names_is_installed_with_its_hash(file: Path) -> None:
+    [install] = [step["run"] for step in steps(file) if step.get("name") == "Install"]
+    libraries, ourselves = install.splitlines()
+    assert "--require-hashes" in libraries
+    assert "--only-binary :all:" in libraries
+    [lock] = re.findall(r"--requirement (\S+)", libraries)
+    # The project itself, by what the lock has brought: nothing is downloaded for it.
+    assert {"--no-deps", "--no-build-isolation", "--no-index"} <= set(ourselves.split())
+    assert "setuptools==" in (ROOT / lock).read_text()
+
+
+@pytest.mark.slow
+def test_the_steps_that_install_give_the_command(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "rotation", tree / "rotation")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "deploy/requirements-cli.txt"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    path = f"{tmp_path / 'venv/bin'}:/usr/bin:/bin"
+    [script] = {
+        step["run"] for file in FILES for step in steps(file) if step.get("name") == "Install"
+    }
+    for command in (script, "rotation policy schema"):
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", command],
+            cwd=tree,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @each_workflow

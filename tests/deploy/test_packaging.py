@@ -185,6 +185,16 @@ def test_hadolint_has_nothing_to_say() -> None:
     linter("hadolint", ROOT / "deploy/image/Dockerfile")
 
 
+def test_the_image_begins_with_an_image_by_digest_which_has_to_be_given() -> None:
+    text = (ROOT / "deploy/image/Dockerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert len(bases) == 2
+    assert [base for base in bases if not base.endswith("@${PYTHON_DIGEST:?}")] == []
+    # Without a default: a digest that is not the builder's own choice would grow old unseen.
+    assert re.findall(r"^ARG PYTHON_DIGEST(.*)$", text, re.MULTILINE) == [""]
+    assert text.index("ARG PYTHON_DIGEST") < text.index("FROM ")
+
+
 def test_the_image_runs_as_nobody_and_brings_nothing_but_the_function() -> None:
     text = (ROOT / "deploy/image/Dockerfile").read_text()
     assert re.search(r"^USER 65532:65532$", text, re.MULTILINE)

@@ -85,23 +85,26 @@ def variables(scenario: str) -> dict[str, Any]:
 
 
 class Script:
-    """The script, with the stand-in for gcloud first on PATH."""
+    """The script, with the stand-ins for gcloud and our own command first on PATH."""
 
     def __init__(self, folder: Path, scenario: str) -> None:
         self._folder = folder
         self._environment = SCENARIOS[scenario][1]
         (folder / "bin").mkdir()
-        command = folder / "bin/gcloud"
         standin = ROOT / "tests/deploy/standin_gcloud.py"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin}" "$@"\n')
-        command.chmod(0o755)
+        for name, words in (("gcloud", ""), ("rotation", " rotation")):
+            command = folder / "bin" / name
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{standin}"{words} "$@"\n')
+            command.chmod(0o755)
         secrets = folder / "secrets"
         secrets.mkdir()
         for name in ("orders", "shop"):
             (secrets / f"{name}.json").write_text(json.dumps(POLICY, indent=2))
         (secrets / "orders.consumers").write_text(f"{READER}\n")
 
-    def run(self, name: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, cwd: Path | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run deploy.sh or remove.sh."""
         return subprocess.run(
             [ROOT / "deploy/gcloud" / name],
@@ -117,6 +120,7 @@ class Script:
                 **self._environment,
                 **more,
             },
+            cwd=cwd,
             capture_output=True,
             text=True,
             timeout=240,

@@ -23,6 +23,9 @@ from rotation.model.phase import Mode, Phase
 from rotation.model.policy import ParticipantChoice, PluginChoice, Policy, Stage
 from rotation.model.rotation import Receipt, Record, State
 from rotation.model.secret import Schedule, Secret, VersionState
+from rotation.policies.explaining import TargetUse, WidePattern
+from rotation.policies.policy import FaultyPolicyError
+from rotation.policies.typed import Fault
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPIC = "projects/acme/topics/rotation"
@@ -192,6 +195,47 @@ def test_what_is_wrong_with_the_installation_is_named(facts: Installation, expec
     assert all(
         finding.severity is Severity.UNSEEN for finding in found if finding.check == "not-seen"
     )
+
+
+SHOP = SecretName("acme", "shop")
+WIDE = WidePattern("targets.db.secrets[0]", "projects/acme/secrets/*")
+USED = TargetUse("db", frozenset({"acme"}), (SHOP,), ())
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(WELL, has_targets=False), {"targets"}),
+        (replace(WELL, targets=(USED,)), set()),
+        (replace(WELL, targets=(replace(USED, users=()),)), {"target-unused"}),
+        (replace(WELL, targets=(replace(USED, wide=((WIDE, SHOP),)),)), {"target-wide"}),
+        (replace(WELL, targets=(replace(USED, users=(), projects=frozenset({"b"})),)), set()),
+    ],
+    ids=["no document", "used", "unused", "wide", "another project's"],
+)
+def test_what_is_wrong_with_targets_is_named(facts: Installation, expected: set[str]) -> None:
+    assert {finding.check for finding in judge_installation(facts)} == expected
+
+
+AGED = replace(
+    SNAPSHOT.sound_policy(), max_age=90 * DAY, demanded={"max_age": "targets.db.demands.max_age"}
+)
+
+
+def test_age_that_a_target_demands_is_looked_at() -> None:
+    rarely = structs.replace(SECRET, schedule=Schedule(NOW + DAY, 120 * DAY))
+    assert slugs(sound(policy=AGED)) == set()
+    assert slugs(sound(policy=AGED, secret=rarely)) == {"max-age"}
+    old = structs.replace(RECEIPT, in_force_since=NOW - 91 * DAY)
+    assert "too-old" in slugs(sound(policy=AGED, state=State(receipt=old, current=2)))
+
+
+def test_policy_that_is_not_allowed_is_explained() -> None:
+    fault = FaultyPolicyError([Fault("issuer.target", "no", "targets.db.secrets")])
+    facts = sound(policy=None, policy_fault=fault)
+    assert [found.remedy for found in check_secret.policy(facts)] == [
+        f"rotation targets explain {SECRET.name.secret_id}"
+    ]
 
 
 def test_200_rotations_in_a_minute_fit_the_quota() -> None:

@@ -35,7 +35,7 @@ SHELL = {
 WORDS = {
     "sh": SHELL,
     "sql": set[str](),
-    "yaml": {"policy", "stages", "fragment"},
+    "yaml": {"policy", "stages", "fragment", "targets", "on-targets"},
     "json": {"payload", "log"},
     "text": {"output", "picture"},
     "mermaid": set[str](),

@@ -119,6 +119,23 @@ def _policy_broken(world: World, _clients: Clients) -> None:
     world.change("orders-21", "annotations", {**found, "rotation.policy": json.dumps(policy)})
 
 
+def _policy_reaches_out(world: World, _clients: Clients) -> None:
+    """Somebody names another owner: the targets document, where there is one, does not allow it."""
+    name = "orders-26"
+    found = world.secret(name)["annotations"]
+    policy = json.loads(found["rotation.policy"])
+    policy["issuer"]["owner"] = "billing_owner"
+    world.change(name, "annotations", {**found, "rotation.policy": json.dumps(policy)})
+    if "ROTATION_TARGETS" in world.variables:
+        full = f"projects/{world.variables['ROTATION_PROJECT']}/secrets/{name}"
+        wake = f"eventType=ROTATION_WAKE,secretId={full}"
+        world.terminal.run(f"gcloud pubsub topics publish rotation --attribute={wake}")
+        world.await_(
+            lambda: world.secret(name).get("labels", {}).get("rotation_blocked") == "not-allowed",
+            "what is not allowed is found",
+        )
+
+
 def _password_changed(world: World, _clients: Clients) -> None:
     active, _ = _roles(world, "orders-23")
     world.execute(f"ALTER ROLE {active} PASSWORD 'changed-by-somebody'")
@@ -173,6 +190,7 @@ BEFORE: Final[dict[tuple[str, str], Misfortune]] = {
     (BLOCKED, "version-unavailable"): _version_disabled,
     (BLOCKED, "pointer-moved"): _pointer_moved,
     (BLOCKED, "policy-invalid"): _policy_broken,
+    (BLOCKED, "not-allowed"): _policy_reaches_out,
     ("deploy/docs/runbooks/drift.md", "first-three-commands"): _password_changed,
     ("deploy/docs/roll-back.md", "of-a-credential"): _time_passes,
     ("deploy/docs/break-glass.md", "break-glass-rotate-by-hand"): _time_passes,

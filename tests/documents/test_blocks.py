@@ -39,6 +39,20 @@ def test_a_policy_on_a_page_is_sound(block: Block, tmp_path: Path) -> None:
     assert main(["policy", "validate", str(file)]) == 0
 
 
+def test_a_targets_document_on_a_page_is_sound_and_allows_the_policy_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, policy = tmp_path / "targets.yaml", tmp_path / "policy.yaml"
+    [shown] = [block for block in EVERY if "targets" in block.words]
+    [on_it] = [block for block in EVERY if "on-targets" in block.words]
+    document.write_text(shown.text)
+    policy.write_text(on_it.text)
+    assert main(["targets", "validate", str(document)]) == 0
+    monkeypatch.setenv("ROTATION_TARGETS", str(document))
+    monkeypatch.setenv("ROTATION_PROJECT", "acme")
+    assert main(["targets", "test", "orders", str(policy)]) == 0
+
+
 @pytest.mark.parametrize("block", of("yaml"))
 def test_yaml_on_a_page_can_be_read(block: Block) -> None:
     if "fragment" not in block.words:

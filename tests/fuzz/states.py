@@ -103,7 +103,7 @@ receipts = st.builds(
 )
 blocks = st.builds(
     Block,
-    reason=st.sampled_from(["policy-invalid", "reverted", "drift"]) | slugs,
+    reason=st.sampled_from(["policy-invalid", "not-allowed", "reverted", "drift"]) | slugs,
     message=sound_text,
     since=moments,
 )

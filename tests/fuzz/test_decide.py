@@ -12,7 +12,7 @@ from rotation.engine import codec
 from rotation.machine import sweep, transitions
 from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
 from rotation.machine.transitions import TRANSITIONS, Claim
-from rotation.model.errors import IllegalTransitionError, StateError
+from rotation.model.errors import POLICY_REASONS, IllegalTransitionError, StateError
 from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import PluginChoice, Policy, Retire
 from rotation.model.rotation import State
@@ -107,7 +107,7 @@ def test_any_situation_is_decided(situation: Situation) -> None:
             moves = {to for (phase, _), to in TRANSITIONS.items() if phase is state.phase}
             assert claimed.phase in {state.phase, *moves}
         case Inspect():
-            assert state.block is None or state.block.reason == "policy-invalid"
+            assert state.block is None or state.block.reason in POLICY_REASONS
 
 
 @examples(100)
@@ -152,7 +152,7 @@ def test_a_held_lease_is_broken_by_a_person_only(situation: Situation) -> None:
 @given(situations)
 def test_a_blocked_secret_is_moved_by_a_person_only(situation: Situation) -> None:
     block = situation.state.block
-    if block is None or block.reason == "policy-invalid":
+    if block is None or block.reason in POLICY_REASONS:
         return
     decision = decide(situation)
     if isinstance(decision, Act | Inspect):

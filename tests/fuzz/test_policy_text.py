@@ -37,6 +37,7 @@ BEYOND_SCHEMA: Final = (
     # JSON Schema takes 5432.0 for an integer, Python's `$` the end of a line for the end.
     "expected a whole number, got a number",
     "expected a duration such as",
+    "which does not show",
 )
 FLOOD: Final = 30_000
 KNOWN: Final = {

@@ -5,20 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import rotation
 from rotation import registry
 from rotation.model.errors import BadPluginError, MissingLibraryError
-from rotation.model.plugin import ParticipantSpec
+from rotation.model.plugin import GateSpec, ParticipantSpec
 from rotation.policies.policy import FaultyPolicyError, decode_policy
 from rotation.registry import Plugins
 
 PLUGIN = """
 from dataclasses import dataclass
 from rotation.model.permission import NotNeeded, On, Permission, FailureMode
-from rotation.model.plugin import ParticipantSpec
+from rotation.model.plugin import GateSpec, ParticipantSpec
 
 @dataclass(frozen=True)
 class Settings:
@@ -347,3 +348,51 @@ def test_a_gate_that_asks_who_uses_what_is_refused_where_the_issuer_cannot_show_
         found = str(error)
     assert ("value cannot show who uses a credential" in found) is faulty
     assert bool(found) is faulty, found
+
+
+TOUCHING = """
+from dataclasses import dataclass
+from rotation.model.target import TargetSettings
+from rotation.model.permission import NotNeeded, FailureMode
+from rotation.model.plugin import GateSpec, ParticipantSpec
+
+@dataclass(frozen=True)
+class Target(TargetSettings):
+    pass
+
+@dataclass(frozen=True)
+class Settings({base}):
+    pass
+
+class Plugin:
+    spec = {kind}Spec({spec}, settings=Settings)
+
+{attribute} = Plugin
+"""
+
+
+@pytest.mark.parametrize(("base", "refused"), [("Target", True), ("object", False)])
+def test_name_of_two_plugins_is_refused_where_a_target_may_be_of_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found: list[tuple[str, Plugins[Any]]] = []
+    for kind in ("Gate", "Participant"):
+        name = f"twice_{base.lower()}_{kind.lower()}"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+        spec = GOOD.format(name="same")
+        own = base if kind == "Gate" else "object"
+        text = TOUCHING.format(base=own, kind=kind, spec=spec, attribute=kind.upper())
+        (tmp_path / name / "same.py").write_text(text)
+        importlib.invalidate_caches()
+        package = importlib.import_module(name)
+        spec_type = GateSpec if kind == "Gate" else ParticipantSpec
+        found.append((kind.lower(), Plugins(package, kind.upper(), spec_type)))
+    monkeypatch.setattr(registry, "_all", lambda: found)
+    messages = [str(fault) for fault in registry.faults()]
+    assert bool(messages) is refused
+    assert all("gate and participant are both called 'same'" in text for text in messages)

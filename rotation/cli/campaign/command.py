@@ -31,6 +31,7 @@ from rotation.cli.views.failures import INTERRUPTED, NO, OK, UNREACHABLE
 from rotation.cli.views.selecting import find
 from rotation.machine.campaign import Limits
 from rotation.model.errors import PermanentError, RotationError, TemporaryError
+from rotation.model.text import escaped
 
 #: Value of --resume without a file.
 _LATEST: Final = "latest"
@@ -185,7 +186,7 @@ def _begin(
         context.answer(previews.body(context, shown), text)
         return OK if selection.targets else NO
     for line in previews.lines(context, shown):
-        click.echo(line, err=not context.is_terminal)
+        click.echo(escaped(line), err=not context.is_terminal)
     if not selection.targets:
         raise PermanentError("none of the secrets can be asked", reason="none-left")
     _confirm(chosen, selection)

@@ -31,6 +31,7 @@ from rotation.model.names import SecretName
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.secret import Secret
+from rotation.model.text import escaped
 from rotation.policies.duration import parse_duration
 from rotation.ports.adoption import Adoptable, Adopter
 from rotation.ports.setup import SecretSetup
@@ -307,7 +308,7 @@ def _apply(context: Context, adoption: _Adoption, steps: tuple[Step, ...], *, as
     if ask:
         if not sys.stdin.isatty():
             raise click.UsageError("no terminal; pass --yes")
-        click.echo(adoption.report(steps, "planned").text(), err=True)
+        click.echo(escaped(adoption.report(steps, "planned").text()), err=True)
         click.echo("The application keeps running; nothing is taken from it.", err=True)
         short = adoption.name.secret_id
         typed = click.prompt(f"Type {short} to go on", err=True, default="", show_default=False)

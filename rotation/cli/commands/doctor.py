@@ -17,6 +17,7 @@ import click
 
 from rotation import wiring
 from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.explaining import name_logins
 from rotation.cli.views.failures import NO, OK, UNREACHABLE
 from rotation.cli.views.selecting import filter_option, managed
 from rotation.doctor.effort import Effort, cost, sample
@@ -122,6 +123,7 @@ def _look(
         effort = Effort(len(secrets), len(chosen), context.settings.quota_per_minute)
         if warning := cost(effort):
             click.echo(warning, err=True)
+        name_logins(context.snapshot(secret).policy for secret in secrets)
         sources = _sources(context, secrets, region, tree)
         with _progress(context, len(secrets)) as advance:
             return effort, examine(sources, secrets, everything, advance, effort.interval)
@@ -156,6 +158,9 @@ def _sources(
         writes_per_minute=settings.quota_per_minute,
         sweep_seconds=settings.sweep_every.total_seconds(),
         uses=_uses(context, tree),
+        targets=context.targets,
+        # An embedded stack holds nothing that somebody could reach out for.
+        has_targets=context.targets is not None or bool(settings.secret_manager),
     )
 
 

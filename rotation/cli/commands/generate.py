@@ -67,11 +67,13 @@ def generate(ctx: click.Context, root: Path | None, *, check: bool) -> None:
 
 def rendered(context: Context) -> Mapping[str, str]:
     """Return every whole file, by its path."""
+    from rotation import registry  # noqa: PLC0415 - only for what is rendered
     from rotation.cli.main import rotation  # noqa: PLC0415 - it imports its commands when asked
 
     specs = context.specs
+    kinds = registry.kinds(context.issuers, context.participants, context.gates)
     return {
-        **deployed.render(specs, context.kinds),
+        **deployed.render(specs, kinds),
         **pages.render(specs),
         **reference.render(specs),
         **reference.render_commands(rotation, EXIT_CODES),

@@ -22,6 +22,7 @@ from rotation.engine.snapshot import Snapshot
 from rotation.machine import chain, receipts
 from rotation.machine.chain import Entry, Fault
 from rotation.model.rotation import Brief, Receipt
+from rotation.model.text import escaped
 from rotation.policies.duration import format_duration
 
 #: Columns of a terminal.
@@ -125,9 +126,9 @@ def _answer(
     every = [*faults, *(fault for past in histories for fault in past.faults)]
     if jsonl:
         for row in (row for past in histories for row in past.rows()):
-            click.echo(json.dumps(row, ensure_ascii=False))
+            click.echo(escaped(json.dumps(row, ensure_ascii=False)))
         for fault in every:
-            click.echo(str(fault), err=True)
+            click.echo(printable(str(fault)), err=True)
         return
     body = {
         "secrets": [

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rotation.cli.views.context import Context, json_option, printable
+from rotation.cli.views.explaining import demand_lines, name_logins
 from rotation.cli.views.failures import NO, OK
 from rotation.cli.views.selecting import find_managed
 from rotation.engine.planning import PlannedStage, RotationPlan
@@ -33,13 +34,15 @@ def plan(ctx: click.Context, secret: str) -> None:
 
     With --json: {"secret", "rotation", "from", "to", "stages": [{"stage", "soak",
     "participants": [{"name", "edits": [{"place", "diff"}], "obstacle"}],
-    "gates": [{"name", "verdict", "evidence"}]}], "issuer": {"kind", "location", "cannot"}}.
+    "gates": [{"name", "verdict", "evidence"}]}], "issuer": {"kind", "location", "cannot"},
+    "demanded": {PATH: LINE}}: which line of the targets document a word comes from.
     """
     context = ctx.ensure_object(Context)
     snapshot = find_managed(context, secret)
     policy = snapshot.sound_policy()
+    name_logins([policy])
     planned, issuer = make_plan(snapshot, context.rollout(policy)), _issuer_of(context, policy)
-    body = {**_body(snapshot, planned), "issuer": issuer}
+    body = {**_body(snapshot, planned), "issuer": issuer, "demanded": dict(policy.demanded)}
     context.answer(body, "\n".join(_lines(snapshot, planned, issuer)))
     ctx.exit(NO if _obstructed(planned) else OK)
 
@@ -78,6 +81,7 @@ def _lines(snapshot: Snapshot, planned: RotationPlan, issuer: Mapping[str, Any])
     else:
         yield f"then: soak {soak}; the old credential is watched for"
         yield f"      {observe} without logins, then revoked"
+    yield from demand_lines(policy)
 
 
 def _stage_lines(stage: PlannedStage) -> Iterator[str]:

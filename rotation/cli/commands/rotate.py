@@ -18,7 +18,7 @@ from rotation.cli.views.failures import NO
 from rotation.cli.views.wording import next_step
 from rotation.engine.snapshot import Snapshot
 from rotation.machine import pausing
-from rotation.model.errors import PermanentError, PolicyError
+from rotation.model.errors import POLICY_REASONS, PermanentError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Record, State
 from rotation.model.wakeup import Ask
@@ -27,7 +27,7 @@ from rotation.model.wakeup import Ask
 def _refuse_blocked(snapshot: Snapshot) -> None:
     block = snapshot.block
     # The policy was read without a fault just now, so a block for it is over.
-    if block is not None and block.reason != PolicyError.reason:
+    if block is not None and block.reason not in POLICY_REASONS:
         raise PermanentError(
             f"{snapshot.short} is blocked: {block.reason}: {block.message}",
             remedy=next_step(block, snapshot),

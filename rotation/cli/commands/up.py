@@ -5,8 +5,10 @@
 3. The database's password is never printed: the file has it, and so has the folder.
 4. A ``PUBSUB_EMULATOR_HOST`` that is set is used instead of our own Pub/Sub, unless it came
    from the file of another stack: two functions behind one subscription would share its wake-ups.
+5. What is written here only its owner can read: it holds every secret of the stack.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -88,7 +90,7 @@ def up(
         raise click.UsageError("--secrets says how large the sample is: give --sample, too", ctx)
     create = (lambda stack: _create_sample(stack, count)) if sample else None
     file = EnvFile(env_file) if env_file else None
-    with _until_asked() as end:
+    with _private_files(), _until_asked() as end:
         try:
             targets = _allowing(count) if sample else None
             _serve(context, _options(targets=targets, **options), file, end, create)
@@ -121,6 +123,15 @@ def _serve(
     finally:
         _remove(file)
     context.say("stopped")
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _emulator(context: Context) -> str:

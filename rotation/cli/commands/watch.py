@@ -113,7 +113,7 @@ def _tell(looks: Iterator[tuple[Sequence[Snapshot], str]], *, until_settled: boo
     shown: dict[str, list[str]] = {}
     for snapshots, trouble in looks:
         if trouble:
-            click.echo(f"not reached: {trouble}", err=True)
+            click.echo(f"not reached: {printable(trouble)}", err=True)
         for snapshot in snapshots:
             lines = list(_steady(snapshot))
             if shown.get(str(snapshot.secret.name)) != lines:

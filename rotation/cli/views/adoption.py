@@ -73,14 +73,14 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
 
     def _step_lines(self, number: int, step: Step) -> list[str]:
         state = "done" if step.done else "waits" if step.waits else "to do"
-        lines = [f"{number:2} {state:5} {step.title}"]
+        lines = [f"{number:2} {state:5} {printable(step.title)}"]
         if not step.done and self.outcome == "planned":
             statements = [
                 self.spec.masked(statement) for group in step.transactions for statement in group
             ]
-            lines += [f"            {line}" for line in (*statements, *step.commands)]
+            lines += [f"            {printable(line)}" for line in (*statements, *step.commands)]
         if step.waits:
-            lines.append(f"         {step.waits}.")
+            lines.append(f"         {printable(step.waits)}.")
         return lines
 
 

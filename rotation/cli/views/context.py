@@ -22,6 +22,7 @@ from rotation.config import ConfigError, Settings
 from rotation.model.errors import BadNameError
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
+from rotation.model.text import escaped, one_line
 
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
@@ -145,7 +146,7 @@ class Context:
         if self.settings.targets is None:
             return None
         plugins = self.issuers, self.participants, self.gates
-        return wiring.make_targets(self.store, self.settings, *plugins)
+        return wiring.make_targets(lambda: self.store, self.settings, *plugins)
 
     def snapshot(self, secret: Secret) -> "Snapshot":
         """Read where a secret stands, as the worker would read it."""
@@ -209,12 +210,12 @@ class Context:
 
     def answer(self, body: Mapping[str, Any], text: str) -> None:
         """Print the answer of a command: ``body`` with ``--json``, else ``text``."""
-        click.echo(json.dumps(body, indent=2, default=_encode) if self.json else text)
+        click.echo(json.dumps(body, indent=2, default=_encode) if self.json else escaped(text))
 
     def say(self, line: str) -> None:
         """Tell a person what is going on; silent with ``--json``."""
         if not self.json:
-            click.echo(line)
+            click.echo(escaped(line))
 
     def close(self) -> None:
         """Close what was opened.  May be called twice."""
@@ -238,8 +239,8 @@ def json_option(command: _Command) -> _Command:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` on one line, without anything that would steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    r"""Return what others wrote on one line; what does not show is spelled as ``\uXXXX``."""
+    return one_line(text)
 
 
 def _encode(value: object) -> str:

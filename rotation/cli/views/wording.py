@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rotation.cli.views.context import printable
 from rotation.engine.snapshot import Snapshot
-from rotation.model.errors import PolicyError, StateError
+from rotation.model.errors import NOT_ALLOWED, PolicyError, StateError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Block, Receipt
 from rotation.policies.duration import format_duration
@@ -75,6 +75,8 @@ def attention(snapshot: Snapshot) -> str:
 
 def next_step(block: Block, snapshot: Snapshot) -> str:
     """Say how a blocked secret goes on, once the cause is mended."""
+    if block.reason == NOT_ALLOWED:
+        return f"see: rotation targets explain {snapshot.short}"
     if block.reason == PolicyError.reason:
         return f"then: rotation policy apply {snapshot.short} FILE"
     if block.reason == StateError.reason:

@@ -1,10 +1,9 @@
-"""The rotator's own login: read its credential, keep one connection, open it again when broken.
+"""The rotator's connections: log in, keep one of them, open it again when it is broken.
 
 Rules of this module:
   1. One connection to the first node is kept and used by one thread at a time.
   2. A kept connection may have died unnoticed: the first step of any work runs once more on a new
      one.  So a first step must do nothing that may not be done twice.
-  3. A kept credential that is refused is read again once: the rotator is rotated, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,10 +11,10 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Final, Generic, TypeVar
 
-from rotation.issuers._slots.slot import AdminLogin, Node
 from rotation.issuers._slots.target import Connection, Connects, SlotSettings
-from rotation.kit.credentials.credential import admin_login
-from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
+from rotation.kit.credentials.rotator import Login, RotatorLogin, read_login
+from rotation.kit.net.node import Node
+from rotation.model.errors import RotationError
 from rotation.model.password import Password
 from rotation.ports.issuer import IssuerEnvironment
 
@@ -34,7 +33,8 @@ class Admin(Generic[Connection]):
         self._target = target
         self._settings = settings
         self._environment = environment
-        self._login: AdminLogin | None = None
+        # An access token lives for an hour; it is cheap to ask for, and never kept.
+        self._login = RotatorLogin(settings.admin, self._read, keeps=settings.admin != IAM)
         self._kept: Connection | None = None
         self._lock = RLock()
 
@@ -64,18 +64,7 @@ class Admin(Generic[Connection]):
 
     def on(self, node: Node) -> Connection:
         """Open a connection of its own to any node; the caller closes it."""
-        kept = self._login
-        try:
-            return self._target.open(node, kept or self._read())
-        except CredentialRefusedError as refused:
-            if kept is not None and self._read() != kept:
-                return self.on(node)
-            self._login = None
-            raise PermanentError(
-                str(refused),
-                remedy=f"store the rotator's username and password in {self._settings.admin}",
-                reason="admin-login-refused",
-            ) from None
+        return self._login.use(lambda login: self._target.open(node, login))
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -105,10 +94,7 @@ class Admin(Generic[Connection]):
         except RotationError:
             self.close()
 
-    def _read(self) -> AdminLogin:
+    def _read(self) -> Login:
         if self._settings.admin == IAM:
-            # An access token lives for an hour; it is cheap to ask for, and never kept.
-            return AdminLogin(self._settings.admin_user, Password(self._environment.access_token()))
-        name = self._settings.admin_version
-        self._login = AdminLogin(*admin_login(name, self._environment.read_payload(name)))
-        return self._login
+            return Login(self._settings.admin_user, Password(self._environment.access_token()))
+        return read_login(self._settings.admin_version, self._environment.read_payload)

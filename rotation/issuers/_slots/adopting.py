@@ -10,7 +10,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from rotation.issuers._slots.findings import fine, warn
 from rotation.kit.credentials.credential import (
     PASSWORD,
     USER,
@@ -19,6 +18,7 @@ from rotation.kit.credentials.credential import (
     login_in,
 )
 from rotation.kit.credentials.shapes import Dialect, Finder, Found
+from rotation.kit.findings import fine, warn
 from rotation.model.adoption import AdoptionRequest
 from rotation.model.payload import PayloadError
 from rotation.model.plugin import Finding

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from rotation.issuers._slots.findings import bad, fine, untested, warn
-from rotation.issuers._slots.guards import other_manager
+from rotation.issuers._slots.guards import apart, other_manager
 from rotation.issuers._slots.marker import foreign_text
 from rotation.issuers._slots.target import Survey
+from rotation.kit.findings import bad, fine, untested, warn
 from rotation.model.plugin import Finding
 
 #: Seconds that clocks may differ.
@@ -34,7 +34,13 @@ def fence_marker(survey: Survey) -> Iterator[Finding]:
     token = survey.preflight.token
     for slot in survey.slots():
         mark = slot.marker
-        if mark and token is not None and mark.token > token:
+        if mark and mark.secret and survey.preflight.secret not in {"", mark.secret}:
+            yield bad(
+                "fence-marker",
+                f"{slot.name} belongs to {mark.secret}, not to {survey.preflight.secret}",
+                apart(mark.secret, survey.free_slots()),
+            )
+        elif mark and token is not None and mark.token > token:
             yield bad(
                 "fence-marker",
                 f"{slot.name} has seen token {mark.token}, the secret only {token}",
@@ -54,8 +60,9 @@ def fence_marker(survey: Survey) -> Iterator[Finding]:
 def foreign_slots(survey: Survey) -> Iterator[Finding]:
     """Yield slots that administer the system, or whose passwords somebody else sets, too."""
     for slot in survey.slots():
-        if slot.is_powerful:
-            yield bad("other-manager", f"{slot.name} is {survey.words.powerful}", "use another")
+        if slot.power:
+            remedy = f"use {survey.words.identity}s without special rights as slots"
+            yield bad("other-manager", f"{slot.name} {slot.power}", remedy)
         if manager := other_manager(slot.comment):
             message = f"{manager} manages {slot.name}"
             yield bad("other-manager", message, f"end that for {slot.name}")

@@ -4,19 +4,28 @@ Each slot is an identity that consumers log in as; a rotation changes only the s
 uses.  A new password does not end a session, so consumers move when they like.
 
 Rules of this module:
-  1. Every change is made inside the target's fence, after the token was compared with the markers
-     of *both* slots, and leaves a marker of what it was.
+  1. Every change is made inside the target's fence, after token and secret were compared with the
+     markers of *both* slots, and leaves a marker of what it was, and whose.
   2. A repeat is known by its marker; where that is not enough, a login tells.
   3. A slot that somebody uses is never given another password.
   4. What is revoked is never restored.
+  5. Whose a slot is, is asked of the system, never of a policy (`guards`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from msgspec.structs import replace
+
 from rotation.issuers._slots.admin import Admin
-from rotation.issuers._slots.guards import refuse_foreign, refuse_stale
+from rotation.issuers._slots.guards import (
+    refuse_managed,
+    refuse_other_secret,
+    refuse_stale,
+    refuse_unfit,
+    refuse_unknown,
+)
 from rotation.issuers._slots.marker import Marker, SlotState
 from rotation.issuers._slots.nodes import accepts, prove_everywhere
 from rotation.issuers._slots.observer import Observer
@@ -38,6 +47,7 @@ class TwoSlots:
     def __init__(
         self, settings: SlotSettings, target: Target[Any], environment: IssuerEnvironment
     ) -> None:
+        self._secret = environment.secret
         self._slots = settings.slots
         self._target = target
         self._admin = Admin(target, settings, environment)
@@ -78,10 +88,12 @@ class TwoSlots:
         slot, token, version = request.handle, request.token, request.version
         password = self._password_for(slot, request.proposed)
         with self._change(slot, token) as change:
+            refuse_unfit(change, self._target.words)
             found = change.view.slot
             if not self._is_minted(found, password, token, version):
                 self._refuse_busy(found)
-                change.set_password(password, Marker(token, version, SlotState.MINTED))
+                mark = Marker(token, version, SlotState.MINTED, self._secret)
+                change.set_password(password, mark, self._claim(change.view.sibling, token))
             return Minted(slot, request.proposed, change.position())
 
     def verify(self, payload: Payload, minted: Minted | None = None) -> Verification:
@@ -104,7 +116,7 @@ class TwoSlots:
         with self._change(handle, token) as change:
             slot = self._existing(change)
             if slot.can_login or not _has(slot, token, SlotState.REVOKED):
-                change.scramble(_marked(slot, token, SlotState.REVOKED))
+                change.scramble(self._marked(slot, token, SlotState.REVOKED))
             position = change.position()
         return self._observer.end_everywhere(handle, position)
 
@@ -123,7 +135,7 @@ class TwoSlots:
         """
         from rotation.issuers._slots.preflight import examine  # noqa: PLC0415 - not for a tick
 
-        return examine(self._target, self._admin, self._observer, current, token)
+        return examine(self._target, self._admin, self._observer, current, token, self._secret)
 
     @contextmanager
     def _change(self, slot: str, token: int) -> Iterator[Change]:
@@ -131,8 +143,9 @@ class TwoSlots:
             return self._target.enter(connection, slot, token)
 
         with self._admin.primary(enter) as (_, change):
+            refuse_other_secret(change, self._secret)
             refuse_stale(change.view, token)
-            refuse_foreign(change.view.slot, self._target.words)
+            refuse_managed(change.view.slot)
             change.check_ready()
             yield change
 
@@ -150,7 +163,7 @@ class TwoSlots:
             if _has(slot, token, state) and slot.can_login is allowed:
                 return
             left = SlotState.REVOKED if revoked else state
-            change.set_login(_marked(slot, token, left), allowed=allowed)
+            change.set_login(self._marked(slot, token, left), allowed=allowed)
 
     def _is_minted(self, slot: Slot, password: Password, token: int, version: int) -> bool:
         # An earlier attempt of this very lease went through; its verifier is kept, since some
@@ -177,8 +190,21 @@ class TwoSlots:
             raise PermanentError(f"the payload logs in as {user}, not {slot}", reason="wrong-slot")
         return password
 
+    def _marked(self, slot: Slot, token: int, state: SlotState) -> Marker:
+        """Return a new marker; the version stays the known one."""
+        return Marker(token, slot.marker.version if slot.marker else 0, state, self._secret)
+
+    def _claim(self, sibling: Slot, token: int) -> Marker | None:
+        """Return the marker that makes the sibling this secret's; None where nothing has to."""
+        if not (self._secret and sibling.exists) or sibling.secret:
+            return None
+        if sibling.marker is None:
+            return Marker(token, 0, SlotState.CLAIMED, self._secret)
+        return replace(sibling.marker, secret=self._secret)
+
     def _existing(self, change: Change) -> Slot:
         """Return the slot; one that is missing was dropped, or this is the wrong system."""
+        refuse_unknown(change, self._secret, self._target.words)
         slot = change.view.slot
         if slot.exists:
             return slot
@@ -191,8 +217,3 @@ class TwoSlots:
 
 def _has(slot: Slot, token: int, state: SlotState) -> bool:
     return slot.marker is not None and (slot.marker.token, slot.marker.state) == (token, state)
-
-
-def _marked(slot: Slot, token: int, state: SlotState) -> Marker:
-    """Return a new marker; the version stays the known one."""
-    return Marker(token, slot.marker.version if slot.marker else 0, state)

@@ -7,6 +7,8 @@ Rules of this module:
   1. Only the part between ``[rotation`` and ``]`` is ours; foreign text is kept as it is.
   2. No secret: anybody who can log in can read comments on roles.
   3. A part that is ours but unreadable stops the rotation; it is never overwritten.
+  4. It names the secret whose slot it is: no other secret changes it.  A part without a name was
+     written by hand, or before parts had names; the next change gives it one.
 """
 
 import re
@@ -19,6 +21,7 @@ from rotation.model.errors import StateError
 _OURS = re.compile(r"\[rotation\b(?P<body>[^\]]*)\]")
 _BODY = re.compile(
     r" token=(?P<token>[0-9]{1,18}) version=(?P<version>[0-9]{1,18}) state=(?P<state>[a-z]+)"
+    r"(?: secret=(?P<secret>[A-Za-z0-9:._/-]{1,400}))?"
 )
 #: Longest text of somebody else that is quoted.
 _SHOWN = 80
@@ -31,6 +34,8 @@ class SlotState(Enum):
     SUSPENDED = "suspended"
     RESTORED = "restored"
     REVOKED = "revoked"
+    #: Nothing was: the sibling was changed, and with that both became the secret's.
+    CLAIMED = "claimed"
 
 
 class Marker(Struct, frozen=True):
@@ -40,9 +45,12 @@ class Marker(Struct, frozen=True):
     #: Number the credential in the slot has, or was expected to get; 0 is unknown.
     version: int
     state: SlotState
+    #: Full name of the secret whose slot it is; empty: not known.
+    secret: str = ""
 
     def __str__(self) -> str:
-        return f"[rotation token={self.token} version={self.version} state={self.state.value}]"
+        known = f"token={self.token} version={self.version} state={self.state.value}"
+        return f"[rotation {known} secret={self.secret}]" if self.secret else f"[rotation {known}]"
 
 
 def read(comment: str | None) -> Marker | None:
@@ -61,7 +69,8 @@ def read(comment: str | None) -> Marker | None:
             remedy="find out who did; then remove that part of the comment",
             reason="fence-unreadable",
         )
-    return Marker(int(body["token"]), int(body["version"]), SlotState(body["state"]))
+    state = SlotState(body["state"])
+    return Marker(int(body["token"]), int(body["version"]), state, body["secret"] or "")
 
 
 def write(comment: str | None, marker: Marker) -> str:

@@ -11,8 +11,8 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from rotation.issuers._slots.admin import Admin
-from rotation.issuers._slots.slot import Node
 from rotation.issuers._slots.target import Connection, Target
+from rotation.kit.net.node import Node
 from rotation.model.errors import CredentialRefusedError, TemporaryError
 from rotation.model.password import Password
 from rotation.model.plugin import Verification

@@ -11,8 +11,9 @@ from typing import Generic
 
 from rotation.issuers._slots.admin import Admin
 from rotation.issuers._slots.nodes import await_position
-from rotation.issuers._slots.slot import Node, foreign_sessions
+from rotation.issuers._slots.slot import foreign_sessions
 from rotation.issuers._slots.target import Connection, Target
+from rotation.kit.net.node import Node
 from rotation.model.errors import CredentialRefusedError, RotationError, TemporaryError
 from rotation.model.password import Password
 from rotation.model.plugin import Observation, Session

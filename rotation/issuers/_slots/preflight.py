@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rotation.issuers._slots.admin import Admin
-from rotation.issuers._slots.findings import failed, fine
 from rotation.issuers._slots.observer import Observer
 from rotation.issuers._slots.target import Connection, Preflight, Survey, Target
+from rotation.kit.findings import failed, fine
 from rotation.model.errors import RotationError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding
@@ -27,13 +27,15 @@ def examine(
     observer: Observer[Connection],
     current: Payload | None,
     token: int | None,
+    secret: str,
 ) -> tuple[Finding, ...]:
     """Run every check; return the findings in order."""
     try:
         login = target.login_of(current) if current else None
         with admin.primary(target.ping) as (connection, _):
             found = [fine("rotator-login", f"logged in to {target.nodes[0]}")]
-            survey = target.survey(Preflight(connection, admin.on, observer.observe, login, token))
+            preflight = Preflight(connection, admin.on, observer.observe, login, token, secret)
+            survey = target.survey(preflight)
             for name, check in survey.checks:
                 found += _run(target, name, check, survey)
             return tuple(found)

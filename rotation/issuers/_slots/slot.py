@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from rotation.issuers._slots import marker
 from rotation.issuers._slots.marker import Marker
-from rotation.model.password import Password
+from rotation.kit.net.node import Node
 from rotation.model.plugin import Session
 
 
@@ -16,27 +16,8 @@ class Words(Struct, frozen=True):
 
     #: What a slot is: role, user...
     identity: str
-    #: What an identity that administers the system is.
-    powerful: str
     #: Where an administrator sees sessions.
     sessions: str
-
-
-class Node(Struct, frozen=True):
-    """One server."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class AdminLogin(Struct, frozen=True):
-    """Who the rotator logs in as."""
-
-    user: str
-    password: Password
 
 
 class Slot(Struct, frozen=True):
@@ -45,8 +26,10 @@ class Slot(Struct, frozen=True):
     name: str
     exists: bool
     can_login: bool
-    #: It may administer the system: never an application's.
-    is_powerful: bool
+    #: What it may that no application's identity should, as the end of a sentence; empty: nothing.
+    power: str
+    #: Its sessions become the owner, which it belongs to: the system itself says whose slot it is.
+    becomes_owner: bool
     #: Where the marker is kept, beside what others wrote.
     comment: str | None
     #: Sessions with it where changes are made; ours are left out.
@@ -56,6 +39,11 @@ class Slot(Struct, frozen=True):
     def marker(self) -> Marker | None:
         """Our part of the comment."""
         return marker.read(self.comment)
+
+    @property
+    def secret(self) -> str:
+        """Secret whose slot it is; empty where none is named."""
+        return self.marker.secret if self.marker else ""
 
 
 class LockedView(Struct, frozen=True):

@@ -16,7 +16,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession, Slot, Words
+from rotation.issuers._slots.slot import LockedView, ShownSession, Slot, Words
+from rotation.kit.credentials.rotator import Login
+from rotation.kit.net.node import Node
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Observation, Verification
@@ -65,8 +67,17 @@ class Change(Protocol):
     def statement_to_create(self) -> str:
         """Return what a person runs to make the missing slot."""
 
-    def set_password(self, password: Password, mark: Marker) -> None:
-        """Let the slot log in with this password; make a missing slot like its sibling."""
+    def statement_to_join(self, slot: str) -> str:
+        """Return what a person runs to make a slot the owner's."""
+
+    def statement_to_free(self, slots: Sequence[Slot]) -> str:
+        """Return what a person runs to take our part out of the comments of slots."""
+
+    def set_password(self, password: Password, mark: Marker, claim: Marker | None) -> None:
+        """Let the slot log in with this password; make a missing slot like its sibling.
+
+        ``claim`` is left on the sibling, in the same step.
+        """
 
     def set_login(self, mark: Marker, *, allowed: bool) -> None:
         """Let the slot log in or not; its password stays."""
@@ -85,7 +96,7 @@ class Connects(Protocol[Connection]):
     def nodes(self) -> Sequence[Node]:
         """Every server; changes are made on the first."""
 
-    def open(self, node: Node, login: AdminLogin) -> Connection:
+    def open(self, node: Node, login: Login) -> Connection:
         """Log in as the rotator; the caller closes the connection.
 
         Raises:
@@ -117,6 +128,8 @@ class Preflight(Struct, Generic[Connection], frozen=True):
     login: tuple[str, Password] | None
     #: Newest token of the secret; None: not known.
     token: int | None
+    #: Full name of the secret; empty: not known.
+    secret: str
 
 
 class Survey(Protocol):
@@ -143,6 +156,9 @@ class Survey(Protocol):
 
     def slots(self) -> tuple[Slot, ...]:
         """Return both slots, whether they exist or not."""
+
+    def free_slots(self) -> str:
+        """Return what a person runs to take our part out of the comments of both slots."""
 
     def traits(self, slot: str) -> Mapping[tuple[str, str], str]:
         """Return what a slot has, by aspect and thing, with what gives it to its sibling.

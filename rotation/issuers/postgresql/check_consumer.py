@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 
-from rotation.issuers._slots.findings import bad, fine, is_dead, untested, warn
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.login import VERIFY, Connection, log_in
 from rotation.issuers.postgresql.survey import Survey
+from rotation.kit.findings import bad, fine, is_dead, untested, warn
 from rotation.model.errors import CredentialRefusedError, PermanentError
 from rotation.model.password import Password
 from rotation.model.plugin import Finding

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from rotation.issuers._slots.findings import bad, fine, warn
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.survey import Survey
+from rotation.kit.findings import bad, fine, warn
 from rotation.model.plugin import Finding
 
 OWNED = """

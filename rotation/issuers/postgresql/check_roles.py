@@ -3,25 +3,39 @@
 from collections.abc import Iterator
 
 from rotation.issuers._slots.checks import foreign_slots
-from rotation.issuers._slots.findings import bad, fine, warn
 from rotation.issuers.postgresql import rights
+from rotation.issuers.postgresql.power import BROAD
 from rotation.issuers.postgresql.survey import Survey
+from rotation.kit.findings import bad, fine, warn
 from rotation.model.plugin import Finding
+
+REACHED = """
+SELECT g.rolname::text FROM pg_roles AS r JOIN pg_roles AS g ON g.oid <> r.oid
+ WHERE r.rolname = %s AND g.rolname = ANY (%s) AND NOT r.rolsuper
+   AND pg_has_role(r.oid, g.oid, 'MEMBER') ORDER BY 1
+"""
 
 
 def owner(survey: Survey) -> Iterator[Finding]:
-    """Whether the owner role exists and cannot be logged in to."""
-    name = survey.settings.owner
-    found = survey.rows("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", name)
-    if not found:
+    """Whether the owner role exists, has no power over others, and cannot be logged in to."""
+    name, found = survey.settings.owner, survey.owner()
+    if not found.exists:
         yield bad("owner", f"{name} does not exist", rights.create_owner(survey.settings))
-    elif found[0][0]:
+        return
+    if found.power:
+        remedy = "give the application an owner role of its own, without special rights"
+        yield bad("owner", f"{name} {found.power}: every credential would have that", remedy)
+    for group in survey.rows(REACHED, name, list(BROAD)):
+        message = f"{name} is a member of {group[0]}, which {BROAD[group[0]]}"
+        remedy = f"REVOKE {group[0]} FROM {rights.quoted(name)}, if the application can do without"
+        yield warn("owner", message, remedy)
+    if found.can_login:
         yield warn(
             "owner",
             f"{name} may log in; its password would outlive every rotation",
             f"ALTER ROLE {rights.quoted(name)} NOLOGIN PASSWORD NULL",
         )
-    else:
+    elif not found.power:
         yield fine("owner", f"{name} cannot log in")
 
 
@@ -54,10 +68,14 @@ def membership(survey: Survey) -> Iterator[Finding]:
             name,
         )
     )
+    become = {slot.name for slot in survey.slots() if slot.becomes_owner or not slot.exists}
     for slot in survey.settings.slots:
         remedy = rights.join_owner(survey.settings, slot, survey.version)
-        if members.get(slot):
-            yield fine("owner-membership", f"{slot} may become {name}")
+        if members.get(slot) and slot in become:
+            yield fine("owner-membership", f"{slot} becomes {name}")
+        elif members.get(slot):
+            message = f"{slot} may become {name}, but no setting says that it does"
+            yield bad("owner-membership", message, remedy)
         elif slot in members:
             yield bad("owner-membership", f"{slot} is in {name} without the SET option", remedy)
         else:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 
-from rotation.issuers._slots.findings import bad, fine, warn
-from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.survey import Survey
+from rotation.kit.findings import bad, fine, warn
+from rotation.kit.net.node import Node
 from rotation.model.errors import RotationError
 from rotation.model.plugin import Finding
 

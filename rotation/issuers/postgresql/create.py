@@ -1,12 +1,14 @@
 """Create a missing slot role as a twin of the other one.
 
 Rules of this module:
-  1. The twin gets the sibling's memberships, settings and connection limit: a consumer must not
-     notice which slot it is on.
-  2. ``role`` is not copied but set, and last: it is what the scheme rests on.
-  3. Stored settings are copied with ``FROM CURRENT``: written as a literal, a list such as
+  1. What is made is a copy of the sibling: its memberships, settings and connection limit.  No
+     policy says what a role may; that the sibling is the owner's slot was found out before.
+  2. ``role``, which the scheme rests on, is set last: statements before it run as the rotator.
+  3. Other settings are copied with ``FROM CURRENT``: written as a literal, a list such as
      ``search_path`` would become a list of one.
 """
+
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -15,12 +17,14 @@ from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import Connection
 from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.model.errors import TemporaryError
 
-TWIN = """
-SELECT r.rolconnlimit,
-       array(SELECT g.rolname::text FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
-              WHERE m.member = r.oid ORDER BY 1)
-  FROM pg_roles AS r WHERE r.rolname = %s
+TWIN = "SELECT rolconnlimit FROM pg_roles WHERE rolname = %s"
+GROUPS = """
+SELECT g.rolname::text, bool_or({set}), bool_or({inherit})
+  FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
+  JOIN pg_roles AS r ON r.oid = m.member
+ WHERE r.rolname = %s GROUP BY 1 ORDER BY 1
 """
 SETTINGS = """
 SELECT d.datname, split_part(item, '=', 1), substr(item, strpos(item, '=') + 1)
@@ -28,38 +32,49 @@ SELECT d.datname, split_part(item, '=', 1), substr(item, strpos(item, '=') + 1)
   JOIN pg_roles AS r ON r.oid = s.setrole
   LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
  CROSS JOIN unnest(s.setconfig) AS item
- WHERE r.rolname = %s AND split_part(item, '=', 1) <> 'role'
- ORDER BY 1, 2
+ WHERE r.rolname = %s
+ ORDER BY split_part(item, '=', 1) = 'role', 1, 2
 """
 
 
 def twin_statements(
     connection: Connection, settings: PostgreSQLSettings, slot: str
 ) -> list[sql.Composed]:
-    """Return the statements that make ``slot``, as yet without a password."""
+    """Return the statements that make ``slot`` like its sibling, as yet without a password.
+
+    Raises:
+        TemporaryError: The sibling was dropped meanwhile.
+    """
     sibling = settings.sibling(slot)
+    has_options = connection.info.server_version >= ADMIN_OPTION_SINCE
+    options = ("m.set_option", "m.inherit_option") if has_options else ("true", "true")
+    question = sql.SQL(GROUPS).format(set=sql.SQL(options[0]), inherit=sql.SQL(options[1]))
     try:
-        twin = connection.execute(TWIN, [sibling]).fetchone()
+        limit = connection.execute(TWIN, [sibling]).fetchone()
+        groups = connection.execute(question, [sibling]).fetchall()
         stored = connection.execute(SETTINGS, [sibling]).fetchall()
     except psycopg.Error as error:
         raise translate(error, f"read the settings of {sibling}") from None
-    limit, groups = twin or (-1, [])
-    role, owner = sql.Identifier(slot), sql.Identifier(settings.owner)
-    with_set = connection.info.server_version >= ADMIN_OPTION_SINCE
-    option = sql.SQL(" WITH SET TRUE" if with_set else "")
-    statements: list[sql.Composed] = [
-        sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT {}").format(role, sql.Literal(limit)),
-        sql.SQL("GRANT {} TO {}").format(owner, role) + option,
-    ]
-    statements += [
-        sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), role)
-        for group in groups
-        if group != settings.owner
+    if limit is None:
+        raise TemporaryError(f"{sibling} is not there any more", reason="concurrent-change")
+    role = sql.Identifier(slot)
+    statements = [
+        sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT {}").format(role, sql.Literal(limit[0])),
+        *(_join(role, group, has_options) for group in groups),
     ]
     for database, name, value in stored:
         statements += _copy_setting(role, database, name, value)
-    statements.append(sql.SQL("ALTER ROLE {} SET role = {}").format(role, owner))
     return statements
+
+
+def _join(role: sql.Identifier, group: tuple[Any, ...], has_options: bool) -> sql.Composed:  # noqa: FBT001
+    name, may_set, inherits = group
+    statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), role)
+    if not has_options:
+        return statement
+    flags: dict[bool, LiteralString] = {True: "TRUE", False: "FALSE"}
+    given = sql.SQL(" WITH SET ") + sql.SQL(flags[may_set])
+    return statement + given + sql.SQL(", INHERIT ") + sql.SQL(flags[inherits])
 
 
 def _copy_setting(
@@ -68,6 +83,8 @@ def _copy_setting(
     where = sql.Composed([])
     if database is not None:
         where = sql.SQL(" IN DATABASE {}").format(sql.Identifier(database))
+    if name == "role":
+        return [sql.SQL("ALTER ROLE {}{} SET role = {}").format(role, where, sql.Identifier(value))]
     parameter = sql.SQL(".").join(map(sql.Identifier, name.split(".")))
     return [
         sql.SQL("SELECT set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value)),

@@ -3,7 +3,8 @@
 Rules of this module:
   1. SQLSTATE decides.  A failed login has none in libpq; there the server's English words do.
   2. Only the state and the primary message are passed on, never detail, statement or context;
-     and a message that quotes a known secret is left out.
+     and a message that quotes a known secret is left out.  Of a probe, the state alone: the message
+     may quote data.
   3. An answer is told apart from silence: refused connections and time-outs are temporary.
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -35,6 +36,9 @@ READ_ONLY = "25006"
 #: A password hook refuses with one of these classes: invalid value, invalid authorization.
 REFUSED_BY_POLICY = ("22", "28", "0A")
 NOT_PRIMARY = "not-primary"
+#: Syntax errors, a second statement among them; what no cursor takes, such as a WITH that writes.
+NO_QUERY = ("42601", "0A000")
+PROBE = "probe-invalid"
 
 #: What a server says before a session exists, in the order it is looked for.
 _LOGIN_WORDS = (
@@ -140,6 +144,29 @@ def translate_change(
     if error.sqlstate and error.sqlstate.startswith(REFUSED_BY_POLICY):
         return CandidateRejectedError(f"the server refused the candidate: {_quoted(error, hidden)}")
     return translate(error, doing, remedy=remedy, hidden=hidden)
+
+
+def translate_probe(error: psycopg.Error, probe: str, where: str, remedy: str) -> RotationError:
+    """Return what to raise for a probe that failed, without a word of the server's.
+
+    Args:
+        error: As psycopg raised it.
+        probe: Which one, on which node.
+        where: The place in it, as `probes.place` says it.
+        remedy: What grants the right, should that be what is missing.
+    """
+    state = error.sqlstate
+    text = f"{probe} failed: {state or 'connection lost'}{where}"
+    if state is None or state.startswith(TEMPORARY_CLASSES):
+        return TemporaryError(text, reason="server-busy" if state else "connection-lost")
+    if state == READ_ONLY:
+        return PermanentError(f"{text}: it writes; probes only read", reason="probe-writes")
+    if state in NO_QUERY:
+        hint = "write one SELECT, VALUES, TABLE or WITH that only reads"
+        return PermanentError(f"{text}: not understood as one query", remedy=hint, reason=PROBE)
+    if state == MISSING_RIGHT:
+        return PermanentError(text, remedy=remedy, reason="missing-right")
+    return PermanentError(text, remedy="correct the probe in the policy", reason="database-error")
 
 
 def not_primary(doing: str) -> PermanentError:

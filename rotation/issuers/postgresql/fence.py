@@ -7,8 +7,9 @@ that sets the password.
 Rules of this module:
   1. READ COMMITTED is named in BEGIN: at a stricter level the comments would be read as they were
      before the wait for the lock, and an older token could overwrite a newer one.
-  2. The advisory lock is a courtesy between rotators (it is per database and dies with the
-     connection); the comment is the fence.
+  2. The advisory locks are a courtesy between rotators (they are per database and die with the
+     connection); the comment is the fence.  Both slots are locked, always in the same order, since
+     pairs may overlap.
   3. Roles are looked up by comparing names; a cast to ``regrole`` would fold its case.
   4. Two round trips: `enter`, the decision, `leave`.
   5. A connection lost in `leave` leaves the outcome unknown, whatever the server said last.
@@ -25,6 +26,7 @@ from rotation.issuers._slots.marker import Marker
 from rotation.issuers._slots.slot import LockedView, Slot
 from rotation.issuers.postgresql.errors import not_primary, translate_change
 from rotation.issuers.postgresql.login import OWN_NAMES, Connection
+from rotation.issuers.postgresql.power import POWER
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.errors import UnknownOutcomeError
 from rotation.model.password import Password
@@ -39,11 +41,19 @@ SELECT set_config('lock_timeout', {lock_timeout}, true),
        set_config('idle_in_transaction_session_timeout', {timeout}, true),
        set_config('synchronous_commit', CASE current_setting('synchronous_commit')
            WHEN 'off' THEN 'local' ELSE current_setting('synchronous_commit') END, true);
-SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || {pair}, 42));
+SELECT pg_advisory_xact_lock(hashtextextended('rotation:' || {first}, 42)),
+       pg_advisory_xact_lock(hashtextextended('rotation:' || {second}, 42));
 """
 ROLES = """
 SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
-       coalesce(r.rolsuper OR r.rolreplication, false), shobj_description(r.oid, 'pg_authid'),
+       {power},
+       EXISTS (SELECT FROM pg_roles AS o WHERE o.rolname = {owner}
+                  AND pg_has_role(r.oid, o.oid, 'MEMBER')
+                  AND EXISTS (SELECT FROM pg_db_role_setting AS s
+                       WHERE s.setrole = r.oid AND 'role=' || o.rolname = ANY (s.setconfig)
+                         AND s.setdatabase IN (0, (SELECT d.oid FROM pg_database AS d
+                              WHERE d.datname = current_database())))),
+       shobj_description(r.oid, 'pg_authid'),
        (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname
            AND coalesce(a.application_name, '') <> ALL ({own}::text[]))
   FROM unnest({roles}::text[]) WITH ORDINALITY AS wanted (name, place)
@@ -53,9 +63,14 @@ SELECT wanted.name, r.oid IS NOT NULL, coalesce(r.rolcanlogin, false),
 POSITION = "SELECT pg_current_wal_insert_lsn()::text"
 
 
-def look(*names: str) -> sql.Composed:
+def look(owner: str, *names: str) -> sql.Composed:
     """Return the question that `read_roles` reads the answer of."""
-    return sql.SQL(ROLES).format(own=sql.Literal(list(OWN_NAMES)), roles=sql.Literal(list(names)))
+    return sql.SQL(ROLES).format(
+        power=sql.SQL(POWER),
+        owner=sql.Literal(owner),
+        own=sql.Literal(list(OWN_NAMES)),
+        roles=sql.Literal(list(names)),
+    )
 
 
 def read_roles(answer: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Slot, ...]:
@@ -73,10 +88,12 @@ def enter(connection: Connection, settings: PostgreSQLSettings, slot: str) -> Lo
     question = sql.SQL(ENTER).format(
         lock_timeout=sql.Literal(f"{settings.lock_timeout}s"),
         timeout=sql.Literal(f"{settings.statement_timeout}s"),
-        pair=sql.Literal(min(settings.slots)),
+        first=sql.Literal(min(settings.slots)),
+        second=sql.Literal(max(settings.slots)),
     )
+    roles = look(settings.owner, slot, settings.sibling(slot), settings.owner)
     try:
-        answer = connection.execute(question + look(slot, settings.sibling(slot), settings.owner))
+        answer = connection.execute(question + roles)
     except psycopg.errors.FeatureNotSupported:
         # READ WRITE overrides a default of read-only; a standby cannot grant it.
         raise not_primary(f"change role {slot}") from None

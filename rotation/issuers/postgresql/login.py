@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 
-from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql.errors import translate_login
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.kit.net.node import Node
 from rotation.model.password import Password
 
 ADMIN = "rotation admin"

@@ -4,12 +4,14 @@ Statements are for a person to read and run: names are quoted, no password is ev
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
 
 from psycopg import sql
 
+from rotation.issuers._slots import marker
+from rotation.issuers._slots.slot import Slot
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 
 #: From this version on CREATEROLE needs ADMIN OPTION on each role it changes.
@@ -73,6 +75,15 @@ def create_owner(settings: PostgreSQLSettings) -> str:
     """Return what makes the owner role, should it be missing."""
     owner, slots = quoted(settings.owner), ", ".join(map(quoted, settings.slots))
     return f"CREATE ROLE {owner} NOLOGIN; GRANT {owner} TO {slots}"
+
+
+def free_slots(slots: Iterable[Slot]) -> str:
+    """Return what takes our part out of the comments of slots, and leaves what others wrote."""
+    left = ((slot.name, marker.foreign_text(slot.comment)) for slot in slots if slot.marker)
+    return "; ".join(
+        f"COMMENT ON ROLE {quoted(name)} IS {sql.Literal(text or None).as_string()}"
+        for name, text in left
+    )
 
 
 def see_sessions(rotator: str) -> str:

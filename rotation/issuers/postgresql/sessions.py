@@ -11,11 +11,12 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
-from rotation.issuers._slots.slot import Node, ShownSession
+from rotation.issuers._slots.slot import ShownSession
 from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import OWN_NAMES, WITNESS, Connection, log_in
 from rotation.issuers.postgresql.rights import end_sessions
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.kit.net.node import Node
 from rotation.model.password import Password
 
 #: Parallel workers come and go with their leader.

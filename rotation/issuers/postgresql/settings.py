@@ -2,7 +2,7 @@
 
 Rules of this module:
   1. TLS is verified fully unless the target writes out something weaker.
-  2. A name that PostgreSQL or a cloud keeps for itself is never a slot.
+  2. A name that PostgreSQL or a cloud keeps for itself is never a slot, nor the owner.
   3. What the server or libpq would refuse, cut or take for something else is refused here.
   4. Of the values only names of roles and of the database are quoted: where an address or a
      secret's name belongs, people paste connection strings with passwords.
@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rotation.issuers._settings import ServerSettings
 from rotation.issuers._slots.admin import IAM
-from rotation.issuers._slots.slot import Node, sibling_of
+from rotation.issuers._slots.slot import sibling_of
+from rotation.issuers.postgresql import probes
 from rotation.kit.credentials.credential import PayloadShape
+from rotation.kit.net.node import LAST_PORT, Node, parse_nodes
 from rotation.model.errors import PolicyError
-from rotation.model.names import VersionName
 from rotation.model.payload import ROTATION_ID
-from rotation.model.target import Refusal, TargetSettings, fits_one
+from rotation.model.target import Refusal, fits_one
+from rotation.model.text import Lines
 
 #: PostgreSQL cuts longer names silently, and two cut names may be the same.
 NAME_BYTES = 63
-_LAST_PORT = 65535
 _LONGEST_TIMEOUT = 3600
 _TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_timeout")
 #: Longest part of a name that is quoted.
@@ -37,7 +39,7 @@ RESERVED = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgreSQLTarget(TargetSettings):
+class PostgreSQLTarget(ServerSettings):
     """A PostgreSQL database that may be touched, and which roles there may be changed."""
 
     #: Address of the primary, as the function reaches it.
@@ -73,27 +75,19 @@ class PostgreSQLTarget(TargetSettings):
         _check_name(self.database)
         self._check_admin()
         self._check_nodes()
-        self._check_timeouts()
-        if self.tls == "verify-ca" and not self.tls_root_cert:
-            raise PolicyError("tls: verify-ca needs tls_root_cert")
+        self.check_seconds(_LONGEST_TIMEOUT, *_TIMEOUTS)
+        self.check_trust()
 
     def _check_nodes(self) -> None:
         if not _HOST.fullmatch(self.host):
             raise PolicyError("host must be one name or address, without a port")
-        if not 1 <= self.port <= _LAST_PORT:
-            raise PolicyError(f"port must be between 1 and {_LAST_PORT}")
-        for index, replica in enumerate(self.replicas):
-            if _node(replica, self.port) is None:
-                raise PolicyError(f"replicas[{index}] is not a replica: write host or host:port")
-
-    def _check_timeouts(self) -> None:
-        for name in _TIMEOUTS:
-            if not 1 <= getattr(self, name) <= _LONGEST_TIMEOUT:
-                raise PolicyError(f"{name} must be between 1 and {_LONGEST_TIMEOUT} seconds")
+        if not 1 <= self.port <= LAST_PORT:
+            raise PolicyError(f"port must be between 1 and {LAST_PORT}")
+        parse_nodes("replicas", self.replicas, self.port)
 
     def _check_admin(self) -> None:
         if self.admin != IAM:
-            _check_secret(self.admin)
+            self.check_admin("iam, or ")
         if (self.admin == IAM) != bool(self.admin_user):
             raise PolicyError("admin_user is needed with admin: iam, and only there")
         if self.admin == IAM and self.tls == "disable":
@@ -107,18 +101,18 @@ class PostgreSQLTarget(TargetSettings):
     @property
     def standbys(self) -> tuple[Node, ...]:
         """The replicas; their port is the primary's unless written out."""
-        nodes = (_node(replica, self.port) for replica in self.replicas)
-        return tuple(node for node in nodes if node)
+        return parse_nodes("replicas", self.replicas, self.port)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """Every node, the primary first."""
         return (self.primary, *self.standbys)
 
-    @property
-    def admin_version(self) -> str:
-        """Full name of the version that holds the rotator's login."""
-        return str(VersionName.parse_or_latest(self.admin))
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        nodes = ", ".join(f"{node.host}:{node.port}" for node in self.nodes)
+        login = f"the identity {self.admin_user}" if self.admin == IAM else f"login {self.admin}"
+        return f"{nodes} with the {login}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +123,9 @@ class PostgreSQLSettings(PostgreSQLTarget):
     slots: tuple[str, str]
     #: NOLOGIN role that owns every object; both slots become it at login.
     owner: str
-    #: Read-only queries that every new credential must be able to run.
-    probes: tuple[str, ...] = ()
+    #: Queries that every new credential must be able to run: one that reads in each, up to its
+    #: first row.
+    probes: tuple[Lines, ...] = ()
     #: How a new version is spelled.
     payload: PayloadShape = field(default_factory=PayloadShape)
 
@@ -139,15 +134,17 @@ class PostgreSQLSettings(PostgreSQLTarget):
         first, second = self.slots
         if len({first, second, self.owner}) < len((first, second, self.owner)):
             raise PolicyError("slots and owner must be three different roles")
-        for slot in self.slots:
-            if RESERVED.fullmatch(slot):
-                raise PolicyError(f"{slot!r} is a reserved role and cannot be a slot")
+        for name, use in ((first, "a slot"), (second, "a slot"), (self.owner, "the owner")):
+            if RESERVED.fullmatch(name):
+                raise PolicyError(f"{name!r} is a reserved role and cannot be {use}")
         for name in (*self.slots, self.owner):
             _check_name(name)
         self._check_payload()
         for index, probe in enumerate(self.probes):
-            if "\0" in probe:
-                raise PolicyError(f"probes[{index}]: PostgreSQL knows no NUL character")
+            if fault := probes.fault(probe):
+                raise PolicyError(
+                    f"probes[{index}]: {fault}", remedy="write one query that only reads"
+                )
 
     def refusals(self) -> Iterator[Refusal]:
         """Yield the roles that the target does not let a policy name."""
@@ -175,19 +172,3 @@ def _check_name(name: str) -> None:
     if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
         shown = repr(name[:_SHOWN])
         raise PolicyError(f"{shown} is not a name of 1 to {NAME_BYTES} bytes")
-
-
-def _check_secret(name: str) -> None:
-    if not VersionName.is_name_or_secret(name):
-        raise PolicyError("admin must be iam, or a secret: projects/PROJECT/secrets/SECRET")
-
-
-def _node(text: str, port: int) -> Node | None:
-    if not _HOST.fullmatch(text):
-        return None
-    if text.count(":") > 1 and not text.startswith("["):
-        return Node(text, port)  # a bare IPv6 address; with a port it is written [::1]:5432
-    match = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]/@]+)(?::([0-9]{1,5}))?", text)
-    if match is None or not 1 <= int(match[2] or port) <= _LAST_PORT:
-        return None
-    return Node(match[1].strip("[]"), int(match[2] or port))

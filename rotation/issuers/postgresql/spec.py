@@ -2,13 +2,16 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
+from rotation.issuers._settings import ADDS_NO_LOGIN, READS_LOGIN
 from rotation.issuers._slots.slot import Words
 from rotation.issuers.postgresql import rights
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.model.permission import FailureMode, NotNeeded, On, Permission
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
-WORDS: Final = Words("role", "a superuser or replication role", "pg_stat_activity")
+WORDS: Final = Words("role", "pg_stat_activity")
 
 SPEC: Final = IssuerSpec(
     name="postgresql",
@@ -19,13 +22,7 @@ SPEC: Final = IssuerSpec(
         overlap=True, fence=Fence.TARGET, made_by=MadeBy.OURS, suspends=True, sees_use=True
     ),
     permissions=(
-        Permission(
-            "secretmanager.versions.access",
-            On.READ_SECRET,
-            "read the rotator's own login",
-            when="admin: projects/P/secrets/S",
-            which="the secret of admin",
-        ),
+        replace(READS_LOGIN, when="admin: projects/P/secrets/S"),
         Permission(
             "cloudsql.instances.login",
             On.PROJECT,
@@ -36,10 +33,7 @@ SPEC: Final = IssuerSpec(
     ),
     permissions_not_needed=(
         NotNeeded("cloudsql.users.update", "the Admin API cannot be fenced; SQL is used"),
-        NotNeeded(
-            "secretmanager.versions.add on the admin secret",
-            "the rotator's own login is rotated like any other secret, if at all",
-        ),
+        ADDS_NO_LOGIN,
     ),
     rights=rights.RIGHTS,
     network=("TCP to host:port and to every replica, from where the function runs",),
@@ -54,6 +48,14 @@ SPEC: Final = IssuerSpec(
             "the older token is refused in the transaction itself, and changes nothing",
         ),
         FailureMode("a session is on the idle slot", "nothing is changed; the secret is blocked"),
+        FailureMode(
+            "another secret rotates the same slots, as their comments say",
+            "nothing is changed; the secret is blocked, and both are named",
+        ),
+        FailureMode(
+            "a slot is not the owner's, or a role has power over others",
+            "nothing is changed; the secret is blocked",
+        ),
         FailureMode(
             "the server refuses the password by its rules",
             "another candidate is made; after three the secret is blocked",

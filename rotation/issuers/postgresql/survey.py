@@ -107,7 +107,15 @@ class Survey(Struct, frozen=True):
 
     def slots(self) -> tuple[Slot, ...]:
         """Look the slot roles up, outside of the fence."""
-        return fence.read_roles(self.connection.execute(fence.look(*self.settings.slots)))
+        return self._look(*self.settings.slots)
+
+    def owner(self) -> Slot:
+        """Look the owner role up."""
+        return self._look(self.settings.owner)[0]
+
+    def free_slots(self) -> str:
+        """Return what leaves what others wrote in the comments."""
+        return rights.free_slots(self.slots())
 
     def traits(self, slot: str) -> Mapping[tuple[str, str], str]:
         """Return attributes, memberships, settings and privileges of a slot role."""
@@ -160,6 +168,10 @@ class Survey(Struct, frozen=True):
     def let_end(self) -> str:
         """Return what lets the rotator end sessions."""
         return rights.end_sessions(self.rotator)
+
+    def _look(self, *names: str) -> tuple[Slot, ...]:
+        question = fence.look(self.settings.owner, *names)
+        return fence.read_roles(self.connection.execute(question))
 
     def rows(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         """Answer one reading statement."""

@@ -6,7 +6,7 @@ Rules of this module:
   3. No superuser is needed; what is needed is in ``spec.rights``.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from rotation.issuers._slots.marker import Marker
-from rotation.issuers._slots.slot import AdminLogin, LockedView, Node, ShownSession
+from rotation.issuers._slots.slot import LockedView, ShownSession, Slot
 from rotation.issuers._slots.target import Preflight, Survey
 from rotation.issuers.postgresql import fence, rights, sessions, verify
 from rotation.issuers.postgresql.create import twin_statements
@@ -23,7 +23,9 @@ from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import WORDS
+from rotation.kit.credentials.rotator import Login
 from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
+from rotation.kit.net.node import Node
 from rotation.model.errors import PermanentError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
@@ -56,13 +58,22 @@ class RoleChange:
         slot = self.view.slot.name
         return rights.create_slot(self._settings, slot, info.user, info.server_version)
 
-    def set_password(self, password: Password, mark: Marker) -> None:
+    def statement_to_join(self, slot: str) -> str:
+        """Return what makes a slot become the owner."""
+        return rights.join_owner(self._settings, slot, self._connection.info.server_version)
+
+    def statement_to_free(self, slots: Sequence[Slot]) -> str:
+        """Return what leaves what others wrote."""
+        return rights.free_slots(slots)
+
+    def set_password(self, password: Password, mark: Marker, claim: Marker | None) -> None:
         """Set LOGIN and the verifier of the password."""
         connection, slot = self._connection, self.view.slot
         verifier = scram_verifier(password, _iterations(connection))
         made = [] if slot.exists else twin_statements(connection, self._settings, slot.name)
         setting = fence.set_password(slot.name, verifier)
-        self._leave([*made, setting], mark, Password(verifier), password)
+        claims = [fence.record(self.view.sibling, claim)] if claim else []
+        self._leave([*made, setting, *claims], mark, Password(verifier), password)
 
     def set_login(self, mark: Marker, *, allowed: bool) -> None:
         """Set LOGIN or NOLOGIN."""
@@ -115,7 +126,7 @@ class PostgreSQLTarget:
         """Compose a candidate in the shape the policy asks for."""
         return compose(self._settings, slot, rotation_id, current)
 
-    def open(self, node: Node, login: AdminLogin) -> Connection:
+    def open(self, node: Node, login: Login) -> Connection:
         """Log in as the rotator."""
         return log_in(self._settings, node, login.user, login.password, ADMIN)
 

@@ -1,7 +1,7 @@
 """Redis and Valkey: two passwords of one ACL user.
 
-`record` decides what a change makes of a user, `server` talks to one node, `issuer` puts both
-together.
+`target` says what the verbs of `rotation.issuers._keys` are in Redis, `server` talks to one node,
+and `record` spells what a node remembers.
 """
 
 from rotation.issuers.redis.issuer import Redis

@@ -20,7 +20,9 @@ from redis.connection import Connection, SSLConnection
 from redis.retry import Retry
 
 from rotation.issuers.redis.record import User
-from rotation.issuers.redis.settings import Login, Node, RedisSettings
+from rotation.issuers.redis.settings import RedisSettings
+from rotation.kit.credentials.rotator import Login
+from rotation.kit.net.node import Node
 from rotation.model.errors import (
     CredentialRefusedError,
     PermanentError,
@@ -33,7 +35,6 @@ from rotation.model.errors import (
 _ANSWERS: Final = 10
 _COMMAND: Final = re.compile(r"'([a-z|]+)' command")
 _CODE: Final = re.compile(r"([A-Z]{3,20}) ")
-_OLDEST: Final = 7
 #: A server that will answer later.
 _LATER: Final = (
     redis.exceptions.BusyLoadingError,
@@ -111,24 +112,6 @@ class Server:
         """Return what the server says of itself."""
         lines = str(self.ask("INFO")).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def refuse_other_kinds(self) -> None:
-        """Return when the server is one that this issuer knows.
-
-        Raises:
-            PermanentError: It belongs to a cluster, or is too old.
-        """
-        info = self.info()
-        if info.get("cluster_enabled") == "1":
-            raise PermanentError(
-                f"{self.node} belongs to a cluster, which this issuer does not know",
-                remedy="name servers outside a cluster",
-                reason="server-unfit",
-            )
-        if int(info.get("redis_version", "0").split(".")[0]) < _OLDEST:
-            raise PermanentError(
-                f"{self.node} is older than Redis 7", remedy="upgrade it", reason="server-unfit"
-            )
 
     def _send(
         self, words: tuple[str, ...], *, changes: bool = False

@@ -9,39 +9,21 @@ Rules of this module:
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
+from rotation.issuers._settings import ServerSettings
+from rotation.kit.net.node import Node, parse_nodes
 from rotation.model.errors import PolicyError
-from rotation.model.names import VersionName
-from rotation.model.password import Password
-from rotation.model.target import Refusal, TargetSettings, fits_one
+from rotation.model.target import Refusal, fits_one
 
 #: What the names of our records begin with.
 RECORD: Final = "rotation:"
-_NODE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/@,]+)(?::([0-9]{1,5}))?")
 _USER: Final = re.compile(r"[A-Za-z0-9._@:+-]{1,63}")
-_PORT, _LAST_PORT, _LONGEST = 6379, 65535, 300
-
-
-class Node(NamedTuple):
-    """One server."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class Login(NamedTuple):
-    """Who logs in."""
-
-    user: str
-    password: Password
+_PORT, _LONGEST = 6379, 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisTarget(TargetSettings):
+class RedisTarget(ServerSettings):
     """Servers that may be touched, and which of their users may be changed."""
 
     #: Every server as ``host`` or ``host:port``, replicas too: ACLs do not replicate. Changes begin
@@ -62,24 +44,20 @@ class RedisTarget(TargetSettings):
     timeout: int = 5
 
     def __post_init__(self) -> None:
-        if not VersionName.is_name_or_secret(self.admin):
-            raise PolicyError("admin must be a secret: projects/PROJECT/secrets/SECRET")
+        self.check_admin()
         if not self.nodes or len(set(self.servers)) < len(self.nodes):
             raise PolicyError("nodes must name at least one server, and none twice")
-        if not 1 <= self.timeout <= _LONGEST:
-            raise PolicyError(f"timeout must be between 1 and {_LONGEST} seconds")
-        if self.tls == "verify-ca" and not self.tls_root_cert:
-            raise PolicyError("tls: verify-ca needs tls_root_cert")
+        self.check_seconds(_LONGEST, "timeout")
+        self.check_trust()
 
     @property
     def servers(self) -> tuple[Node, ...]:
         """Every node."""
-        return tuple(_node(index, text) for index, text in enumerate(self.nodes))
+        return parse_nodes("nodes", self.nodes, _PORT)
 
-    @property
-    def admin_version(self) -> str:
-        """Full name of the version that holds the rotator's login."""
-        return str(VersionName.parse_or_latest(self.admin))
+    def reaches(self) -> str:
+        """Say which nodes, and with whose login."""
+        return f"{', '.join(self.nodes)} with the login {self.admin}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +86,3 @@ class RedisSettings(RedisTarget):
     def record(self) -> str:
         """Name of the ACL user that only remembers; nobody can log in as it."""
         return f"{RECORD}{self.user}"
-
-
-def _node(index: int, text: str) -> Node:
-    match = _NODE.fullmatch(text)
-    if match is None or not 1 <= int(match[2] or _PORT) <= _LAST_PORT:
-        raise PolicyError(f"nodes[{index}] is not a server: write host or host:port")
-    return Node(match[1].strip("[]"), int(match[2] or _PORT))

@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from rotation.issuers._keys.spec import FAILURE_MODES, PAYLOAD, SESSIONS
+from rotation.issuers._settings import ADDS_NO_LOGIN, READS_LOGIN
 from rotation.issuers.redis.settings import RedisSettings
-from rotation.model.permission import FailureMode, NotNeeded, On, Permission
+from rotation.model.permission import FailureMode
 from rotation.model.plugin import Capabilities, Fence, IssuerSpec, MadeBy
 
 #: What a person runs once on every node.
@@ -20,20 +22,8 @@ SPEC: Final = IssuerSpec(
     capabilities=Capabilities(
         overlap=True, fence=Fence.TARGET, made_by=MadeBy.OURS, suspends=True, sees_use=False
     ),
-    permissions=(
-        Permission(
-            "secretmanager.versions.access",
-            On.READ_SECRET,
-            "read the rotator's own login",
-            which="the secret of admin",
-        ),
-    ),
-    permissions_not_needed=(
-        NotNeeded(
-            "secretmanager.versions.add on the admin secret",
-            "the rotator's own login is rotated like any other secret, if at all",
-        ),
-    ),
+    permissions=(READS_LOGIN,),
+    permissions_not_needed=(ADDS_NO_LOGIN,),
     rights=(
         f"`{GRANT}` on every node, and no key",
         "with `persist: aclfile` also `+acl|save`, with `persist: config` `+config|rewrite`",
@@ -42,18 +32,11 @@ SPEC: Final = IssuerSpec(
     ),
     network=("TCP to every node, from where the function runs",),
     failure_modes=(
-        FailureMode(
-            "a node does not answer",
-            "the others are changed, nothing is published, and the delivery comes again",
-        ),
+        *FAILURE_MODES,
         FailureMode(
             "two workers run at once",
             "a change takes away the mark it has read, in the same command: the server refuses the"
             " later one as a whole, on replicas too; an older token is refused when it reads again",
-        ),
-        FailureMode(
-            "a server restarts before a change is saved",
-            "it has the old passwords and the old record; the next delivery changes both again",
         ),
         FailureMode(
             "data is flushed, lost, or a replica takes over",
@@ -62,11 +45,6 @@ SPEC: Final = IssuerSpec(
         FailureMode(
             "somebody removes our marks, or all passwords of the user, by hand",
             "the record still knows the newest token; verifying finds the missing password",
-        ),
-        FailureMode(
-            "the record is lost on a node",
-            "what would have to tell which password is the old one stops, and says so; the next"
-            " rotation writes it again",
         ),
         FailureMode(
             "a restart with `persist: none` on a server that does not keep ACLs by itself",
@@ -78,20 +56,13 @@ SPEC: Final = IssuerSpec(
         ),
     ),
     notes=(
-        'The payload is one JSON object: `{"username": "app", "password": "...", "host": "...",'
-        ' "port": 6379, "key_id": "k-...", "key_check": "...", "rotation_id": "..."}`; other keys'
-        " are kept, and a URL with the login in it is rewritten. A first credential may lack the"
-        " keys of rotation, or be one URL.\n\n"
+        f"{PAYLOAD}"
         "What a server remembers stands in an ACL user `rotation:USER`, off and without any right:"
         " its key patterns say which hash belongs to which `key_id`, and whether it is suspended or"
-        " revoked. One of its hashes, and one of the user's, begins with `726f746174696f6e`: it"
-        " is the mark that fences, with the newest token in the 16 digits after that, and no"
-        " password has it. Leave both alone; the next rotation writes what is missing.\n\n"
-        "Only SHA-256 hashes are sent, never a password except to log in. With two passwords of"
-        " one user nothing shows which one a session used: let a `consumers` gate hold the rollout"
-        " until all report the new version. When the old password is revoked, sessions that began"
-        " before it was suspended are ended, with whichever password; later ones live on. Let"
-        " consumers renew their connections more often than `retire.observe` is long, and none is"
-        " ended. An emergency, which does not suspend first, ends all sessions of the user."
+        " revoked; of a revoked one it keeps the first 16 digits. One of its hashes, and one of the"
+        " user's, begins with `726f746174696f6e`: it is the mark that fences, with the newest token"
+        " in the 16 digits after that, and no password has it. Leave both alone; the next rotation"
+        " writes what is missing.\n\n"
+        f"{SESSIONS}"
     ),
 )

@@ -100,22 +100,6 @@ def password_in(fields: Fields) -> Password | None:
     return Password(value) if isinstance(value, str) else None
 
 
-def admin_login(name: str, payload: Payload) -> tuple[str, Password]:
-    """Return the rotator's user and password out of the version ``name``.
-
-    Raises:
-        PayloadError: One of them is missing.
-    """
-    fields = payload.fields()
-    user, password = fields.get(USER), password_in(fields)
-    if not isinstance(user, str) or password is None:
-        raise PayloadError(
-            f"{name} lacks username or password",
-            remedy="add a version with both, as one JSON object",
-        )
-    return user, password
-
-
 def compose_text(
     shape: PayloadShape,
     user: str,

@@ -369,6 +369,11 @@ def free_port() -> int:
             return port
 
 
+def server_group() -> int | None:
+    """Return the group of the user that servers run as, where that is another user than ours."""
+    return _account().get("group")
+
+
 def _account() -> dict[str, int]:
     if os.geteuid() != 0:
         return {}

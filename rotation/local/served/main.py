@@ -7,6 +7,7 @@ import functions_framework
 from flask import Request
 from flask.typing import ResponseReturnValue
 
+from rotation.emulator.loopback import MISDIRECTED, REFUSAL, is_local
 from rotation.local import embedded
 
 _application = embedded.make_application()
@@ -14,5 +15,7 @@ _application = embedded.make_application()
 
 @functions_framework.http
 def rotate(request: Request) -> ResponseReturnValue:
-    """Handle one delivery, as the deployed function does."""
+    """Handle one delivery, as the deployed function does; a page in a browser delivers none."""
+    if not is_local(request.headers.get("Host", "")):
+        return REFUSAL, MISDIRECTED
     return _application.handle(request.content_type or "", request.get_data())

@@ -3,6 +3,8 @@
 1. The kernel gives the lock back when the stack ends, however it ends.
 2. Whoever has the lock ends what a killed stack left running, by the ids it wrote down, and only
    where the process is what it should be: ids are used again.
+3. Nobody else enters a folder that is made here, but PostgreSQL, where it has to run as another
+   user; one that was there keeps its mode.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rotation.local.postgres.server import free_port
+from rotation.local.postgres.server import free_port, server_group
 from rotation.model.errors import PermanentError
 
 #: Seconds a process left over may take to end, before it is killed.
@@ -44,6 +46,25 @@ def exclusive(folder: Path) -> Iterator[None]:
             ) from None
         _end_leftovers(folder)
         yield
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that others cannot enter, unless it is there; its parents, too."""
+    if not folder.parent.exists():
+        make_private(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    close_folder(folder)
+
+
+def close_folder(folder: Path) -> None:
+    """Keep others out of a folder, and let PostgreSQL's own user pass."""
+    group = server_group()
+    folder.chmod(0o700 if group is None else 0o710)
+    if group is not None:
+        os.chown(folder, -1, group)
 
 
 def kept_port(folder: Path) -> int:

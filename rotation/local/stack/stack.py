@@ -25,7 +25,7 @@ from rotation.emulator.secretmanager.controls import Controls
 from rotation.local.postgres.rotatable import create_rotatable_database
 from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack.emulator import create_topics, subscribe
-from rotation.local.stack.folder import exclusive, kept_port
+from rotation.local.stack.folder import close_folder, exclusive, kept_port, make_private
 from rotation.local.stack.function import FunctionProcess
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
@@ -253,13 +253,13 @@ class Stack:
 
     def _make_folder(self, parts: ExitStack) -> Path:
         if self.options.data_dir is not None:
-            self.options.data_dir.mkdir(parents=True, exist_ok=True)
             folder = self.options.data_dir.resolve()
+            make_private(folder)
             parts.enter_context(exclusive(folder))
             return folder
         folder = Path(tempfile.mkdtemp(prefix="rotation-"))
         parts.callback(shutil.rmtree, folder, ignore_errors=True)
-        folder.chmod(0o755)  # PostgreSQL may have to run as another user
+        close_folder(folder)
         return folder
 
     def _make_postgres(self) -> PostgresServer:

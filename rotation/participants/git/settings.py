@@ -14,6 +14,7 @@ from typing import Final, Literal
 from rotation.model.errors import PermanentError
 from rotation.model.names import VersionName
 from rotation.model.target import Refusal, TargetSettings, fits_one
+from rotation.model.text import Lines, first_hidden
 from rotation.participants.git.hosts import HostKind
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
@@ -21,6 +22,10 @@ Locate = Literal["marker", "path", "resource"]
 
 _PATH: Final = re.compile(r"(?!/)(?!(?:.*/)?\.{0,2}(?:/|$))[^\\\x00-\x1f]+")
 _BRANCH: Final = re.compile(r"(?!-)(?!refs/)(?!.*(?:\.\.|//|@\{))[^\s~^:?*\[\\\x00-\x1f]+(?<![/.])")
+
+#: Between a commit's ``author`` and the address, and between ``<`` and ``>``.
+_AUTHOR: Final = re.compile(r"(?!\s)[^<>]+(?<!\s)")
+_EMAIL: Final = re.compile(r"[^\s<>]+")
 
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
 
@@ -69,7 +74,7 @@ class Auth:
     #: Name of the secret version with the private key for SSH.
     ssh_key: str = ""
     #: The host keys that are believed, as lines of a ``known_hosts`` file.
-    known_hosts: str = ""
+    known_hosts: Lines = ""
     #: The user beside the token or the key, where it is not in the URL.
     username: str = ""
 
@@ -111,6 +116,15 @@ class GitTarget(TargetSettings):
             raise ValueError("url: names a host, and no repository on it")
         if self.api:
             _checked_address("api", self.api)
+        for name, known in (("author_name", _AUTHOR), ("author_email", _EMAIL)):
+            _check_author(name, getattr(self, name), known)
+
+    def reaches(self) -> str:
+        """Say which repository, and what opens it."""
+        app = self.auth.app.private_key if self.auth.app else ""
+        key = self.auth.token or self.auth.ssh_key or app
+        address = _checked_address("url", self.url)
+        return f"{address.host}/{address.path}" + (f" with {key}" if key else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +173,14 @@ class GitSettings(GitTarget):
     def pinned(self) -> tuple[PinnedFile, ...]:
         """The files, however they were written."""
         return self.files or (PinnedFile(self.path, self.locate, self.pointer),)
+
+
+def _check_author(name: str, text: str, known: re.Pattern[str]) -> None:
+    """Refuse what would end its part of the commit's ``author`` line."""
+    if first_hidden(text) or not known.fullmatch(text):
+        raise ValueError(
+            f"{name}: expected one line without < and >, for example rotation@acme.example"
+        )
 
 
 def _check_version(name: str, version: str) -> None:

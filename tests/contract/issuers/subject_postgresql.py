@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.contract.issuers.subject import Killable, Subject
-from tests.contract.issuers.worker import Errand
+from tests.contract.issuers.worker import SECRET, Errand
 from tests.support.postgresql.kit import ADMIN, Site, make_site
 
 STORED = """
@@ -23,7 +23,7 @@ class PostgreSQLSubject(Subject, Killable):
         self._site = site
 
     def issuer(self) -> object:
-        return self._site.issuer()
+        return self._site.issuer_of(SECRET)
 
     def works(self, payload: object) -> bool:
         return self._site.works(payload)

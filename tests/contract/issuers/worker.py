@@ -19,6 +19,8 @@ from rotation.policies.typed import read_record
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
 
 ROOT = Path(__file__).parents[3]
+#: The secret that every worker serves.
+SECRET = "projects/42/secrets/contract"
 
 
 class Errand(msgspec.Struct, kw_only=True):
@@ -60,7 +62,8 @@ def main() -> None:
     kind = registry.issuers()[errand.kind]
     settings = read_record(kind.spec.settings, errand.settings, "issuer", [])
     issuer = kind(
-        settings, IssuerEnvironment(lambda name: Payload.of(errand.secrets[name]), lambda: "")
+        settings,
+        IssuerEnvironment(lambda name: Payload.of(errand.secrets[name]), lambda: "", SECRET),
     )
     issuer.connect()
     sys.stdout.write("connected\n")

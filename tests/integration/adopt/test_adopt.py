@@ -139,6 +139,9 @@ def test_a_table_somebody_holds_is_waited_for_and_the_application_is_not_cancell
     ("spoil", "check"),
     [
         ("ALTER ROLE {} REPLICATION", "login"),
+        ("ALTER ROLE {} CREATEROLE", "login"),
+        ("ALTER ROLE {} BYPASSRLS", "login"),
+        ("GRANT pg_read_server_files TO {}", "login"),
         ("COMMENT ON ROLE {} IS 'managed by vault'", "other-manager"),
         ("ALTER ROLE {} SET role = 'pg_monitor'", "set-role"),
         ("CREATE POLICY who ON public.guarded USING (current_user = 'x')", "row-policies"),

@@ -10,6 +10,8 @@ from rotation.model.errors import CredentialRefusedError, PermanentError, Tempor
 from rotation.model.payload import Payload
 from tests.support.postgresql.kit import Site, make_site
 
+SLOW = "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b"
+
 
 def test_identity_nodes_and_probes_are_reported(site: Site) -> None:
     payload = site.mint(site.slots[0], token=1)
@@ -111,17 +113,10 @@ def test_a_failing_probe_is_named_by_its_number(site: Site) -> None:
     assert caught.value.reason == "missing-right"
 
 
-def test_a_probe_that_writes_is_refused(site: Site) -> None:
-    payload = site.mint(site.slots[0], token=1)
-    with pytest.raises(PermanentError) as caught:
-        site.issuer(probes=("CREATE TABLE t (id int)",)).verify(payload)
-    assert caught.value.reason == "probe-writes"
-
-
 def test_a_slow_probe_is_given_up(site: Site) -> None:
     payload = site.mint(site.slots[0], token=1)
     with pytest.raises(TemporaryError):
-        site.issuer(probes=("SELECT pg_sleep(60)",), statement_timeout=1).verify(payload)
+        site.issuer(probes=(SLOW,), statement_timeout=1).verify(payload)
 
 
 def test_the_certificate_is_verified_in_full(site: Site) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import redis
 
-from rotation.issuers.redis import nodes
 from rotation.issuers.redis.issuer import Redis
 from rotation.issuers.redis.server import ConflictError, Server, translate
+from rotation.issuers.redis.target import RotatorServer
 from rotation.local.redis import RedisServer
 from rotation.model.errors import (
     CredentialRefusedError,
@@ -114,7 +114,7 @@ def test_a_server_that_restarts_before_the_change_is_saved_is_changed_by_the_rep
         site.server.restart()
         raise TemporaryError("the server is gone")
 
-    monkeypatch.setattr(nodes.Nodes, "_save", die)
+    monkeypatch.setattr(RotatorServer, "save", die)
     acts: dict[str, Callable[[], object]] = {
         "mint": lambda: site.mint(3, new),
         "suspend": lambda: site.issuer().suspend(handle_of(site, old), 3),
@@ -322,6 +322,39 @@ def test_a_suspended_password_that_somebody_gave_back_ends_all_sessions(site: Si
         assert site.issuer().revoke(handle_of(site, old), 3) == 1
         assert not is_alive(session)
     assert not site.works(old)
+
+
+@pytest.mark.parametrize("made", ["by rotation", "by hand"])
+def test_a_revoked_password_that_somebody_gave_back_is_revoked_again(pair: Site, made: str) -> None:
+    if made == "by rotation":
+        old = pair.mint(1)
+    else:
+        old = Payload.of({"username": pair.user, "password": "by hand"})
+        for server in pair.servers:
+            pair.by_hand("ACL", "SETUSER", pair.user, f"#{hash_of(old)}", server=server)
+    new = pair.mint(2, old)
+    pair.issuer().revoke(handle_of(pair, old), 3)
+    for server in pair.servers:
+        pair.by_hand("ACL", "SETUSER", pair.user, f"#{hash_of(old)}", server=server)
+    with pair.log_in(old) as session, pair.log_in(old, pair.servers[1]) as other:
+        assert is_alive(session)
+        assert is_alive(other)
+        assert pair.issuer().revoke(handle_of(pair, old), 3) == 2
+        assert (is_alive(session), is_alive(other)) == (False, False)
+    assert [pair.works(old, server) for server in pair.servers] == [False, False]
+    assert [pair.works(new, server) for server in pair.servers] == [True, True]
+    assert hash_of(old) not in pair.memory()
+
+
+def test_a_revoked_password_that_was_gone_before_is_revoked_when_it_comes_back(site: Site) -> None:
+    site.mint(1)
+    gone = Payload.of({"username": site.user, "password": "by hand"})
+    assert site.issuer().revoke(handle_of(site, gone), 2) == 0
+    site.by_hand("ACL", "SETUSER", site.user, f"#{hash_of(gone)}")
+    with site.log_in(gone) as session:
+        assert is_alive(session)
+        assert site.issuer().revoke(handle_of(site, gone), 2) == 1
+    assert not site.works(gone)
 
 
 def test_a_repeated_emergency_does_not_end_the_sessions_of_the_new_password(site: Site) -> None:
@@ -550,7 +583,7 @@ def test_the_rotator_is_read_again_when_it_was_rotated_itself(site: Site) -> Non
     issuer.connect()
     site.admin = {"username": name, "password": "wrong"}
     issuer.close()
-    with pytest.raises(PermanentError, match="refuses the rotator's login") as refused:
+    with pytest.raises(PermanentError, match=f"refuses the login of {name}") as refused:
         issuer.connect()
     assert "wrong" not in str(refused.value)
     assert refused.value.__context__ is None
@@ -589,21 +622,25 @@ def test_a_node_that_cannot_be_changed_keeps_no_other_from_it(pair: Site, act: s
     assert pair.works(new, pair.servers[1])
 
 
+@pytest.mark.parametrize("act", ["suspend", "revoke"])
 @pytest.mark.parametrize("removed", [False, True])
-def test_what_the_record_has_lost_is_written_there_by_hand(site: Site, *, removed: bool) -> None:
+def test_what_the_record_has_lost_is_written_there_by_hand(
+    site: Site, act: str, *, removed: bool
+) -> None:
     old, new = two(site)
     handle = handle_of(site, old)
     site.by_hand("ACL", "DELUSER", site.record)
     if removed:
         site.by_hand("ACL", "SETUSER", site.user, f"!{hash_of(old)}")
     with pytest.raises(PermanentError, match="does not know which") as refused:
-        site.issuer().revoke(handle, 3)
+        getattr(site.issuer(), act)(handle, 3)
     command = refused.value.remedy[refused.value.remedy.index("ACL SETUSER") :]
     command = command.replace("rotation:USER", site.record).replace("SHA256", hash_of(old))
     site.by_hand(*command.split())
     with site.log_in(new) as session:
         assert is_alive(session)
-        assert site.issuer().revoke(handle, 3) == 1
+        assert getattr(site.issuer(), act)(handle, 3) == (1 if act == "revoke" else None)
+        assert is_alive(session) == (act == "suspend")
     assert (site.works(old), site.works(new)) == (False, True)
 
 

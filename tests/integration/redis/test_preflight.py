@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rotation.issuers.redis.server import Server
-from rotation.issuers.redis.settings import Login, Node, RedisSettings
+from rotation.issuers.redis.settings import RedisSettings
+from rotation.kit.credentials.rotator import Login
+from rotation.kit.net.node import Node
 from rotation.local.postgres.certificate import write_certificates
 from rotation.local.postgres.server import free_port
 from rotation.local.redis import RedisServer

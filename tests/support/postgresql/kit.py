@@ -70,7 +70,12 @@ class Site:
 
     def issuer(self, **changes: Any) -> PostgreSQL:
         """A new issuer, closed when the test ends."""
-        issuer = PostgreSQL(self.settings(**changes), IssuerEnvironment(self.read, lambda: ""))
+        return self.issuer_of("", **changes)
+
+    def issuer_of(self, secret: str, **changes: Any) -> PostgreSQL:
+        """A new issuer that knows which secret it serves."""
+        environment = IssuerEnvironment(self.read, lambda: "", secret)
+        issuer = PostgreSQL(self.settings(**changes), environment)
         self._issuers.append(issuer)
         return issuer
 

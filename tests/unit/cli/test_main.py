@@ -95,7 +95,7 @@ def test_the_exit_codes_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
     ("arguments", "message"),
     [
         ([], "Usage: rotation"),
-        (["stauts"], "there is no command 'stauts'; did you mean status?; see: rotation --help"),
+        (["sttus"], "there is no command 'sttus'; did you mean status?; see: rotation --help"),
         (["xyzzy"], "there is no command 'xyzzy'; see: rotation --help"),
         (["status", "--jsn"], "'--json'"),
         (["rotate"], "give a SECRET, a --filter, or --resume"),

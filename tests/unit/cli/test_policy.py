@@ -16,7 +16,10 @@ from rotation.google.secret_manager import SecretManager
 from rotation.model.errors import AccessDeniedError, NotFoundError, PermanentError, TemporaryError
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
+from rotation.model.target import TargetSettings
+from rotation.policies.choosing import Asking
 from rotation.policies.policy import FaultyPolicyError, Kinds
+from rotation.policies.targets import decode_targets
 from tests.support.secret_manager import PROJECT, Embedded, embedded_secret_manager
 
 
@@ -250,6 +253,59 @@ def test_a_policy_longer_than_the_rotation_period_is_not_stored(
     assert not embedded.store.get(name).annotations
 
 
+def adopted(embedded: Embedded, *more: str, text: str = GOOD) -> Result:
+    return run(embedded.store, "apply", "app", "-", "--keep", "--current=1", *more, text=text)
+
+
+def test_what_an_adoption_asks_for_is_one_write_that_keeps_everything_else(
+    embedded: Embedded,
+) -> None:
+    name = embedded.create(labels={"team": "db"}, annotations={"terraform.x": "y"})
+    embedded.client.add_secret_version(parent=str(name), payload={"data": b"x"})
+    before = embedded.store.get(name)
+    embedded.store.update(
+        before, labels=before.labels, annotations=before.annotations, aliases={"mine": 1}
+    )
+    assert adopted(embedded, "--label=db=orders").exit_code == 0
+    after = embedded.store.get(name)
+    assert after.labels == {"team": "db", "db": "orders"}
+    assert after.aliases == {"mine": 1, "current": 1}
+    assert after.annotations["terraform.x"] == "y"
+    assert stored(embedded, name)
+    assert adopted(embedded, "--label=db=orders").output.endswith("policy unchanged\n")
+    assert embedded.store.get(name).etag == after.etag
+
+
+def test_what_an_adoption_asked_for_takes_nothing_back_later(embedded: Embedded) -> None:
+    name = embedded.create()
+    for _ in range(2):
+        embedded.client.add_secret_version(parent=str(name), payload={"data": b"x"})
+    assert adopted(embedded).exit_code == 0
+    run(embedded.store, "apply", "app", "-", text=GOOD.replace("2h", "3h"))
+    before = embedded.store.get(name)
+    record = {**before.annotations, "rotation.record": "in flight"}
+    labels = {"rotation_phase": "soaking"}
+    embedded.store.update(before, labels=labels, annotations=record, aliases={"current": 2})
+    settled = embedded.store.get(name)
+    assert adopted(embedded).exit_code == 0
+    assert embedded.store.get(name) == settled
+    assert embedded.store.get(name).aliases == {"current": 2}
+
+
+@pytest.mark.parametrize("label", ["rotation_phase=settled", "rotation_token=1", "db", "=x"])
+def test_labels_of_a_rotation_are_not_set_by_hand(embedded: Embedded, label: str) -> None:
+    name = embedded.create()
+    assert adopted(embedded, f"--label={label}").exit_code == 2
+    assert embedded.store.get(name).labels == {}
+
+
+def test_a_secret_whose_id_begins_with_a_dash_is_no_option(embedded: Embedded) -> None:
+    name = embedded.create("-dry-run")
+    result = run(embedded.store, "apply", "--keep", "--", str(name), "-", text=GOOD)
+    assert result.exit_code == 0
+    assert stored(embedded, name)
+
+
 class Meddled(SecretManager):
     """Somebody else labels the secret just before each of the first writes."""
 
@@ -362,3 +418,88 @@ def test_the_schema_names_the_known_kinds() -> None:
     rendered = json.loads(result.output)
     kinds = [choice["title"] for choice in rendered["properties"]["issuer"]["oneOf"]]
     assert kinds == ["database"]
+
+
+# targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerTarget(TargetSettings):
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(ServerTarget):
+    slots: tuple[str, str]
+
+
+ON_TARGET = "issuer: {kind: server, target: db, slots: [a, b]}\nsoak: 1m\n"
+
+
+def on_targets(*secrets: str, **demands: str) -> Kinds:
+    server = {"kind": "server", "host": "db", "secrets": list(secrets), "demands": demands}
+    kinds = {"server": Server, "alias": Alias}
+    # Secret Manager answers with the project's number, whatever was asked.
+    targets = decode_targets({"targets": {"db": server}}, kinds, lambda _project: "1")
+    return Kinds({"server": Server}, {"alias": Alias}, asking=Asking(targets))
+
+
+def run_on(kinds: Kinds, store: object, *arguments: str, as_json: bool = False) -> Result:
+    context = Context(store, as_json, kinds)
+    result = CliRunner().invoke(policy, arguments, obj=context, input=ON_TARGET)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_secret_that_is_named_counts_when_a_file_is_checked() -> None:
+    kinds = on_targets(f"projects/{PROJECT}/secrets/app")
+    without = run_on(kinds, None, "validate", "-")
+    assert without.exit_code == 0
+    assert "--secret SECRET looks whether that secret may use them" in without.output
+    assert run_on(kinds, None, "validate", "-", "--secret", "app").exit_code == 0
+    other = run_on(kinds, None, "validate", "-", "--secret", "other")
+    assert other.exit_code == 1
+    assert "targets.db.secrets does not name it" in other.output
+
+
+def test_policy_that_is_not_allowed_is_never_stored(embedded: Embedded) -> None:
+    name = embedded.create()
+    result = run_on(
+        on_targets(f"projects/{PROJECT}/secrets/x"), embedded.store, "apply", "app", "-"
+    )
+    assert result.exit_code == 1
+    assert "targets.db.secrets does not name it" in result.output
+    assert "rotation.policy" not in embedded.store.get(name).annotations
+
+
+def test_word_that_is_not_the_policys_names_its_line(embedded: Embedded) -> None:
+    embedded.create()
+    kinds = on_targets(f"projects/{PROJECT}/secrets/app", soak="2h", max_age="90d")
+    late = "targets.db.demands.max_age wants a rotation every 90d, and it has no period"
+    expected = [
+        "  soak: 2h, demanded by targets.db.demands.soak",
+        "  max_age: 90d, demanded by targets.db.demands.max_age",
+        f"  {late}; the sweep rotates it then",
+    ]
+    applied = run_on(kinds, embedded.store, "apply", "app", "-")
+    assert applied.output.splitlines()[-3:] == expected
+    shown = run_on(kinds, embedded.store, "show", "app")
+    assert shown.exit_code == 0
+    assert shown.output.splitlines()[-3:] == expected
+    found = json.loads(run_on(kinds, embedded.store, "show", "app", as_json=True).output)
+    assert found["policy"]["soak"] == "1m"
+    assert found["effective"]["soak"] == "2h"
+    assert found["max_age"] == "90d"
+    assert found["demanded"]["soak"] == "targets.db.demands.soak"
+    validated = run_on(kinds, None, "validate", "-", "--secret", "app")
+    assert validated.output.splitlines()[1:] == expected[:2]
+
+
+def test_schedule_that_is_frequent_enough_is_not_mentioned(embedded: Embedded) -> None:
+    embedded.create_rotating("app", timedelta(days=30))
+    kinds = on_targets(f"projects/{PROJECT}/secrets/app", max_age="90d")
+    assert "wants a rotation" not in run_on(kinds, embedded.store, "apply", "app", "-").output
+    rarely = on_targets(f"projects/{PROJECT}/secrets/app", max_age="20d")
+    output = run_on(rarely, embedded.store, "show", "app").output
+    assert "wants a rotation every 20d, and its schedule is every 30d" in output

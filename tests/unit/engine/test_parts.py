@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,22 @@ def test_issuer_is_kept_for_the_same_policy_and_made_anew_for_another() -> None:
     first = issuers.get(NAME, "policy", choice)
     assert issuers.get(NAME, "policy", choice) is first
     assert issuers.get(NAME, "another policy", choice) is not first
+    issuers.close()
+
+
+def test_issuer_is_given_the_name_of_its_secret() -> None:
+    class Named(MemoryIssuer):
+        def __init__(self, settings: MemorySettings, environment: IssuerEnvironment) -> None:
+            super().__init__(settings, environment)
+            self.secret = environment.secret
+
+    issuers = IssuerPool({"memory": Named}, IssuerEnvironment(lambda _: Payload(b"{}"), lambda: ""))
+    choice = PluginChoice("memory", MemorySettings())
+    other = replace(NAME, secret_id="other")
+    assert [issuers.get(name, "policy", choice).secret for name in (NAME, other)] == [
+        str(NAME),
+        str(other),
+    ]
     issuers.close()
 
 

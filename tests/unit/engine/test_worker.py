@@ -1018,3 +1018,49 @@ def _fail_once(effect: str, error: Exception) -> object:
             raise pending.pop()
 
     return trouble
+
+
+def test_policy_that_is_not_allowed_blocks_until_the_document_allows_it() -> None:
+    world = World(issuer={"kind": "memory", "target": "db"})
+    world.allow("projects/123456789012/secrets/another")
+    world.worker().tick(world.scheduled())
+    assert world.labels["rotation_blocked"] == "not-allowed"
+    assert "targets.db.secrets" in world.store.secret.annotations["rotation.blocked"]
+    world.store.calls.clear()
+    world.worker().tick(world.scheduled())
+    assert world.store.calls == ["get"]
+    assert world.logs_in(1)
+    world.allow("projects/123456789012/secrets/a*")
+    world.worker().tick(world.scheduled())
+    assert "rotation_blocked" not in world.labels
+    assert world.aliases["current"] == 2
+
+
+def test_sweep_rotates_what_is_older_than_a_target_allows() -> None:
+    world = World(issuer={"kind": "memory", "target": "db"})
+    world.allow("projects/123456789012/secrets/a*", max_age="90d")
+    world.store.touch(schedule=None)  # nothing but its age asks
+    world.store.calls.clear()
+    world.worker().sweep()
+    assert world.store.calls == ["list"]
+    assert [sent["reason"] for sent in world.outbox.messages] == ["max-age"]
+    world.worker().tick(world.woken("max-age"))
+    assert world.aliases["current"] == 2
+    world.settle()
+    assert '"reason":"max-age"' in world.store.secret.annotations["rotation.receipt"]
+    world.outbox.messages.clear()
+    world.clock.advance(days=88)
+    world.worker().sweep()
+    assert [sent["reason"] for sent in world.outbox.messages if sent["reason"] == "max-age"] == []
+    world.clock.advance(days=2)
+    world.worker().sweep()
+    assert "max-age" in [sent["reason"] for sent in world.outbox.messages]
+
+
+def test_policy_cannot_hide_its_target_from_the_sweep() -> None:
+    world = World(issuer={"kind": "memory", "target": "db"})
+    world.allow("projects/123456789012/secrets/a*", max_age="90d")
+    text = world.store.secret.annotations["rotation.policy"].replace('"db"', '"\\u0064b"')
+    world.store.touch(annotations={"rotation.policy": text}, schedule=None)
+    world.worker().sweep()
+    assert [sent["reason"] for sent in world.outbox.messages] == ["max-age"]

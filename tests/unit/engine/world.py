@@ -50,9 +50,12 @@ from rotation.model.rollout import (
     Watch,
 )
 from rotation.model.secret import Schedule, Secret, SecretVersion, VersionState, VersionStatus
+from rotation.model.target import TargetSettings
 from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
 from rotation.participants.alias import AliasParticipant
+from rotation.policies.choosing import Asking
 from rotation.policies.policy import Kinds
+from rotation.policies.targets import Targets, decode_targets
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
 from tests.support.minting import TWO_SLOTS
 
@@ -84,7 +87,12 @@ class Role:
 
 
 @dataclass(frozen=True)
-class MemorySettings:
+class MemoryTarget(TargetSettings):
+    name: str = "memory"
+
+
+@dataclass(frozen=True)
+class MemorySettings(MemoryTarget):
     slots: tuple[str, str] = ("app_a", "app_b")
 
 
@@ -421,6 +429,8 @@ class World:
         )
         self.pin = type("WorldPin", (MemoryPin,), {"pins": {}, "drafts": {}, "calls": []})
         self.gate = type("WorldGate", (MemoryGate,), {})
+        #: What the deployment lets be touched; None: it has no document.
+        self.targets: Targets | None = None
         self.clock = Clock()
         self.journal = Lines()
         self.outbox = Outbox()
@@ -476,6 +486,7 @@ class World:
                     {"memory": MemorySettings},
                     {"alias": AliasParticipant.spec.settings, "pin": PinSettings},
                     {"gate": GateSettings},
+                    asking=Asking(self.targets),
                 ),
                 {"gate": self.gate},
             ),
@@ -484,6 +495,11 @@ class World:
             publisher=self.outbox,
         )
         return Worker(parts, timedelta(minutes=5), timedelta(days=1))
+
+    def allow(self, secrets: str, **demands: str) -> None:
+        """Give the deployment a document that lets the secrets use the issuer."""
+        memory = {"kind": "memory", "secrets": [secrets], "demands": demands}
+        self.targets = decode_targets({"targets": {"db": memory}}, {"memory": MemorySettings})
 
     def scheduled(self) -> WakeUp:
         return WakeUp(WakeUpKind.ROTATE, NAME, f"m{next(self._ids)}", self.clock.time)

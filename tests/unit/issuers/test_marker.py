@@ -11,6 +11,9 @@ MARKERS = st.builds(
     st.integers(min_value=0, max_value=10**18 - 1),
     st.integers(min_value=0, max_value=2**31),
     st.sampled_from(SlotState),
+    st.sampled_from(
+        ["", "projects/42/secrets/orders", "projects/x.y:z/locations/l-1/secrets/A_b-c"]
+    ),
 )
 
 
@@ -36,6 +39,8 @@ def test_a_comment_without_our_part_has_no_marker(comment: str | None) -> None:
         "[rotation token=x version=1 state=minted]",
         "[rotation token=1 version=1 state=lost]",
         "[rotation token=1 version=1 state=minted extra=1]",
+        "[rotation token=1 version=1 state=minted secret=]",
+        "[rotation token=1 version=1 state=minted secret=a b]",
     ],
 )
 def test_an_unreadable_marker_stops_everything(comment: str) -> None:

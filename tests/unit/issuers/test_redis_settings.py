@@ -3,11 +3,12 @@ import sys
 
 import pytest
 
-from rotation.issuers.redis.settings import Node, RedisSettings
+from rotation.issuers.redis.settings import RedisSettings
+from rotation.kit.net.node import Node
 from rotation.model.errors import PolicyError
 
 GOOD = {
-    "nodes": ("10.0.0.5", "cache.internal:6380", "[::1]:7000"),
+    "nodes": ("10.0.0.5", "cache.internal:6380", "[::1]:7000", "fe80::1"),
     "user": "app",
     "admin": "projects/acme/secrets/rotator",
 }
@@ -44,6 +45,7 @@ def test_a_node_has_a_port() -> None:
         Node("10.0.0.5", 6379),
         Node("cache.internal", 6380),
         Node("::1", 7000),
+        Node("fe80::1", 6379),
     )
 
 
@@ -57,6 +59,7 @@ def test_tls_is_verified_unless_something_weaker_is_written_out() -> None:
         {"nodes": ()},
         {"nodes": ("a", "a:6379")},
         {"nodes": ("redis://u:hunter2@host",)},
+        {"nodes": ("host\0",)},
         {"nodes": ("host:0",)},
         {"nodes": ("host:65536",)},
         {"user": "default"},

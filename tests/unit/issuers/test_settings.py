@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rotation.issuers._slots.slot import Node
 from rotation.issuers.postgresql import ISSUER, PostgreSQLSettings
+from rotation.kit.net.node import Node
 from rotation.model.errors import PolicyError
 
 POLICY: dict[str, Any] = {
@@ -43,6 +43,10 @@ def test_a_pinned_admin_version_is_taken_as_it_is() -> None:
         {"slots": ["a", "orders_owner"]},
         {"slots": ["a", "pg_monitor"]},
         {"slots": ["a", "cloudsqladmin"]},
+        {"owner": "pg_execute_server_program"},
+        {"owner": "cloudsqlsuperuser"},
+        {"owner": "postgres"},
+        {"probes": ["SELECT 1; SELECT 2"]},
         {"slots": ["a", "x" * 64]},
         {"owner": ""},
         {"admin": "iam"},
@@ -50,6 +54,7 @@ def test_a_pinned_admin_version_is_taken_as_it_is() -> None:
         {"admin": "iam", "admin_user": "sa@project.iam", "tls": "disable"},
         {"tls": "verify-ca"},
         {"replicas": ["a b"]},
+        {"replicas": ["postgresql://app:hunter2@db2:5432"]},
     ],
 )
 def test_a_contradiction_is_a_policy_error(changes: dict[str, Any]) -> None:

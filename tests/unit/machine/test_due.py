@@ -1,12 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from rotation.machine.due import Facts, due, last_firing
-from rotation.machine.sweep import overdue_since, wake_reason
+from rotation.machine.sweep import oldest, overdue_since, wake_reason
 from rotation.model.names import SecretName
 from rotation.model.phase import Mode, Phase
-from rotation.model.rotation import Block, Receipt, Record, State
+from rotation.model.rotation import Block, Pause, Receipt, Record, State
 from rotation.model.secret import Schedule, Secret
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
@@ -130,3 +131,75 @@ def test_every_secret_is_checked_exactly_once_in_the_time_between_checks() -> No
             for turn in turns
         ]
         assert reasons.count("check") == 1
+
+
+# age
+
+
+def rotated(published: datetime, outcome: str = "rotated") -> State:
+    receipt = replace(settled(published + DAY).receipt, in_force_since=published, outcome=outcome)
+    return State(receipt=receipt)
+
+
+@pytest.mark.parametrize(
+    ("state", "max_age", "since"),
+    [
+        (rotated(NOW - 90 * DAY), 90 * DAY, NOW),
+        (rotated(NOW - 89 * DAY), 90 * DAY, None),
+        (rotated(NOW - 900 * DAY), None, None),
+        (State(), 90 * DAY, NOW - 10 * DAY),
+        (State(), 101 * DAY, None),
+        (rotated(NOW - 90 * DAY, "reverted"), 90 * DAY, NOW),
+    ],
+    ids=["too old", "young", "any age", "never rotated", "young secret", "went back long ago"],
+)
+def test_credential_that_is_too_old_is_due_without_a_schedule(
+    state: State, max_age: timedelta | None, since: datetime | None
+) -> None:
+    found = due(Facts(state, secret(), NOW, message(WakeUpKind.WAKE), max_age))
+    assert (found.reason, found.since) == ("max-age", since) if since and found else found is None
+    assert bool(found) is bool(since)
+    woken = wake_reason(secret(), state, None, NOW, EVERY, timedelta(), max_age)
+    assert woken == ("max-age" if since else None)
+
+
+def test_who_goes_back_is_not_rolled_forward_at_once() -> None:
+    receipt = replace(rotated(NOW - 99 * DAY, "reverted").receipt, settled_at=NOW - DAY / 2)
+    wake_up = message(WakeUpKind.WAKE)
+    assert due(Facts(State(receipt=receipt), secret(), NOW, wake_up, 90 * DAY)) is None
+    later = NOW + DAY / 2
+    found = due(Facts(State(receipt=receipt), secret(), later, wake_up, 90 * DAY))
+    assert found
+    assert found.since == later
+
+
+def test_schedule_gives_the_reason_where_both_ask() -> None:
+    found = due(Facts(rotated(NOW - 99 * DAY), secret(), NOW, message(), 90 * DAY))
+    assert found
+    assert found.reason == "schedule"
+
+
+def test_age_wakes_nobody_who_is_paused_blocked_or_in_flight() -> None:
+    old = rotated(NOW - 99 * DAY)
+    paused = replace(old, pause=Pause(paused=True, at=NOW))
+    blocked = replace(old, block=Block("rights", "GRANT missing", NOW))
+    flying = replace(in_flight(wake_at=NOW + EVERY), receipt=old.receipt)
+    for state in (paused, blocked, flying):
+        found = wake_reason(secret(), state, None, NOW, EVERY, timedelta(), 90 * DAY)
+        assert found is None
+
+
+@pytest.mark.parametrize(
+    ("period", "max_age", "expected"),
+    [
+        (30 * DAY, None, 45 * DAY),
+        (30 * DAY, 90 * DAY, 45 * DAY),
+        (120 * DAY, 90 * DAY, 91 * DAY),
+        (None, 90 * DAY, 91 * DAY),
+        (None, None, None),
+    ],
+)
+def test_the_shorter_word_says_what_is_too_old(
+    period: timedelta | None, max_age: timedelta | None, expected: timedelta | None
+) -> None:
+    assert oldest(secret(NOW + DAY, period), max_age) == expected

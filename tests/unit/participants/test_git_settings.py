@@ -37,6 +37,11 @@ def test_the_smallest_settings_say_host_url_and_path() -> None:
     assert (settings.base, settings.draft, settings.merge_method) == ("main", True, "any")
 
 
+def test_the_known_hosts_are_lines() -> None:
+    auth = {"ssh_key": VERSION, "known_hosts": "h ssh-ed25519 AAAA\ni ssh-rsa BBBB\n"}
+    assert decoded({**SMALLEST, "auth": auth}).auth.known_hosts == auth["known_hosts"]
+
+
 def test_everything_can_be_set() -> None:
     settings = decoded(
         {
@@ -52,6 +57,8 @@ def test_everything_can_be_set() -> None:
             "merge_method": "squash",
             "draft": False,
             "auto_merge": True,
+            "author_name": "Rotation of Größe, Inc.",
+            "author_email": "rotation@acme.example",
             "checks": "all",
             "answer_within": "30s",
         }
@@ -83,12 +90,28 @@ def test_everything_can_be_set() -> None:
         ({"auth": {"token": "ghp_hunter2"}}, "token: expected projects/PROJECT"),
         ({"auth": {"token": VERSION, "ssh_key": VERSION}}, "one of app, token and ssh_key"),
         ({"auth": {"ssh_key": VERSION}}, "known_hosts: missing"),
+        ({"author_name": "hunter2 <root"}, "author_name: expected"),
+        ({"author_name": "hunter2> <root@x>"}, "author_name: expected"),
+        ({"author_name": " "}, "author_name: expected"),
+        ({"author_name": "hunter2\nparent 1"}, "participant.author_name: the text holds"),
+        ({"author_name": "\u202ehunter2"}, "participant.author_name: the text holds"),
+        ({"author_email": "hunter2@x> 0 +0000"}, "author_email: expected"),
+        ({"author_email": "hunter2<@x"}, "author_email: expected"),
+        ({"author_email": "hunter2@x y"}, "author_email: expected"),
+        ({"author_email": ""}, "author_email: expected"),
     ],
 )
 def test_a_fault_names_the_setting_and_quotes_nothing(change: dict[str, Any], words: str) -> None:
     faults = faults_of({**SMALLEST, **change})
     assert words in faults
     assert "hunter2" not in faults
+
+
+@pytest.mark.parametrize("name", ["author_name", "author_email"])
+def test_an_author_cannot_end_its_line_of_the_commit(name: str) -> None:
+    for text in ("a\nb", "a\rb", "a\0b", "a\u2028b"):
+        with pytest.raises(ValueError, match=f"{name}: expected"):
+            GitSettings(**SMALLEST, **{name: text})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

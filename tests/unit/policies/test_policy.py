@@ -20,6 +20,7 @@ from rotation.model.policy import (
     Retire,
     Stage,
 )
+from rotation.model.text import Lines
 from rotation.policies.duration import LONGEST, format_duration, parse_duration
 from rotation.policies.policy import (
     FaultyPolicyError,
@@ -50,7 +51,7 @@ class Database:
     rate: float = 0.5
     fast: bool = False
     replicas: tuple[str, ...] = ()
-    probes: list[str] = field(default_factory=list)
+    probes: list[Lines] = field(default_factory=list)
     tls: Literal["verify-full", "require"] = "verify-full"
     tone: Tone = Tone.QUIET
     level: Literal[1, 2] = 1
@@ -99,6 +100,41 @@ def faults(document: object) -> list[str]:
 
 def issuer_faults(**settings: object) -> list[str]:
     return faults({"issuer": {**ISSUER, **settings}})
+
+
+# What would look like something else
+
+HIDDEN = ["\n", "\r", "\t", "\x1b", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\u061c"]
+
+
+@pytest.mark.parametrize("char", HIDDEN, ids=lambda char: f"{ord(char):04x}")
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"host": "d{}b"}, "issuer.host"),
+        ({"slots": ["a", "b{}\\! touch x"]}, "issuer.slots[1]"),
+        ({"owner": "{}o"}, "issuer.owner"),
+        ({"nested": {"name": "n{}"}}, "issuer.nested.name"),
+        ({"limits": {"x{}y": 1}}, "issuer.limits"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_name_with_what_does_not_show_is_refused(
+    char: str, settings: dict[str, Any], path: str
+) -> None:
+    text = json.dumps({"issuer": {**ISSUER, **settings}}).replace("{}", json.dumps(char)[1:-1])
+    (fault,) = faults(text)
+    assert fault.startswith(f"{path}: ")
+    assert f"U+{ord(char):04X}" in fault
+    assert fault.isprintable()
+    assert "touch" not in fault
+
+
+def test_a_query_may_have_lines_and_nothing_else_that_does_not_show() -> None:
+    probes = ["SELECT 1\n\tFROM orders\r\n LIMIT 1"]
+    assert decode({"issuer": {**ISSUER, "probes": probes}}).issuer.settings.probes == probes
+    (fault,) = issuer_faults(probes=["SELECT '\u202e'"])
+    assert fault.startswith("issuer.probes[0]: ")
 
 
 # What is understood

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation import registry
 from rotation.model.names import SecretName
 from rotation.model.policy import Policy
 from rotation.model.target import fits
+from rotation.policies.explaining import usage
 from rotation.policies.policy import FaultyPolicyError, Kinds, decode_policy, encode_policy
 from rotation.policies.targets import (
     FaultyTargetsError,
@@ -83,9 +84,9 @@ def faulty(document: dict[str, Any]) -> str:
 
 
 def test_issuer_has_settings_of_both() -> None:
-    settings = decode({"issuer": ISSUER}).issuer.settings
-    assert settings.host == "10.0.0.5"
-    assert settings.slots == ("orders_a", "orders_b")
+    found = decode({"issuer": ISSUER}).issuer.settings
+    assert found.host == "10.0.0.5"
+    assert found.slots == ("orders_a", "orders_b")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,24 @@ def test_gate_takes_its_address_and_token_from_the_target_alone(key: str) -> Non
     gate = {"kind": "http", "target": "canary", key: "https://attacker.example"}
     stage = {"stage": "a", "participants": [{"kind": "alias"}], "gates": [gate]}
     assert f"targets.canary.{key}" in str(refused({"issuer": ISSUER, "rollout": [stage]}))
+
+
+@pytest.mark.parametrize("key", ["urls", "identity", "header"])
+def test_consumers_are_asked_at_the_targets_addresses_alone(key: str) -> None:
+    fleet = {
+        "kind": "consumers",
+        "urls": ["https://a.acme.example", "https://b.acme.example"],
+        "identity": "https://a.acme.example",
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    targets = read({**ALL, "fleet": fleet})
+    gate: dict[str, Any] = {"kind": "consumers", "target": "fleet", "share": 0.5}
+    stage = {"stage": "a", "participants": [{"kind": "alias"}], "gates": [gate]}
+    policy = decode({"issuer": ISSUER, "rollout": [stage]}, targets)
+    assert policy.rollout[0].gates[0].settings.urls == tuple(fleet["urls"])
+    gate[key] = ["https://attacker.example"]
+    with pytest.raises(FaultyPolicyError, match=f"targets.fleet.{key}"):
+        decode({"issuer": ISSUER, "rollout": [stage]}, targets)
 
 
 def test_plugin_that_touches_nothing_has_no_target() -> None:
@@ -259,6 +278,7 @@ _VALUES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     issuer=st.dictionaries(_KEYS, _VALUES, max_size=3),
     participant=st.dictionaries(_KEYS, _VALUES, max_size=3),
@@ -280,3 +300,41 @@ def test_no_policy_brings_an_address(
     for choice in policy.choices:
         assert choice.target
         assert "attacker" not in repr(choice.settings)
+
+
+def test_target_says_what_is_connected_to_and_with_what() -> None:
+    fleet = {
+        "kind": "consumers",
+        "urls": ["https://a.example/x?y=1", "https://b.example"],
+        "header": {"name": "X-Key", "secret": "projects/acme/secrets/key"},
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    cache = {
+        "kind": "redis",
+        "nodes": ["10.0.0.9"],
+        "admin": "projects/acme/secrets/cache",
+        "secrets": ["projects/acme/secrets/orders"],
+    }
+    token = {**HEALTH, "identity": "https://canary.acme.example"}
+    found = read({**ALL, "fleet": fleet, "cache": cache, "canary": token})
+    assert {target.name: target.settings.reaches() for target in found} == {
+        "orders-db": "10.0.0.5:5432 with the login projects/acme/secrets/rotator",
+        "deploy-repo": "github.com/acme/deploy",
+        "canary": "canary.acme.example with a token for https://canary.acme.example",
+        "fleet": "a.example, b.example with the header in projects/acme/secrets/key",
+        "cache": "10.0.0.9 with the login projects/acme/secrets/cache",
+    }
+
+
+def test_usage_names_what_nobody_needs() -> None:
+    wide = {**DATABASE, "secrets": ["projects/acme/secrets/orders", "projects/acme/secrets/*"]}
+    targets = read({"db": wide, "canary": HEALTH})
+    text = json.dumps({"issuer": {**ISSUER, "target": "db"}})
+    other = SecretName("acme", "shop")
+    policies = {ORDERS: text, other: text, SecretName("acme", "plain"): "{not json"}
+    database, canary = usage(targets, policies)
+    assert database.users == (ORDERS, other)
+    assert [(line.path, user) for line, user in database.wide] == [("targets.db.secrets[1]", other)]
+    assert canary.users == canary.wide == ()
+    policies[SecretName("acme", "more")] = text
+    assert next(usage(targets, policies)).wide == ()

@@ -33,9 +33,10 @@ from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.kit.credentials.credential import PASSWORD, USER, PayloadShape, login_in
 from rotation.kit.credentials.verifier import new_password, scram_verifier
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
-from rotation.model.errors import PermanentError, PolicyError, RotationError, TemporaryError
+from rotation.model.errors import PermanentError, RotationError, TemporaryError
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Severity
+from rotation.policies.typed import Fault, read_record
 
 #: Milliseconds to wait for a lock; for one statement, which may hold several; and for one that
 #: proves to take longer without waiting for anybody.
@@ -184,18 +185,10 @@ class PostgreSQLAdopter:
 
 
 def _faults(settings: Mapping[str, Any]) -> tuple[Finding, ...]:
-    try:
-        PostgreSQLSettings(
-            **{
-                **settings,
-                "slots": tuple(settings["slots"]),
-                "payload": PayloadShape(**settings.get("payload", {})),
-                "replicas": tuple(settings.get("replicas", ())),
-            }
-        )
-    except PolicyError as error:
-        return (Finding("policy", Severity.ERROR, error.args[0], error.remedy),)
-    return ()
+    """Return what the reader of policies would say of these settings."""
+    faults: list[Fault] = []
+    read_record(PostgreSQLSettings, dict(settings), "issuer", faults)
+    return tuple(Finding("policy", Severity.ERROR, str(fault)) for fault in faults)
 
 
 def _open(request: AdoptionRequest, database: str) -> Connection:

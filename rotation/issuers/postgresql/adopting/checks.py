@@ -8,14 +8,15 @@ Rules of this module:
 
 from collections.abc import Iterator
 
-from rotation.issuers._slots.findings import bad, fine, warn
 from rotation.issuers._slots.guards import other_manager
 from rotation.issuers.postgresql.adopting.facts import Facts
 from rotation.issuers.postgresql.adopting.statements import foreign_defaults, missing_privileges
 from rotation.issuers.postgresql.adopting.steps import ENDING, SEEING
 from rotation.issuers.postgresql.check_server import BROKEN_SET_ROLE, OLDEST
 from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE, quoted
+from rotation.kit.findings import bad, fine, warn
 from rotation.model.plugin import Finding
+from rotation.model.text import first_hidden
 
 #: Findings that ``--accept`` turns into warnings.
 JUDGED = frozenset({"row-policies", "members", "identity", "security-definer"})
@@ -51,9 +52,9 @@ def _login(f: Facts) -> Iterator[Finding]:
     if login is None:
         yield bad("login", f"the role {name} does not exist", "correct the payload")
         return
-    if login.is_powerful:
-        message = f"{name} is a superuser or replication role"
-        yield bad("login", message, "give the application a login of its own first")
+    if login.power:
+        remedy = "take that from it, or give the application a login of its own first"
+        yield bad("login", f"{name} {login.power}", remedy)
     if manager := other_manager(login.comment):
         yield bad("other-manager", f"{manager} manages {name}", "end that first")
     if f.version < ADMIN_OPTION_SINCE and not login.inherits:
@@ -70,12 +71,16 @@ def _login(f: Facts) -> Iterator[Finding]:
 
 
 def _names(f: Facts) -> Iterator[Finding]:
+    if char := first_hidden(f.names.rotator):
+        message = f"the name of the rotator holds the character U+{ord(char):04X}"
+        yield bad("rotator", f"{message}, which does not show", "choose another with --rotator")
     owner, second = f.role(f.names.owner), f.role(f.names.second)
-    if owner and (owner.can_login or owner.is_powerful):
-        message = f"{owner.name} may log in, or is a superuser"
-        yield bad("owner", message, "choose another with --owner, or make it NOLOGIN")
-    if second and second.is_powerful:
-        yield bad("second-slot", f"{second.name} is powerful", "choose another with --second")
+    if owner and (owner.can_login or owner.power):
+        what = owner.power or "may log in"
+        remedy = "choose another with --owner" + ("" if owner.power else ", or make it NOLOGIN")
+        yield bad("owner", f"{owner.name} {what}", remedy)
+    if second and second.power:
+        yield bad("second-slot", f"{second.name} {second.power}", "choose another with --second")
     elif second and not f.becomes(f.names.second) and (second.owns or second.sessions):
         message = f"{second.name} exists, and is used: it owns objects or has sessions"
         yield bad("second-slot", message, "choose another with --second")
@@ -112,9 +117,6 @@ def _attributes(f: Facts) -> Iterator[Finding]:
     """Yield attributes that only somebody who has them can give, or needs."""
     admin, login = f.admin, f.role(f.names.login)
     name = quoted(admin.name)
-    if login and login.bypassrls and not admin.bypassrls:
-        message = f"{login.name} has BYPASSRLS, which {admin.name} cannot give to others"
-        yield bad("administrator", message, "connect as a superuser")
     if login and login.createdb and not admin.createdb:
         message = f"{login.name} has CREATEDB, which {admin.name} cannot give to others"
         yield bad("administrator", message, f"ALTER ROLE {name} CREATEDB")

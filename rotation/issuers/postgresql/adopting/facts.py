@@ -14,8 +14,8 @@ class RoleFacts:
 
     name: str
     can_login: bool
-    #: Superuser or replication role.
-    is_powerful: bool
+    #: What it may that no application's role should; empty: nothing.
+    power: str
     inherits: bool
     createdb: bool
     createrole: bool

@@ -11,7 +11,7 @@ Rules of this module:
 """
 
 ROLES = """
-SELECT r.rolname::text, r.rolcanlogin, r.rolsuper OR r.rolreplication, r.rolinherit, r.rolcreatedb,
+SELECT r.rolname::text, r.rolcanlogin, {power}, r.rolinherit, r.rolcreatedb,
        r.rolcreaterole, r.rolbypassrls, r.rolconnlimit,
        coalesce(r.rolvaliduntil <> 'infinity', false), shobj_description(r.oid, 'pg_authid'),
        (SELECT count(*) FROM pg_stat_activity AS a WHERE a.usename = r.rolname

@@ -17,6 +17,7 @@ from rotation.issuers.postgresql.adopting.facts import (
     RowPolicy,
 )
 from rotation.issuers.postgresql.login import OWN_NAMES, Connection
+from rotation.issuers.postgresql.power import POWER
 from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE
 
 #: Parameters have privileges of their own from here on.
@@ -59,7 +60,7 @@ class _Reading:
 
     def facts(self, path: str) -> Facts:
         """Return everything a plan rests on."""
-        roles = {row[0]: RoleFacts(*row) for row in self._rows(queries.ROLES)}
+        roles = {row[0]: RoleFacts(*row) for row in self._rows(queries.ROLES.format(power=POWER))}
         owner = roles.get(self._names.owner)
         mark = MARK.search((owner.comment if owner else None) or "")
         since = mark["since"] if mark else None

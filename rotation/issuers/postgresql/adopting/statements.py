@@ -4,8 +4,11 @@ Rules of this module:
   1. Pure: facts in, statements out.  Each statement may be run again.
   2. An administrator who is not a superuser borrows membership inside the transaction that needs
      it.
+  3. What a catalogue holds is a name or a value, and is quoted as one: who chose it adds nothing to
+     a statement.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from psycopg import sql
@@ -21,7 +24,7 @@ from rotation.issuers.postgresql.rights import ADMIN_OPTION_SINCE, quoted
 
 Transaction = tuple[str, ...]
 
-#: Stored as they are written; quoted as one text they would be a list of one.
+#: Lists of names; quoted as one text they would be a list of one.
 LISTS = frozenset(
     {
         "local_preload_libraries",
@@ -32,6 +35,9 @@ LISTS = frozenset(
         "unix_socket_directories",
     }
 )
+#: Those whose names the server folds to lower case unless they are quoted.
+_FOLDED = frozenset({"search_path", "temp_tablespaces"})
+_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s](?:[^",]*[^",\s])?))\s*(,|\Z)')
 SHARED_KINDS = ("TABLES", "SEQUENCES", "ROUTINES", "TYPES", "SCHEMAS")
 #: Large objects have default privileges from here on.
 LARGE_OBJECTS_SINCE = 180000
@@ -96,7 +102,13 @@ def missing_privileges(f: Facts, role: str) -> Mapping[str, bool]:
 
 def privileges(f: Facts, role: str) -> list[str]:
     """Return what gives ``role`` the privileges of the login."""
-    return [text.replace("{}", quoted(role)) for text in missing_privileges(f, role)]
+    return [granted_to(role, text) for text in missing_privileges(f, role)]
+
+
+def granted_to(role: str, text: str) -> str:
+    """Put a role in the place for it, which is the last one: names before it may hold braces."""
+    before, _, after = text.rpartition("{}")
+    return f"{before}{quoted(role)}{after}"
 
 
 def foreign_defaults(f: Facts, role: str) -> list[Default]:
@@ -237,13 +249,11 @@ def one(statements: list[str]) -> tuple[Transaction, ...]:
 
 
 def traits(role: RoleFacts) -> list[str]:
-    """Return the attributes that count for the current user, where the role has them."""
-    flags = (
-        (role.createdb, "CREATEDB"),
-        (role.createrole, "CREATEROLE"),
-        (role.bypassrls, "BYPASSRLS"),
-    )
-    return [name for has, name in flags if has]
+    """Return the attributes that count for the current user, where the role has them.
+
+    A login with others, which give power over roles or rows, is not adopted.
+    """
+    return ["CREATEDB"] if role.createdb else []
 
 
 def all_traits(role: RoleFacts) -> list[str]:
@@ -270,7 +280,7 @@ def copied_settings(f: Facts) -> list[str]:
     return [
         setting(f.names.second, database, name, value)
         for (database, name), value in wanted.items()
-        if name != "role" and have.get((database, name)) != value
+        if name != "role" and not _is_same(name, have.get((database, name)), value)
     ]
 
 
@@ -278,8 +288,31 @@ def setting(role: str, database: str, name: str, value: str) -> str:
     """Return what sets one parameter of a role."""
     where = f" IN DATABASE {quoted(database)}" if database else ""
     parameter = ".".join(map(quoted, name.split(".")))
-    spelled = value if name in LISTS and value else sql.Literal(value).as_string()
+    values = list_items(name, value) if name in LISTS else [value]
+    spelled = ", ".join(sql.Literal(item).as_string() for item in values)
     return f"ALTER ROLE {quoted(role)}{where} SET {parameter} = {spelled}"
+
+
+def list_items(name: str, value: str) -> list[str]:
+    """Return the names in the value of a list, as the server reads it.
+
+    What the server would not read is one name: it stays a name, whatever it holds.
+    """
+    items, position = [], 0
+    while match := _ITEM.match(value, position):
+        inner, bare, comma = match.groups()
+        folded = bare.lower() if bare and name in _FOLDED else bare
+        items.append(inner.replace('""', '"') if bare is None else folded)
+        position = match.end()
+        if not comma:
+            return items
+    return [value]
+
+
+def _is_same(name: str, value: str | None, wanted: str) -> bool:
+    if value is None or name not in LISTS:
+        return value == wanted
+    return list_items(name, value) == list_items(name, wanted)
 
 
 def become_statement(f: Facts, role: str) -> str:
@@ -288,10 +321,10 @@ def become_statement(f: Facts, role: str) -> str:
 
 
 def _path_without_user(f: Facts) -> str:
-    own = quoted(f.names.login) if f.names.login in f.own_schemas else ""
-    parts = [part.strip() for part in f.path.split(",")]
-    named = (own if part in ('"$user"', "$user") else part for part in parts)
-    return ", ".join(part for part in named if part)
+    own = f.names.login if f.names.login in f.own_schemas else ""
+    parts = list_items("search_path", f.path)
+    named = (own if part == "$user" else part for part in parts)
+    return ", ".join(quoted(part) for part in named if part)
 
 
 def fixed_path(f: Facts) -> list[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from rotation.issuers.postgresql.adopting.statements import (
     default_statement,
     fixed_path,
     foreign_default_statements,
+    granted_to,
     grantee_key,
     groups,
     is_member,
@@ -256,7 +257,7 @@ def _rotator(f: Facts, verifier: str) -> Step:
         ]
     connect = f"GRANT CONNECT ON DATABASE {quoted(f.database)} TO {{}}"
     if not f.public_connect and connect not in f.privileges.get(f.names.rotator, {}):
-        statements += lend(f, (connect.replace("{}", name),))
+        statements += lend(f, (granted_to(f.names.rotator, connect),))
     return Step(
         "rotator",
         f"give {f.names.rotator} the rights of a rotator",
@@ -282,16 +283,16 @@ def _mark(f: Facts) -> Step:
     foreign = MARK.sub("", (owner.comment or "") if owner else "")
     text = sql.Literal(f"{foreign} [logins become this role since ".lstrip()).as_string()
     block = (
-        f"DO $rotation$ BEGIN EXECUTE format('COMMENT ON ROLE %I IS %L',"
-        f" {sql.Literal(f.names.owner).as_string()}, {text} || clock_timestamp()::text || ']');"
-        " END $rotation$"
+        "BEGIN EXECUTE format('COMMENT ON ROLE %I IS %L',"
+        f" {sql.Literal(f.names.owner).as_string()}, {text} || clock_timestamp()::text || ']'); END"
     )
     return Step(
         "mark",
         f"note in the comment of {f.names.owner} since when",
         "Sessions that are older are still the login; the last step looks for them.",
         done=f.since is not None,
-        transactions=((block,),),
+        # A literal: the end of a dollar quote may stand in the comment that was there.
+        transactions=((f"DO {sql.Literal(block).as_string()}",),),
     )
 
 

@@ -30,6 +30,27 @@ def test_application_is_served_until_the_block_ends() -> None:
         httpx.get(url, trust_env=False)
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:8080", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:80", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.", 421),
+        ("127.0.0.1:80@evil.example", 421),
+        ("10.0.0.1", 421),
+    ],
+)
+def test_only_this_machine_is_asked_for(host: str, status: int) -> None:
+    with serve_in_background(lambda: web.serve_app(APP)) as background:
+        answer = httpx.get(background.served, headers={"Host": host}, trust_env=False)
+    assert answer.status_code == status
+    assert (answer.text == "hello") == (status == 200)
+
+
 def test_taken_port_is_an_error_of_the_caller() -> None:
     async def serve(port: int) -> None:
         async with web.serve_app(APP, port=port):

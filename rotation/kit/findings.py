@@ -1,4 +1,4 @@
-"""How preflight and adoption say what they found; decides nothing."""
+"""How checks say what they found; decides nothing."""
 
 from rotation.model.errors import CredentialRefusedError, PermanentError, RotationError
 from rotation.model.plugin import Finding, Severity
