@@ -142,7 +142,7 @@ def targets(facts: Installation) -> Iterator[Finding]:
         if not use.projects <= {facts.project, facts.number}:
             continue  # secrets of other projects are not listed here
         show = f"rotation targets show {use.name}"
-        if not use.users:
+        if not use.users and not use.unknown:
             message = f"no policy of this project uses the target {use.name}"
             yield _warn("target-unused", message, show)
         for line, user in use.wide:

@@ -106,10 +106,10 @@ def age(facts: SecretFacts) -> Iterator[Finding]:
 
 def max_age(facts: SecretFacts) -> Iterator[Finding]:
     """Whether the schedule keeps to the age that the targets allow, and the credential does."""
-    snapshot, policy = facts.snapshot, facts.snapshot.policy
+    snapshot, policy, plan = facts.snapshot, facts.snapshot.policy, facts.secret.schedule
     if policy is None or policy.max_age is None:
         return
-    if late := undercut(policy, facts.secret):
+    if late := undercut(policy, plan.period if plan else None):
         period = f"--rotation-period={int(policy.max_age.total_seconds())}s"
         yield _warn(facts, "max-age", late, _update(facts, period))
     since = snapshot.too_old_since

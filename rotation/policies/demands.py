@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotation.model.policy import Policy
-from rotation.model.secret import Secret
 from rotation.model.target import Demands, Target
 from rotation.policies.choosing import places
 from rotation.policies.duration import format_duration
@@ -48,15 +47,18 @@ def longest_age(targets: Targets | None) -> Callable[[str], timedelta | None]:
     return of
 
 
-def undercut(policy: Policy, secret: Secret) -> str:
-    """Say that a secret's schedule asks for rotations less often than a target demands.
+def undercut(policy: Policy, period: timedelta | None) -> str:
+    """Say that a schedule asks for rotations less often than a target demands.
+
+    Args:
+        policy: With what is demanded of it.
+        period: Of the secret's schedule; None: it has none.
 
     Returns:
         Empty: it does not.
     """
     if policy.max_age is None:
         return ""
-    period = secret.schedule.period if secret.schedule else None
     if period is not None and period <= policy.max_age:
         return ""
     line, longest = policy.demanded["max_age"], format_duration(policy.max_age)

@@ -69,6 +69,8 @@ class TargetUse:
     projects: frozenset[str]
     #: The secrets whose policies name it, and that may use it.
     users: tuple[SecretName, ...]
+    #: Whether there is one that may use it, and whose policy does not say what it uses.
+    unknown: bool
     #: Patterns that one secret alone makes use of, and that secret.
     wide: tuple[tuple[WidePattern, SecretName], ...]
 
@@ -91,13 +93,15 @@ def usage(targets: Targets, policies: Mapping[SecretName, str]) -> Iterator[Targ
             target.name,
             frozenset(pattern.split("/")[1] for pattern in target.secrets),
             tuple(lines),
+            any(not names and targets.line_for(target, one) for one, names in named.items()),
             tuple(_wider(target, lines)),
         )
 
 
-def _names(text: str) -> set[object]:
+def _names(text: str) -> set[str]:
+    """Return what a policy names, empty where a plugin names nothing; without plugins nothing."""
     try:
-        return {str(choice.get("target")) for _, choice in places(json.loads(text))}
+        return {str(choice.get("target", "")) for _, choice in places(json.loads(text))}
     except (ValueError, RecursionError):
         return set()
 

@@ -199,7 +199,7 @@ def test_what_is_wrong_with_the_installation_is_named(facts: Installation, expec
 
 SHOP = SecretName("acme", "shop")
 WIDE = WidePattern("targets.db.secrets[0]", "projects/acme/secrets/*")
-USED = TargetUse("db", frozenset({"acme"}), (SHOP,), ())
+USED = TargetUse("db", frozenset({"acme"}), (SHOP,), unknown=False, wide=())
 
 
 @pytest.mark.parametrize(
@@ -208,10 +208,11 @@ USED = TargetUse("db", frozenset({"acme"}), (SHOP,), ())
         (replace(WELL, has_targets=False), {"targets"}),
         (replace(WELL, targets=(USED,)), set()),
         (replace(WELL, targets=(replace(USED, users=()),)), {"target-unused"}),
+        (replace(WELL, targets=(replace(USED, users=(), unknown=True),)), set()),
         (replace(WELL, targets=(replace(USED, wide=((WIDE, SHOP),)),)), {"target-wide"}),
         (replace(WELL, targets=(replace(USED, users=(), projects=frozenset({"b"})),)), set()),
     ],
-    ids=["no document", "used", "unused", "wide", "another project's"],
+    ids=["no document", "used", "unused", "nobody knows", "wide", "another project's"],
 )
 def test_what_is_wrong_with_targets_is_named(facts: Installation, expected: set[str]) -> None:
     assert {finding.check for finding in judge_installation(facts)} == expected

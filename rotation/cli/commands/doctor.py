@@ -123,7 +123,7 @@ def _look(
         effort = Effort(len(secrets), len(chosen), context.settings.quota_per_minute)
         if warning := cost(effort):
             click.echo(warning, err=True)
-        name_logins(context.snapshot(secret).policy for secret in secrets)
+        name_logins(context, (context.snapshot(secret).policy for secret in secrets))
         sources = _sources(context, secrets, region, tree)
         with _progress(context, len(secrets)) as advance:
             return effort, examine(sources, secrets, everything, advance, effort.interval)

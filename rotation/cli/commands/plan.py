@@ -40,7 +40,7 @@ def plan(ctx: click.Context, secret: str) -> None:
     context = ctx.ensure_object(Context)
     snapshot = find_managed(context, secret)
     policy = snapshot.sound_policy()
-    name_logins([policy])
+    name_logins(context, [policy])
     planned, issuer = make_plan(snapshot, context.rollout(policy)), _issuer_of(context, policy)
     body = {**_body(snapshot, planned), "issuer": issuer, "demanded": dict(policy.demanded)}
     context.answer(body, "\n".join(_lines(snapshot, planned, issuer)))

@@ -137,7 +137,8 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
     _report(context, as_json, body, shown.rstrip("\n"))
     if not (context.json or as_json):
         # Not on standard output: what is shown there can be applied again.
-        click.echo(escaped(_sentence(effective, found, faults)), err=True)
+        lines = [_sentence(effective, _period(found), faults), *_late(effective, _period(found))]
+        click.echo(escaped("\n".join(lines)), err=True)
     click.get_current_context().exit(1 if faults else 0)
 
 
@@ -162,7 +163,7 @@ def validate(
     except FaultyPolicyError as error:
         decoded, faults = None, error.faults
     body = _verdict(decoded, period, faults)
-    lines = [_sentence(decoded, None, faults)]
+    lines = [_sentence(decoded, period, faults), *(_late(decoded, period) if period else ())]
     if decoded and name is None and any(choice.target for choice in decoded.choices):
         lines.append("it names targets; --secret SECRET looks whether that secret may use them")
     _report(context, as_json, body, "\n".join(lines))
@@ -216,7 +217,8 @@ def apply(
     demanded = dict(wanted.policy.demanded)
     body = {"secret": str(before.name), "result": done, "diff": diff, "demanded": demanded}
     what = "policy" if diff or not changed else "policy unchanged; aliases and labels"
-    lines = [*diff, f"{before.name}: {what} {done}", *_demands(wanted.policy, before)]
+    lines = [*diff, f"{before.name}: {what} {done}", *demand_lines(wanted.policy)]
+    lines += _late(wanted.policy, _period(before))
     _report(context, as_json, body, "\n".join(lines))
     if diff and codec.PHASE in before.labels:
         message = "a rotation is in flight: what it still has to do follows the new policy"
@@ -321,19 +323,18 @@ def _verdict(
     }
 
 
-def _sentence(decoded: Policy | None, secret: Secret | None, faults: tuple[Fault, ...]) -> str:
+def _sentence(decoded: Policy | None, period: timedelta | None, faults: tuple[Fault, ...]) -> str:
     if faults or decoded is None:
         return str(FaultyPolicyError(faults))
-    period = _period(secret)
     every = f" of every {format_duration(period)}" if period else ""
     valid = f"the policy is valid; one rotation takes {format_duration(decoded.length)}{every}"
-    return "\n".join([valid, *_demands(decoded, secret)])
+    return "\n".join([valid, *demand_lines(decoded)])
 
 
-def _demands(decoded: Policy, secret: Secret | None) -> list[str]:
-    """Say which words are not the policy's own, and whether the schedule keeps to them."""
-    late = undercut(decoded, secret) if secret else ""
-    return [*demand_lines(decoded), *([f"  {late}"] if late else [])]
+def _late(decoded: Policy | None, period: timedelta | None) -> list[str]:
+    """Say that a schedule asks for rotations less often than a target demands."""
+    late = undercut(decoded, period) if decoded else ""
+    return [f"  {late}"] if late else []
 
 
 def _missing(secret: Secret) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from rotation.cli.views.context import printable
+from rotation.cli.views.context import Context, printable
 from rotation.model.names import SecretName
 from rotation.model.policy import Policy
 from rotation.policies.duration import format_duration
@@ -98,8 +98,11 @@ def demand_lines(policy: Policy | None) -> list[str]:
     ]
 
 
-def name_logins(policies: Iterable[Policy | None]) -> None:
-    """Say on standard error what is about to be connected to, and with whose login or token."""
+def name_logins(context: Context, policies: Iterable[Policy | None]) -> None:
+    """Say on standard error what is about to be connected to, and with whose login or token.
+
+    With ``--json`` nothing is said.
+    """
     reached: dict[str, str] = {}
     for policy in filter(None, policies):
         for choice in policy.choices:
@@ -108,7 +111,7 @@ def name_logins(policies: Iterable[Policy | None]) -> None:
     named = [f"{name} ({where})" for name, where in reached.items() if where]
     if len(named) > _MOST:
         named = [*named[:_MOST], f"and {len(named) - _MOST} more"]
-    if named:
+    if named and not context.json:
         click.echo(printable(f"connecting to {'; '.join(named)}"), err=True)
 
 

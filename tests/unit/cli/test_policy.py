@@ -494,6 +494,9 @@ def test_word_that_is_not_the_policys_names_its_line(embedded: Embedded) -> None
     assert found["demanded"]["soak"] == "targets.db.demands.soak"
     validated = run_on(kinds, None, "validate", "-", "--secret", "app")
     assert validated.output.splitlines()[1:] == expected[:2]
+    rarely = run_on(kinds, None, "validate", "-", "--secret", "app", "--period", "120d")
+    assert rarely.exit_code == 0
+    assert "wants a rotation every 90d, and its schedule is every 120d" in rarely.output
 
 
 def test_schedule_that_is_frequent_enough_is_not_mentioned(embedded: Embedded) -> None:

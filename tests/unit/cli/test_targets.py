@@ -265,9 +265,11 @@ def test_what_is_connected_to_is_named_once(out_of_reach: Path, capsys: Shown) -
     del out_of_reach
     context = Context(PROJECT)
     policy = decode_policy(json.dumps(POLICY), context.kinds, context.secret_name("orders"))
-    name_logins([policy, None, policy])
+    name_logins(context, [policy, None, policy])
     login = f"10.0.0.5:5432 with the login projects/{PROJECT}/secrets/rotator"
     expected = f"connecting to orders-db ({login}); canary (canary.acme.example)\n"
     assert capsys.readouterr().err == expected
-    name_logins([None])
+    name_logins(context, [None])
+    context.json = True
+    name_logins(context, [policy])
     assert capsys.readouterr().err == ""

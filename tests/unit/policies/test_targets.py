@@ -336,5 +336,7 @@ def test_usage_names_what_nobody_needs() -> None:
     assert database.users == (ORDERS, other)
     assert [(line.path, user) for line, user in database.wide] == [("targets.db.secrets[1]", other)]
     assert canary.users == canary.wide == ()
+    assert database.unknown
+    assert not canary.unknown
     policies[SecretName("acme", "more")] = text
     assert next(usage(targets, policies)).wide == ()
