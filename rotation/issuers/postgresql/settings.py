@@ -28,6 +28,10 @@ _TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_ti
 _SHOWN = 80
 #: One address: libpq takes a comma for a list of hosts.
 _HOST = re.compile(r"[^\s,\0]+")
+#: How the name of a folder with a Unix socket begins, in libpq's words: there is no TLS on one.
+SOCKET = ("/", "@")
+#: Levels of TLS that prove who the server is.
+_VERIFIED = ("verify-full", "verify-ca")
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -58,6 +62,9 @@ class PostgreSQLSettings:
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
+    #: Whether a login under TLS must be bound to the connection; ``prefer`` where a pooler or proxy
+    #: ends TLS.
+    channel_binding: Literal["require", "prefer"] = "require"
     #: Read-only queries that every new credential must be able to run.
     probes: tuple[str, ...] = ()
     #: How a new version is spelled.
@@ -120,8 +127,14 @@ class PostgreSQLSettings:
             _check_secret(self.admin)
         if (self.admin == IAM) != bool(self.admin_user):
             raise PolicyError("admin_user is needed with admin: iam, and only there")
-        if self.admin == IAM and self.tls == "disable":
-            raise PolicyError("admin: iam sends an access token and needs tls")
+        is_verified = self.tls in _VERIFIED and not self.host.startswith(SOCKET)
+        if self.admin == IAM and not is_verified:
+            raise PolicyError(
+                "admin: iam sends an access token, and only to a server whose certificate is"
+                " verified: tls must be verify-full or verify-ca",
+                remedy="for Cloud SQL: tls: verify-ca, and the instance's certificate authority as"
+                " tls_root_cert",
+            )
 
     @property
     def primary(self) -> Node:

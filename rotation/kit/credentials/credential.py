@@ -16,6 +16,7 @@ Rules of this module:
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from unicodedata import category
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rotation.kit.credentials.shapes import Finder, replace_login
@@ -27,6 +28,8 @@ from rotation.model.payload import ID_MARK, ROTATION_ID, Fields, Payload, Payloa
 USER, PASSWORD = "username", "password"
 #: In place of a value that repeats the previous password where it cannot be replaced.
 _STUCK: Final = object()
+#: Kinds of characters in no login that works: control characters, halves of characters.
+_NOT_SENT: Final = frozenset({"Cc", "Cs"})
 
 #: Spells a new payload that is not JSON for a user and a password; None when that cannot be.
 Builder = Callable[[str, str], bytes | None]
@@ -104,16 +107,28 @@ def admin_login(name: str, payload: Payload) -> tuple[str, Password]:
     """Return the rotator's user and password out of the version ``name``.
 
     Raises:
-        PayloadError: One of them is missing.
+        PayloadError: One of them is missing, or cannot be sent to any server.
     """
-    fields = payload.fields()
-    user, password = fields.get(USER), password_in(fields)
-    if not isinstance(user, str) or password is None:
+    login = _login_in_fields(payload.fields(), PayloadShape(), lambda _text: None)
+    if login is None:
         raise PayloadError(
             f"{name} lacks username or password",
             remedy="add a version with both, as one JSON object",
         )
-    return user, password
+    if not (_can_be_sent(login[0]) and _can_be_sent(login[1].reveal())):
+        # No other frame of the error has the user, and none the password but as a `Password`.
+        del login
+        raise PayloadError(
+            f"the username or password in {name} holds a control character or half a character:"
+            " nobody can log in with it",
+            remedy="add a version with the login that the server knows",
+        )
+    return login
+
+
+def _can_be_sent(text: str) -> bool:
+    """Whether a text has neither control characters nor halves of characters; raises nothing."""
+    return not any(category(character) in _NOT_SENT for character in text)
 
 
 def compose_text(
