@@ -13,6 +13,7 @@ from typing import Final, Literal
 from rotation.model.errors import PermanentError
 from rotation.model.names import VersionName
 from rotation.participants.git.hosts import HostKind
+from rotation.participants.git.own_api import is_own
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
 Locate = Literal["marker", "path", "resource"]
@@ -101,7 +102,7 @@ class GitSettings:
     files: tuple[PinnedFile, ...] = ()
     #: What opens the repository.
     auth: Auth = Auth()
-    #: Address of the API where it does not follow from the URL.
+    #: Address of the API where it does not follow from the URL; at the same host.
     api: str = ""
     #: How a request is merged.
     merge_method: MergeMethod = "any"
@@ -128,7 +129,11 @@ class GitSettings:
         if not _checked_address("url", self.url).path:
             raise ValueError("url: names a host, and no repository on it")
         if self.api:
-            _checked_address("api", self.api)
+            api = _checked_address("api", self.api)
+            if not is_own(api, Location.parse(self.url)):
+                raise ValueError(
+                    "api: belongs to another host than url; the credential is sent to url's only"
+                )
         # Checked by making them: the same rules hold for the short form.
         _ = self.pinned
 
