@@ -24,7 +24,7 @@ from rotation.issuers.postgresql import PostgreSQL, PostgreSQLSettings
 from rotation.issuers.postgresql.adopting import adopter
 from rotation.local.postgres.certificate import write_certificates
 from rotation.model.adoption import AdoptionRequest
-from rotation.model.errors import PolicyError, RotationError
+from rotation.model.errors import PermanentError, PolicyError, RotationError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Change
@@ -34,7 +34,7 @@ from rotation.participants.git.settings import Auth, GitSettings
 from rotation.ports.issuer import IssuerEnvironment
 from rotation.ports.participant import ParticipantEnvironment
 from tests.contract.gates.subjects import SECRET, environment, watch
-from tests.support.postgresql.stranger import ASKS, Stranger
+from tests.support.postgresql.stranger import ASKS, SCRAM, Stranger
 from tests.support.web import Web, serve_web
 
 PASSWORD, TOKEN = "hunter2-the-password", "ya29.the-access-token"
@@ -123,6 +123,19 @@ def test_a_database_that_is_none_never_gets_a_password(
         assert stranger.connections
     assert not any(secret in stranger.sent for secret in _spellings(PASSWORD))
     assert not stranger.answers.startswith(b"p")
+
+
+def test_a_login_that_is_not_bound_to_the_connection_says_so(
+    certificates: dict[str, Path], context: ssl.SSLContext
+) -> None:
+    tls = {"tls": "verify-full", "tls_root_cert": str(certificates["ours"] / "ca.pem")}
+    with Stranger(SCRAM, context) as stranger:
+        with pytest.raises(PermanentError, match="does not bind") as caught:
+            issuer(stranger.port, tls).connect()
+        stranger.await_farewells()
+        assert stranger.answers == b""
+    assert caught.value.reason == "no-channel-binding"
+    assert "channel_binding: prefer" in caught.value.remedy
 
 
 @pytest.mark.parametrize("ask", ["md5", "gss", "sspi", "nothing"])
