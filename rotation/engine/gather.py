@@ -2,11 +2,13 @@
 
 Rules of this module:
   1. All calls are finished when `Gather` returns, whatever the outcome of each.
-  2. The first error in the order of the calls is raised: put the call that decides first.
+  2. What the caller's thread knows, the time left of a delivery above all, the others know, too.
+  3. The first error in the order of the calls is raised: put the call that decides first.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Any
 
 Call = Callable[[], Any]
@@ -35,7 +37,7 @@ class Threads:
     def __call__(self, calls: Sequence[Call]) -> list[Any]:
         """Run the first call here and the others beside it."""
         first, *others = calls
-        futures = [self._pool.submit(call) for call in others]
+        futures = [self._pool.submit(copy_context().run, call) for call in others]
         try:
             result = first()
         finally:

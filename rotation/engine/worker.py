@@ -4,7 +4,8 @@ Rules of this module:
   1. First attempt, retry and recovery are one path; the message says only which secret.
   2. A lost race is read again and decided again, a bounded number of times.
   3. A sweep wakes no more than can be served before the next one: a backlog would only grow.
-  4. A sweep says again what is still wrong: blocked, overdue, too old; and, once an hour, paused.
+  4. Nothing outside is waited for beyond the time budget of the delivery.
+  5. A sweep says again what is still wrong: blocked, overdue, too old; and, once an hour, paused.
      Of each it names the first `NAMED` secrets, and says in its summary how many there are.
 """
 
@@ -17,9 +18,11 @@ from rotation.engine.events import Event
 from rotation.engine.hold import PAUSE, TRIES, SupersededError
 from rotation.engine.parts import Parts
 from rotation.engine.tick import Tick
+from rotation.kit import deadline
 from rotation.machine import pausing, sweep
 from rotation.machine.wakeups import encode_wake_up
 from rotation.model.errors import EtagMismatchError, StateError, TemporaryError
+from rotation.model.names import SecretName
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUp
@@ -61,11 +64,16 @@ class Worker:
             PermanentError: Nothing can be stored on the secret: it is gone, or not ours to read.
         """
         if wake_up.secret is None:
-            return self.sweep()
+            self.sweep()
+            return
+        with deadline.delivery(self._parts.limits.budget.total_seconds()):
+            self._tick(wake_up, wake_up.secret)
+
+    def _tick(self, wake_up: WakeUp, secret: SecretName) -> None:
         tools = self._parts.tools
         started = tools.clock.now()
         for attempt in range(TRIES):
-            tick = Tick(self._parts, wake_up, tools.store.get(wake_up.secret), started)
+            tick = Tick(self._parts, wake_up, tools.store.get(secret), started)
             try:
                 return tick.step()
             except EtagMismatchError:
@@ -74,7 +82,7 @@ class Worker:
                 tick.note("NOTICE", f"another worker has taken over: {lost}")
                 tick.clean_up_orphan()
             tools.pause(PAUSE * 2**attempt)
-        raise TemporaryError(f"{wake_up.secret} is being written to all the time")
+        raise TemporaryError(f"{secret} is being written to all the time")
 
     def sweep(self) -> None:
         """Wake every rotation that is due, overdue, interrupted, or whose wait is over."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rotation.kit import deadline
 from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, Trouble, send
 
 #: Bytes of a body that are read.
@@ -38,10 +39,10 @@ def fetch_all(requests: Sequence[Request], seconds: float) -> list[Reply | Silen
     """
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only some gates look
 
-    deadline = time.monotonic() + LOOK_SECONDS
+    ends = time.monotonic() + deadline.left(LOOK_SECONDS)
 
     def ask(request: Request) -> Reply | Silence:
-        left = min(seconds, deadline - time.monotonic())
+        left = min(seconds, ends - time.monotonic())
         return _ask(request, left) if left > 0 else Silence("not asked, for want of time")
 
     with ThreadPoolExecutor(min(_AT_ONCE, len(requests))) as pool:

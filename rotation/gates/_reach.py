@@ -2,13 +2,16 @@
 
 Rules of this module:
   1. A token travels only where nobody on the way can read it: TLS, or this machine.
-  2. A token is read anew for each look, and kept in no field.
+  2. An identity token is made for the origin of the URL that it is sent to, and for nobody else:
+     who receives it can use it nowhere but at itself.
+  3. A token is read anew for each look, and kept in no field.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from rotation.kit.net.exchange import Request
@@ -23,7 +26,6 @@ from rotation.ports.gate import GateEnvironment
 _LONGEST_TIMEOUT: Final = timedelta(seconds=10)
 _LONGEST_SECRET: Final = 8 * 1024
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
-_AUDIENCE: Final = re.compile(r"[!-~]{1,500}")
 _LINE: Final = re.compile(r"[ -~]+")
 #: What the exchange itself says, and what would make a metadata server answer.
 _KEPT: Final = frozenset(
@@ -31,6 +33,7 @@ _KEPT: Final = frozenset(
      "expect", "te", "trailer", "metadata-flavor", "proxy-authorization"}
 )  # fmt: skip
 AUTHORIZATION: Final = "Authorization"
+NO_HEADERS: Final[Mapping[str, Password]] = MappingProxyType({})
 #: Every request is answered anew, on a connection of its own.
 _HEADERS: Final = {
     "Accept": "application/json, */*;q=0.5",
@@ -90,8 +93,8 @@ class Reach(TargetSettings):
     timeout: timedelta = timedelta(seconds=5)
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
-    #: Audience of an OpenID token that the function sends as a bearer token; empty: none.
-    identity: str = ""
+    #: Send an OpenID token of the function as a bearer token, made for the URL's own origin.
+    identity: bool = False
     #: A header from a secret.
     header: SecretHeader | None = None
 
@@ -100,14 +103,9 @@ class Reach(TargetSettings):
             raise PolicyError("timeout must be between 1s and 10s")
         if "\0" in self.tls_root_cert:
             raise PolicyError("tls_root_cert is not a file name")
-        if self.identity:
-            if not _AUDIENCE.fullmatch(self.identity):
-                raise PolicyError(
-                    "identity is not an audience",
-                    remedy="write the URL of the service, or the client id of the proxy before it",
-                )
-            if self.header and self.header.name.lower() == AUTHORIZATION.lower():
-                raise PolicyError("identity and header both set Authorization; leave one out")
+        is_authorization = self.header and self.header.name.lower() == AUTHORIZATION.lower()
+        if self.identity and is_authorization:
+            raise PolicyError("identity and header both set Authorization; leave one out")
 
     def hosts_asked(self, *locations: Location) -> str:
         """Say for people which hosts are asked, and with which token or header."""
@@ -125,23 +123,44 @@ class Reach(TargetSettings):
         if (self.identity or self.header) and not location.keeps_secrets:
             raise PolicyError(f"{setting} must be https where identity or header sends a token")
 
-    def secret_headers(self, environment: GateEnvironment) -> dict[str, Password]:
-        """Read the tokens.
+    def requests(
+        self,
+        environment: GateEnvironment,
+        locations: Sequence[Location],
+        *,
+        wants_body: bool = True,
+        own: Mapping[str, Password] = NO_HEADERS,
+    ) -> list[Request]:
+        """Compose one request to each place, with the tokens it is sent.
+
+        Args:
+            environment: Where tokens come from.
+            locations: Where to look.
+            wants_body: Whether the bodies of the replies are read.
+            own: What the gate itself sends on top.
 
         Raises:
-            RotationError: One cannot be had.
+            RotationError: A token cannot be had.
         """
-        headers = {}
-        if self.identity:
-            headers[AUTHORIZATION] = bearer(environment.identity_token(self.identity))
-        if self.header:
-            headers[self.header.name] = _line_of(environment.read_secret(self.header.version_name))
-        return headers
+        headers = {**own, **self._secret_header(environment)}
+        return [
+            self._request(at, {**headers, **self._identity(environment, at)}, wants_body=wants_body)
+            for at in locations
+        ]
 
-    def request(
-        self, location: Location, headers: Mapping[str, Password], *, wants_body: bool = True
+    def _secret_header(self, environment: GateEnvironment) -> dict[str, Password]:
+        if self.header is None:
+            return {}
+        return {self.header.name: _line_of(environment.read_secret(self.header.version_name))}
+
+    def _identity(self, environment: GateEnvironment, at: Location) -> dict[str, Password]:
+        if not self.identity:
+            return {}
+        return {AUTHORIZATION: bearer(environment.identity_token(at.origin))}
+
+    def _request(
+        self, location: Location, headers: Mapping[str, Password], *, wants_body: bool
     ) -> Request:
-        """Compose one request."""
         return Request(
             location,
             headers={**_HEADERS, **headers},

@@ -135,14 +135,11 @@ class ConsumersGate:
         """Ask every consumer now."""
         settings, environment = self._settings, self._environment
         try:
-            headers = settings.secret_headers(environment)
+            asked = settings.requests(environment, settings.locations)
         except RotationError as error:
             return Verdict.wait(f"consumers are not asked: {reason_of(error)}")
         secret = _parsed(settings.secret) if settings.secret else watch.secret
-        outcomes = fetch_all(
-            [settings.request(at, headers) for at in settings.locations],
-            settings.timeout.total_seconds(),
-        )
+        outcomes = fetch_all(asked, settings.timeout.total_seconds())
         by_state: dict[ConsumerState, list[str]] = defaultdict(list)
         for location, outcome in zip(settings.locations, outcomes, strict=True):
             report = read_report(outcome, secret, environment.project_number)

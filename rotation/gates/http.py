@@ -127,15 +127,12 @@ class HttpGate:
 
     def check(self, watch: Watch) -> Verdict:  # noqa: ARG002 - a URL's health is nobody's in particular
         """Ask the URL now."""
+        settings, location = self._settings, self._settings.location
         try:
-            headers = self._settings.secret_headers(self._environment)
+            asked = settings.requests(self._environment, [location], wants_body=bool(settings.body))
         except RotationError as error:
-            return Verdict.wait(f"{self._settings.location} is not asked: {reason_of(error)}")
-        location = self._settings.location
-        asked = self._settings.request(location, headers, wants_body=bool(self._settings.body))
-        outcomes = fetch_all(
-            [asked] * self._settings.probes, self._settings.timeout.total_seconds()
-        )
+            return Verdict.wait(f"{location} is not asked: {reason_of(error)}")
+        outcomes = fetch_all(asked * settings.probes, settings.timeout.total_seconds())
         return self._judge([self._probe(outcome) for outcome in outcomes])
 
     def _probe(self, outcome: Reply | Silence) -> tuple[Look, str]:

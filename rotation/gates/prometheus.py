@@ -21,7 +21,7 @@ from urllib.parse import quote
 from rotation.gates._fetch import fetch_all
 from rotation.gates._location import location_of
 from rotation.gates._promql import Blind, Sample, age_of, distance, read_samples
-from rotation.gates._reach import AUTHORIZATION, Reach, bearer, permissions
+from rotation.gates._reach import AUTHORIZATION, NO_HEADERS, Reach, bearer, permissions
 from rotation.gates._wording import reason_of
 from rotation.kit.net.location import Location
 from rotation.model.errors import PolicyError, RotationError
@@ -32,6 +32,8 @@ from rotation.model.rollout import Verdict, Watch
 from rotation.model.text import Lines
 from rotation.ports.gate import GateEnvironment
 
+#: The one API that an access token is sent to.
+_MONITORING: Final = "https://monitoring.googleapis.com"
 _QUERY_PATH: Final = "/api/v1/query"
 _LONGEST_QUERY: Final = 4000
 _LONGEST_FRESHNESS: Final = timedelta(hours=1)
@@ -43,7 +45,7 @@ class PrometheusTarget(Reach):
 
     #: The server, with or without ``/api/v1/query`` at the end.
     url: str
-    #: Send the function's own access token; only to Google's APIs.
+    #: Send the function's own access token; only to Cloud Monitoring.
     access_token: bool = False
 
     def __post_init__(self) -> None:
@@ -55,13 +57,13 @@ class PrometheusTarget(Reach):
         self._check_access_token(location)
 
     def _check_access_token(self, location: Location) -> None:
-        is_google = location.host.endswith(".googleapis.com")
-        if self.access_token and not (location.is_loopback or is_google):
-            raise PolicyError("access_token is sent to *.googleapis.com only")
-        if self.access_token and not location.keeps_secrets:
-            raise PolicyError("url must be https where access_token sends a token")
-        if is_google and not self.access_token:
+        is_monitoring = location.origin == _MONITORING
+        if self.access_token and not is_monitoring:
+            raise PolicyError(f"access_token is sent to {_MONITORING} only")
+        if is_monitoring and not self.access_token:
             raise PolicyError("Google's API wants a token", remedy="set access_token: true")
+        if self.access_token and self.tls_root_cert:
+            raise PolicyError("with access_token leave tls_root_cert out")
         if self.access_token and (self.identity or self.header):
             raise PolicyError("with access_token leave identity and header out")
 
@@ -162,13 +164,14 @@ class PrometheusGate:
 
     def check(self, watch: Watch) -> Verdict:
         """Run the queries now."""
-        try:
-            headers = self._headers()
-        except RotationError as error:
-            return Verdict.wait(f"{self._settings.location} is not asked: {reason_of(error)}")
         settings = self._settings
         queries = [settings.query, *([age_of(settings.control)] if settings.control else [])]
-        asked = [settings.request(settings.asking(query), headers) for query in queries]
+        try:
+            asked = settings.requests(
+                self._environment, [settings.asking(query) for query in queries], own=self._own()
+            )
+        except RotationError as error:
+            return Verdict.wait(f"{settings.location} is not asked: {reason_of(error)}")
         query, *control = [
             read_samples(outcome) for outcome in fetch_all(asked, settings.timeout.total_seconds())
         ]
@@ -179,11 +182,10 @@ class PrometheusGate:
             return Verdict.wait(f"{settings.location}: {query.reason}")
         return self._judge(query, watch)
 
-    def _headers(self) -> Mapping[str, Password]:
-        headers = self._settings.secret_headers(self._environment)
-        if self._settings.access_token:
-            headers[AUTHORIZATION] = bearer(self._environment.access_token())
-        return headers
+    def _own(self) -> Mapping[str, Password]:
+        if not self._settings.access_token:
+            return NO_HEADERS
+        return {AUTHORIZATION: bearer(self._environment.access_token())}
 
     def _unproved(self, ages: Sequence[Sample] | Blind, watch: Watch) -> str:
         """Say why the control query proves nothing; empty when it does."""

@@ -3,11 +3,15 @@
 1. A token is worth something only at its audience: it is kept for that one, until shortly before
    it ends; the library knows when.
 2. google.auth is imported by the first call: most rotations never need it.
+3. The library is waited for so long and no longer, whatever the token server does.
 """
 
 import threading
 from typing import TYPE_CHECKING, Final
 
+from rotation.google.token import SECONDS
+from rotation.kit import deadline
+from rotation.kit.deadline import DeadlineError
 from rotation.model.errors import AccessDeniedError, TemporaryError
 
 if TYPE_CHECKING:
@@ -36,18 +40,21 @@ class IdentityTokens:
             GoogleAuthError,
         )
 
-        with self._lock:
-            try:
-                return self._current(audience)
-            except DefaultCredentialsError:
-                raise AccessDeniedError(
-                    "no identity that can have OpenID tokens was found",
-                    remedy="run as a service account; a person's own login has none",
-                ) from None
-            except GoogleAuthError as error:
-                raise TemporaryError(f"no identity token: {type(error).__name__}") from None
+        try:
+            return deadline.run(lambda: self._current(audience), SECONDS)
+        except DefaultCredentialsError:
+            raise AccessDeniedError(
+                "no identity that can have OpenID tokens was found",
+                remedy="run as a service account; a person's own login has none",
+            ) from None
+        except (GoogleAuthError, DeadlineError) as error:
+            raise TemporaryError(f"no identity token: {type(error).__name__}") from None
 
     def _current(self, audience: str) -> str:
+        with self._lock:
+            return self._renewed(audience)
+
+    def _renewed(self, audience: str) -> str:
         from google.auth.transport.requests import Request  # noqa: PLC0415 - rule 2
         from google.oauth2.id_token import fetch_id_token_credentials  # noqa: PLC0415
 

@@ -1,6 +1,7 @@
 """Reads Google's REST APIs for people who look; one object for each service and identity.
 
-1. Every call has a deadline, and none is sent again: a person waits, and can ask again.
+1. Every call has a deadline, and none is sent again: a person waits, and can ask again.  Only one
+   whose token is refused is sent once more, with a new one: it was not carried out.
 2. A base URL that begins with ``http://`` is an embedded service.  No credentials are sent there;
    who acts as somebody else, or says who it is, does so with that address as the token.
 3. What Google answers becomes an error of this product, with the remedy.
@@ -19,6 +20,9 @@ from urllib.parse import urlencode
 
 from google.auth.exceptions import GoogleAuthError
 
+from rotation.google.token import SECONDS
+from rotation.kit import deadline
+from rotation.kit.deadline import DeadlineError
 from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, send
 from rotation.kit.net.location import Location
 from rotation.model.errors import (
@@ -93,34 +97,45 @@ class Rest:
         root = self._base.path.rstrip("/")
         location = replace(self._base, path=f"{root}/{path}", query=urlencode(query))
         content = None if body is None else json.dumps(body).encode()
-        try:
-            headers = self._headers(method, str(location))
-        except GoogleAuthError:
-            raise _no_identity(self._account) from None
-        try:
-            reply = send(Request(location, method, headers, content), self._limits)
-        except NoReplyError as error:
-            raise TemporaryError(
-                f"{self._base.server} does not answer: {error}",
-                remedy="check the network, and try again",
-            ) from None
+        reply = self._send(Request(location, method, {}, content))
+        if reply.status == HTTPStatus.UNAUTHORIZED and self._base.scheme == "https":
+            reply = self._send(Request(location, method, {}, content), renew=True)
         self._note_time(reply.headers.get("date", ""))
         document = _document(reply)
         if reply.status // 100 != _SUCCESS:
             raise _refusal(reply.status, document, path, self._base.host)
         return document
 
-    def _headers(self, method: str, url: str) -> Mapping[str, str | Password]:
+    def _send(self, request: Request, *, renew: bool = False) -> Reply:
+        """Send a request with the headers of now."""
+        try:
+            headers = self._headers(request.method, str(request.location), renew=renew)
+        except GoogleAuthError:
+            raise _no_identity(self._account) from None
+        except DeadlineError:
+            raise TemporaryError("Google's token server does not answer in time") from None
+        try:
+            return send(replace(request, headers=headers), self._limits)
+        except NoReplyError as error:
+            raise TemporaryError(
+                f"{self._base.server} does not answer: {error}",
+                remedy="check the network, and try again",
+            ) from None
+
+    def _headers(self, method: str, url: str, *, renew: bool) -> Mapping[str, str | Password]:
         headers: dict[str, Any] = {}
         if self._base.scheme == "https":
-            with self._lock:
-                self._authorize(method, url, headers)
+            headers = deadline.run(lambda: self._authorized(method, url, renew=renew), SECONDS)
         elif caller := self._account or self._identity:
             headers["authorization"] = f"Bearer {caller}"
         return {**_JSON, **{name: Password(text) for name, text in headers.items()}}
 
-    def _authorize(self, method: str, url: str, headers: dict[str, str]) -> None:
-        """Have Google's library renew the token where it must, and add it."""
+    def _authorized(self, method: str, url: str, *, renew: bool) -> dict[str, str]:
+        with self._lock:
+            return self._authorize(method, url, renew=renew)
+
+    def _authorize(self, method: str, url: str, *, renew: bool) -> dict[str, str]:
+        """Have Google's library renew the token where it must, and return the headers with it."""
         import google.auth  # noqa: PLC0415 - only where there is an identity
         from google.auth import impersonated_credentials  # noqa: PLC0415
         from google.auth.transport.requests import Request as TokenRequest  # noqa: PLC0415
@@ -131,7 +146,11 @@ class Rest:
                 self._credentials = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
                     self._credentials, self._account, list(_SCOPES), lifetime=300
                 )
+        headers: dict[str, str] = {}
+        if renew:
+            self._credentials.refresh(TokenRequest())  # type: ignore[no-untyped-call]
         self._credentials.before_request(TokenRequest(), method, url, headers)  # type: ignore[no-untyped-call]
+        return headers
 
     def _note_time(self, date: str) -> None:
         with suppress(ValueError):

@@ -3,16 +3,21 @@
 1. A login's token is only as strong as it needs to be: it is sent to the server as a password.
 2. google.auth is imported by the first call: most rotations never need it.
 3. A token is kept until shortly before it ends; the library knows when.
+4. The library is waited for so long and no longer, whatever the token server does.
 """
 
 import threading
 from typing import TYPE_CHECKING, Final
 
+from rotation.kit import deadline
+from rotation.kit.deadline import DeadlineError
 from rotation.model.errors import AccessDeniedError, TemporaryError
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
+#: Seconds that Google's library may take for a token.
+SECONDS: Final = 15.0
 #: Login to Cloud SQL, and nothing else.
 _LOGIN: Final = "https://www.googleapis.com/auth/sqlservice.login"
 #: Google's APIs; what the identity may do there is a matter of its roles.
@@ -39,18 +44,21 @@ class AccessTokens:
             GoogleAuthError,
         )
 
-        with self._lock:
-            try:
-                return self._current()
-            except DefaultCredentialsError:
-                raise AccessDeniedError(
-                    "no Google credentials were found",
-                    remedy="run: gcloud auth application-default login",
-                ) from None
-            except GoogleAuthError as error:
-                raise TemporaryError(f"no access token: {type(error).__name__}") from None
+        try:
+            return deadline.run(self._current, SECONDS)
+        except DefaultCredentialsError:
+            raise AccessDeniedError(
+                "no Google credentials were found",
+                remedy="run: gcloud auth application-default login",
+            ) from None
+        except (GoogleAuthError, DeadlineError) as error:
+            raise TemporaryError(f"no access token: {type(error).__name__}") from None
 
     def _current(self) -> str:
+        with self._lock:
+            return self._renewed()
+
+    def _renewed(self) -> str:
         import google.auth  # noqa: PLC0415 - rule 2
         from google.auth.transport.requests import Request  # noqa: PLC0415
 

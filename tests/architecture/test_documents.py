@@ -7,7 +7,7 @@ import pytest
 import rotation
 from rotation.cli.main import main
 from rotation.generate import documents, states
-from rotation.issuers.postgresql.errors import _LOGIN_REMEDIES
+from rotation.issuers.postgresql.errors import LOGIN_REMEDIES
 from rotation.machine.transitions import TRANSITIONS
 
 ROOT = Path(rotation.__file__).parent.parent
@@ -38,7 +38,7 @@ def blocking_reasons() -> Iterator[str]:
                     yield from (
                         str(reason.value) for reason in reasons if isinstance(reason, ast.Constant)
                     )
-    yield from _LOGIN_REMEDIES
+    yield from LOGIN_REMEDIES
 
 
 def test_every_reason_for_a_block_is_in_the_readme() -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from rotation.issuers._slots.admin import Admin
 from rotation.issuers._slots.target import Connection, Target
+from rotation.kit import deadline
 from rotation.kit.net.node import Node
 from rotation.model.errors import CredentialRefusedError, TemporaryError
 from rotation.model.password import Password
@@ -63,10 +64,10 @@ def await_position(
     Raises:
         TemporaryError: Not within the target's ``replica_timeout``.
     """
-    deadline = time.monotonic() + target.replica_timeout
+    ends = time.monotonic() + deadline.left(target.replica_timeout)
     with closing(admin.on(node)) as connection:
         while not target.has_reached(connection, position):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= ends:
                 raise TemporaryError(
                     f"{node} has not replayed up to {position}", reason="replica-behind"
                 )

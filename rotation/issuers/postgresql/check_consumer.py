@@ -42,7 +42,7 @@ def scram(survey: Survey) -> Iterator[Finding]:
         yield untested("scram")
         return
     try:
-        _consumer(survey, "scram-sha-256").close()
+        _consumer(survey).close()
     except PermanentError as error:
         if error.reason != "not-scram":
             raise
@@ -55,11 +55,11 @@ def scram(survey: Survey) -> Iterator[Finding]:
         yield fine("scram", "logins use SCRAM")
 
 
-def _consumer(survey: Survey, require_auth: str | None = None) -> Connection:
+def _consumer(survey: Survey) -> Connection:
     user, password = survey.login or ("", Password(""))
     settings = survey.settings
     try:
-        return log_in(settings, settings.primary, user, password, VERIFY, require_auth)
+        return log_in(settings, settings.primary, user, password, VERIFY)
     except CredentialRefusedError as refused:
         raise is_dead(refused) from None
 

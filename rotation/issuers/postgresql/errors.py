@@ -42,6 +42,7 @@ PROBE = "probe-invalid"
 
 #: What a server says before a session exists, in the order it is looked for.
 _LOGIN_WORDS = (
+    ("channel binding", "no-channel-binding"),
     ("unexpected eof", "unreachable"),
     ("certificate", "tls"),
     ("server does not support SSL", "tls"),
@@ -49,7 +50,7 @@ _LOGIN_WORDS = (
     ("SSL error", "tls"),
     ("no pg_hba.conf entry", "no-hba-entry"),
     ("pg_hba.conf rejects", "no-hba-entry"),
-    ("requirement failed", "not-scram"),
+    ("requirement", "not-scram"),
     ("authentication failed for user", "refused"),
     ("is not permitted to log in", "refused"),
     ("no password supplied", "refused"),
@@ -60,11 +61,15 @@ _LOGIN_WORDS = (
     ("permission denied for database", "no-connect-right"),
     ("does not exist", "no-database"),
 )
-_LOGIN_REMEDIES = {
+#: What helps against a failed login, by slug.
+LOGIN_REMEDIES = {
     "no-hba-entry": "add a hostssl line with scram-sha-256 to pg_hba.conf for this client",
     "no-connect-right": "GRANT CONNECT ON DATABASE to the owner role and the rotator",
     "no-database": "create the database, or correct it in the policy",
-    "not-scram": "use scram-sha-256 in pg_hba.conf",
+    "not-scram": "use scram-sha-256 in pg_hba.conf, and set the password again where it is kept as"
+    " md5",
+    "no-channel-binding": "let the rotator reach the server itself; where a pooler or proxy ends"
+    " TLS, write channel_binding: prefer",
     "tls": "correct tls and tls_root_cert in the policy, or the server's certificate",
 }
 #: What a slug means, for people.
@@ -76,6 +81,7 @@ _LOGIN_MEANINGS = {
     "no-connect-right": "the right to connect to the database is missing",
     "no-database": "there is no such role or database",
     "not-scram": "the server does not ask for SCRAM, and nothing weaker is sent",
+    "no-channel-binding": "the server does not bind the login to the TLS connection",
     "tls": "TLS cannot be set up as the policy asks",
 }
 _NO_TLS = ("server does not support SSL", "the server speaks no TLS; the policy asks for it")
@@ -101,9 +107,9 @@ def translate_login(error: psycopg.Error, who: str, node: object) -> RotationErr
     slug = login_failure(error)
     if slug == "refused":
         return CredentialRefusedError(f"{node} refuses the login of {who}")
-    if slug in _LOGIN_REMEDIES:
+    if slug in LOGIN_REMEDIES:
         message = f"{who} cannot log in to {node}: {login_meaning(error)}"
-        return PermanentError(message, remedy=_LOGIN_REMEDIES[slug], reason=slug)
+        return PermanentError(message, remedy=LOGIN_REMEDIES[slug], reason=slug)
     if slug == "busy":
         return TemporaryError(f"{node} takes no more connections now", reason="server-busy")
     return TemporaryError(f"{node} cannot be reached", reason="unreachable")

@@ -7,14 +7,19 @@ Rules of this module:
      up on a dead network within the connect time-out.
   3. A failed login leaves here as one of our errors, without the text libpq made of it, and
      without the error it was made from.
+  4. A password is proved by SCRAM and never sent: a server that asks for it in clear, by md5 or by
+     GSS gets nothing.  Under TLS the proof is bound to the very connection (channel binding).
+  5. An access token is sent as it is; so only a server whose certificate was verified gets one.
 """
 
 from typing import Any
 
 import psycopg
 
+from rotation.issuers._slots.admin import IAM
 from rotation.issuers.postgresql.errors import translate_login
-from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.settings import SOCKET, PostgreSQLSettings
+from rotation.issuers.postgresql.transport import Bounded, connect
 from rotation.kit.net.node import Node
 from rotation.model.password import Password
 
@@ -23,16 +28,11 @@ VERIFY = "rotation verify"
 WITNESS = "rotation witness"
 OWN_NAMES = (ADMIN, VERIFY, WITNESS)
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = Bounded
 
 
 def log_in(
-    settings: PostgreSQLSettings,
-    node: Node,
-    user: str,
-    password: Password,
-    name: str,
-    require_auth: str | None = None,
+    settings: PostgreSQLSettings, node: Node, user: str, password: Password, name: str
 ) -> Connection:
     """Log in to ``node``; the caller closes the connection.
 
@@ -41,8 +41,9 @@ def log_in(
         TemporaryError: Nobody answered, or the server is full.
         PermanentError: TLS, ``pg_hba.conf`` or the database stand in the way.
     """
-    try:
-        return psycopg.connect(
+
+    def login() -> Connection:
+        return Bounded.connect(
             host=node.host,
             port=node.port,
             dbname=settings.database,
@@ -52,12 +53,24 @@ def log_in(
             autocommit=True,
             prepare_threshold=None,
             **_network(settings),
-            require_auth=require_auth,
+            **_demands(settings, node, is_token=name == ADMIN and settings.admin == IAM),
         )
+
+    try:
+        return connect(str(node), settings.connect_timeout, settings.statement_timeout, login)
     except psycopg.Error as error:
         failure = translate_login(error, user, node)
     # Here, so that it has no context: the frames of psycopg hold the password.
     raise failure
+
+
+def _demands(settings: PostgreSQLSettings, node: Node, *, is_token: bool) -> dict[str, Any]:
+    """Return by what the server may have the user prove who it is; anything else is refused."""
+    if is_token:
+        return {"require_auth": "password,scram-sha-256"}
+    binds = settings.tls != "disable" and not node.host.startswith(SOCKET)
+    binding = settings.channel_binding if binds else "prefer"
+    return {"require_auth": "scram-sha-256", "channel_binding": binding}
 
 
 def _network(settings: PostgreSQLSettings) -> dict[str, Any]:

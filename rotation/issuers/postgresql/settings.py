@@ -32,6 +32,10 @@ _TIMEOUTS = ("connect_timeout", "lock_timeout", "statement_timeout", "replica_ti
 _SHOWN = 80
 #: One address: libpq takes a comma for a list of hosts.
 _HOST = re.compile(r"[^\s,\0]+")
+#: How the name of a folder with a Unix socket begins, in libpq's words: there is no TLS on one.
+SOCKET = ("/", "@")
+#: Levels of TLS that prove who the server is.
+_VERIFIED = ("verify-full", "verify-ca")
 #: Roles of PostgreSQL itself, Cloud SQL, AlloyDB, RDS, Azure and CloudNativePG.
 RESERVED = re.compile(
     r"pg_.*|cloudsql.*|alloydb.*|rds.*|azure.*|streaming_replica|postgres|public|none"
@@ -62,6 +66,9 @@ class PostgreSQLTarget(ServerSettings):
     tls: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     #: File of trusted certificates; empty: those of the system.
     tls_root_cert: str = ""
+    #: Whether a login under TLS must be bound to the connection; ``prefer`` where a pooler or proxy
+    #: ends TLS.
+    channel_binding: Literal["require", "prefer"] = "require"
     #: Seconds until a login attempt is given up.
     connect_timeout: int = 5
     #: Seconds to wait for another rotator's lock.
@@ -90,8 +97,14 @@ class PostgreSQLTarget(ServerSettings):
             self.check_admin("iam, or ")
         if (self.admin == IAM) != bool(self.admin_user):
             raise PolicyError("admin_user is needed with admin: iam, and only there")
-        if self.admin == IAM and self.tls == "disable":
-            raise PolicyError("admin: iam sends an access token and needs tls")
+        is_verified = self.tls in _VERIFIED and not self.host.startswith(SOCKET)
+        if self.admin == IAM and not is_verified:
+            raise PolicyError(
+                "admin: iam sends an access token, and only to a server whose certificate is"
+                " verified: tls must be verify-full or verify-ca",
+                remedy="for Cloud SQL: tls: verify-ca, and the instance's certificate authority as"
+                " tls_root_cert",
+            )
 
     @property
     def primary(self) -> Node:

@@ -23,6 +23,7 @@ from rotation.issuers.postgresql.errors import translate
 from rotation.issuers.postgresql.login import ADMIN, Connection, log_in
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.issuers.postgresql.spec import WORDS
+from rotation.issuers.postgresql.transport import FEWEST_ITERATIONS, MOST_ITERATIONS
 from rotation.kit.credentials.rotator import Login
 from rotation.kit.credentials.verifier import ITERATIONS, scram_verifier, scrambled_verifier
 from rotation.kit.net.node import Node
@@ -30,6 +31,9 @@ from rotation.model.errors import PermanentError
 from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Verification
+
+#: Digits of the largest number of iterations there is.
+_DIGITS: Final = 10
 
 
 class RoleChange:
@@ -192,6 +196,18 @@ class PostgreSQLTarget:
 
 
 def _iterations(connection: Connection) -> int:
+    """Return how often the server wants a password hashed; fewer than the least is not believed."""
     # Reported by PostgreSQL 16 and later.
-    iterations = connection.pgconn.parameter_status(b"scram_iterations")
-    return int(iterations) if iterations else ITERATIONS
+    text = (connection.pgconn.parameter_status(b"scram_iterations") or b"").decode(
+        "ascii", "replace"
+    )
+    wanted = int(text) if text.isdecimal() and len(text) <= _DIGITS else None if text else 0
+    if wanted is None or wanted > MOST_ITERATIONS:
+        rotator = rights.quoted(connection.info.user)
+        raise PermanentError(
+            f"the server wants passwords hashed more than {MOST_ITERATIONS} times",
+            remedy="lower scram_iterations in postgresql.conf, or for the rotator:"
+            f" ALTER ROLE {rotator} SET scram_iterations = {ITERATIONS}",
+            reason="scram-iterations",
+        )
+    return max(wanted, FEWEST_ITERATIONS)

@@ -6,7 +6,8 @@ Rules of this module:
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
+from unicodedata import category
 
 from msgspec import Struct
 
@@ -16,6 +17,8 @@ from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError
 
 Session = TypeVar("Session")
+#: Kinds of characters in no login that works: control characters, halves of characters.
+_NOT_SENT: Final = frozenset({"Cc", "Cs"})
 
 
 class Login(Struct, frozen=True):
@@ -65,13 +68,31 @@ def read_login(name: str, read_payload: Callable[[str], Payload]) -> Login:
     """Return the rotator's login out of the version ``name``.
 
     Raises:
-        PayloadError: User or password is missing.
+        PayloadError: User or password is missing, or cannot be sent to any server.
     """
-    fields = read_payload(name).fields()
-    user, password = fields.get(USER), password_in(fields)
-    if not isinstance(user, str) or password is None:
+    login = _login_in(read_payload(name))
+    if login is None:
         raise PayloadError(
             f"{name} lacks username or password",
             remedy="add a version with both, as one JSON object",
         )
-    return Login(user, password)
+    if not (_can_be_sent(login.user) and _can_be_sent(login.password.reveal())):
+        # No other frame of the error has the user, and none the password but as a `Password`.
+        del login
+        raise PayloadError(
+            f"the username or password in {name} holds a control character or half a character:"
+            " nobody can log in with it",
+            remedy="add a version with the login that the server knows",
+        )
+    return login
+
+
+def _login_in(payload: Payload) -> Login | None:
+    fields = payload.fields()
+    user, password = fields.get(USER), password_in(fields)
+    return Login(user, password) if isinstance(user, str) and password is not None else None
+
+
+def _can_be_sent(text: str) -> bool:
+    """Whether a text has neither control characters nor halves of characters; raises nothing."""
+    return not any(category(character) in _NOT_SENT for character in text)

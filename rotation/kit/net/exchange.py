@@ -4,18 +4,20 @@ Gates, Git hosts and what reads Google's REST APIs speak HTTP through this modul
 It decides nothing about what a reply means.
 
 Rules of this module:
-  1. An exchange ends in time whatever the other side does: it runs on a thread of its own, which
-     is left behind when its time is over.  Names are looked up, connections opened and headers
-     read by calls that know no deadline of their own.
+  1. An exchange ends in time, and with the delivery, whatever the other side does: it runs on a
+     thread of its own, which is left behind when its time is over.  Names are looked up,
+     connections opened and headers read by calls that know no deadline of their own.
   2. A request is sent once; whether to repeat it is the caller's decision.  `NoReplyError` says
      whether the other side may have acted on it.  A request that was given up is never sent.
   3. A redirect is a reply; it is never followed.  So a credential leaves only for the origin that
      the caller named.
   4. Proxies of the environment are not used.  A server is trusted by the system's certificates or
      by those of a named file, and never without.
-  5. A body is read up to a limit, and not at all when nobody wants it.
-  6. Errors are in words of our own: a library's text may quote a header or a URL.
-  7. Here are the records; what sends, `sending`, is imported by the first request.
+  5. An address is judged after the name was looked up, and the judged one is connected to
+     (`addresses`).
+  6. A body is read up to a limit, and not at all when nobody wants it.
+  7. Errors are in words of our own: a library's text may quote a header or a URL.
+  8. Here are the records; what sends, `sending`, is imported by the first request.
 """
 
 from collections.abc import Mapping
@@ -30,6 +32,10 @@ class Trouble(Enum):
     """Why there is no reply; each is part of a sentence."""
 
     UNKNOWN_NAME = "its name is not known"
+    FORBIDDEN_ADDRESS = (
+        "its address is one that is not asked: link-local, a metadata server, or loopback that the"
+        " URL does not spell out"
+    )
     REFUSED = "the connection is refused"
     TIMEOUT = "no answer in time"
     CERTIFICATE = "its certificate is not trusted"

@@ -88,5 +88,10 @@ class Location:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: whom a token that is made for this URL is meant for."""
+        return f"{self.scheme}://{self.server}"
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.server}{self.path}"

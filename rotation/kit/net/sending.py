@@ -10,13 +10,15 @@ from http.client import (
     HTTPConnection,
     HTTPException,
     HTTPResponse,
-    HTTPSConnection,
     IncompleteRead,
 )
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 from typing import Final
 
+from rotation.kit import deadline
+from rotation.kit.net import addresses
+from rotation.kit.net.addresses import ForbiddenAddressError
 from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, Trouble
 from rotation.model.password import Password
 
@@ -37,11 +39,14 @@ def send(request: Request, limits: Limits) -> Reply:
     """
     exchange = _Exchange(request, limits)
     thread = threading.Thread(target=exchange.run, name="rotation-http", daemon=True)
+    seconds = deadline.left(limits.total)
+    if seconds <= 0:
+        raise NoReplyError(Trouble.TIMEOUT, "not asked, for want of time", was_sent=False)
     thread.start()
-    thread.join(limits.total)
+    thread.join(seconds)
     if thread.is_alive():
         was_sent = exchange.abandon()
-        words = f"no answer within {limits.total:.3g} s"
+        words = f"no answer within {seconds:.3g} s"
         raise NoReplyError(Trouble.TIMEOUT, words, was_sent=was_sent)
     if isinstance(exchange.outcome, Reply):
         return exchange.outcome
@@ -87,7 +92,7 @@ class _Exchange:
         request, limits = self._request, self._limits
         self._connection = connection = _kept.take(request) or _connection(request, limits)
         if connection.sock is None:
-            connection.connect()
+            connection.sock = _open(request, limits)
         self._socket = connection.sock
         connection.sock.settimeout(_patience(limits, limits.silence))
         _compose(request, connection)
@@ -176,11 +181,37 @@ def _has_news(idle: socket.socket) -> bool:
 
 def _connection(request: Request, limits: Limits) -> HTTPConnection:
     at = request.location
+    kind = _Plain if at.scheme == "http" else _Secure
+    return kind(at.host, at.port, timeout=_patience(limits, limits.connect))
+
+
+class _Plain(HTTPConnection):
+    """Speaks on a connection that we opened, and never opens one itself."""
+
+    auto_open = 0
+
+
+class _Secure(_Plain):
+    """The same under TLS, which knows another port by heart."""
+
+    default_port = 443
+
+
+def _open(request: Request, limits: Limits) -> socket.socket:
+    """Connect to an address that was judged, and see over TLS that the server is the right one."""
+    at = request.location
+    # What does not load is said before anybody is asked.
+    context = _trust(request.tls_root_cert) if at.scheme == "https" else None
     seconds = _patience(limits, limits.connect)
-    if at.scheme == "http":
-        return HTTPConnection(at.host, at.port, timeout=seconds)
-    context = _trust(request.tls_root_cert)
-    return HTTPSConnection(at.host, at.port, timeout=seconds, context=context)
+    end = addresses.connect(at.host, at.port, is_loopback=at.is_loopback, seconds=seconds)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if context is None:
+        return end
+    try:
+        return context.wrap_socket(end, server_hostname=at.host)
+    except (OSError, ValueError):
+        end.close()
+        raise
 
 
 @lru_cache(maxsize=8)
@@ -212,6 +243,7 @@ class _NotUsableError(Exception):
 
 def _trouble(error: Exception) -> Trouble:
     kinds: tuple[tuple[type[Exception], Trouble], ...] = (
+        (ForbiddenAddressError, Trouble.FORBIDDEN_ADDRESS),
         (socket.gaierror, Trouble.UNKNOWN_NAME),
         (ConnectionRefusedError, Trouble.REFUSED),
         (TimeoutError, Trouble.TIMEOUT),

@@ -102,6 +102,7 @@ class Fleet:
             user=payload["username"],
             password=payload["password"],
             application_name="somebody-else",
+            require_auth="scram-sha-256",
             autocommit=True,
             connect_timeout=5,
         )

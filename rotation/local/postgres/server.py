@@ -122,7 +122,12 @@ class PostgresServer:
 
     def connect(self, dbname: str = "postgres", **options: Any) -> psycopg.Connection:  # noqa: ANN401
         """Log in, as the superuser in autocommit mode unless ``options`` say otherwise."""
-        login: dict[str, Any] = {"user": SUPERUSER, "autocommit": True, "connect_timeout": 5}
+        login: dict[str, Any] = {
+            "user": SUPERUSER,
+            "autocommit": True,
+            "connect_timeout": 5,
+            "require_auth": "scram-sha-256",
+        }
         login |= options
         login.setdefault("password", self.superuser_password())
         return psycopg.connect(host=self.host, port=self.port, dbname=dbname, **login)

@@ -34,6 +34,7 @@ from rotation.participants.git.host import (
     Readiness,
     RequestState,
 )
+from rotation.participants.git.own_api import host_of
 from rotation.participants.git.repository import Repository, Token
 from rotation.participants.git.web import Answer, Web
 
@@ -54,7 +55,7 @@ class Forge(ABC):
         self._place = f"{location.host}/{location.path}"
         self._server = f"{location.scheme}://{location.host}"
         if location.scheme == "ssh":
-            self._server = f"https://{location.host.partition(':')[0]}"
+            self._server = f"https://{host_of(location)}"
         api = repository.api or self._server + self.api_path
         self._web = Web(
             api,

@@ -16,6 +16,7 @@ from rotation.model.names import VersionName
 from rotation.model.target import Refusal, TargetSettings, fits_one
 from rotation.model.text import Lines, first_hidden
 from rotation.participants.git.hosts import HostKind
+from rotation.participants.git.own_api import is_own
 from rotation.participants.git.repository import Checks, Location, MergeMethod
 
 Locate = Literal["marker", "path", "resource"]
@@ -102,7 +103,7 @@ class GitTarget(TargetSettings):
     paths: tuple[str, ...] = ()
     #: What opens the repository.
     auth: Auth = Auth()
-    #: Address of the API where it does not follow from the URL.
+    #: Address of the API where it does not follow from the URL; at the same host.
     api: str = ""
     #: Author of the commits.
     author_name: str = "rotation"
@@ -115,7 +116,11 @@ class GitTarget(TargetSettings):
         if not _checked_address("url", self.url).path:
             raise ValueError("url: names a host, and no repository on it")
         if self.api:
-            _checked_address("api", self.api)
+            api = _checked_address("api", self.api)
+            if not is_own(api, Location.parse(self.url)):
+                raise ValueError(
+                    "api: belongs to another host than url; the credential is sent to url's only"
+                )
         for name, known in (("author_name", _AUTHOR), ("author_email", _EMAIL)):
             _check_author(name, getattr(self, name), known)
 

@@ -3,11 +3,15 @@
 Rules of this module:
   1. A host key that ``known_hosts`` does not list is refused; none is ever learned.
   2. The private key is parsed in memory; no agent and no file of the machine is asked.
-  3. No password, no forwarding, no shell: one command on one connection, and the end.
+  3. An address is judged after the name was looked up, and the judged one is connected to.
+  4. A server that says nothing, or a byte now and then, is hung up on when its time is over.
+  5. No password, no forwarding, no shell: one command on one connection, and the end.
 """
 
 import contextlib
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any, Final
 
@@ -15,18 +19,27 @@ import paramiko
 from dulwich.client import SSHVendor
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
+from rotation.kit import deadline
+from rotation.kit.net import addresses
+from rotation.kit.net.addresses import ForbiddenAddressError
+from rotation.kit.net.location import Location
 from rotation.model.errors import AccessDeniedError, PermanentError, TemporaryError
 from rotation.participants.git.repository import SshKey
 
+#: Seconds that one command may take, however steadily its answer comes.
+SECONDS: Final = 240.0
 _KINDS: Final = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 class Connection:
     """One command on an SSH server, as dulwich wants it."""
 
-    def __init__(self, client: paramiko.SSHClient, channel: paramiko.Channel) -> None:
+    def __init__(
+        self, client: paramiko.SSHClient, channel: paramiko.Channel, watch: Callable[[], None]
+    ) -> None:
         self._client = client
         self._channel = channel
+        self._end_watch = watch
         self.stderr = channel.makefile_stderr("rb")
 
     def read(self, size: int) -> bytes:
@@ -47,6 +60,7 @@ class Connection:
 
     def close(self) -> None:
         """End the connection."""
+        self._end_watch()
         self._channel.close()
         self._client.close()
 
@@ -75,25 +89,76 @@ class KnownHostsOnly(SSHVendor):
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(client.close)
             with _translated(host):
-                client.connect(
-                    host,
-                    port or paramiko.config.SSH_PORT,
-                    username=username or self._credential.username or "git",
-                    pkey=key,
-                    allow_agent=False,
-                    look_for_keys=False,
-                    timeout=self._connect_seconds,
-                    banner_timeout=self._answer_seconds,
-                    auth_timeout=self._answer_seconds,
-                )
-                transport = client.get_transport()
-                if transport is None:
-                    raise EOFError
-                channel = transport.open_session(timeout=self._answer_seconds)
-                channel.settimeout(self._answer_seconds)
-                channel.exec_command(command)
+                end = self._open(host, port or paramiko.config.SSH_PORT)
+                on_failure.callback(end.close)
+                with _hung_up_on(end, self._answer_seconds):
+                    channel = self._begin(client, end, host, port, username, key, command)
             on_failure.pop_all()
-        return Connection(client, channel)
+        # A method of the socket, not of the client: that one waits for its own thread.
+        watch = contextlib.ExitStack()
+        watch.enter_context(_hung_up_on(end, SECONDS))
+        return Connection(client, channel, watch.close)
+
+    def _open(self, host: str, port: int) -> socket.socket:
+        is_loopback = Location("ssh", host, port, "/").is_loopback
+
+        def work() -> socket.socket:
+            return addresses.connect(
+                host, port, is_loopback=is_loopback, seconds=self._connect_seconds
+            )
+
+        try:
+            return deadline.run(work, self._connect_seconds, socket.socket.close)
+        except deadline.DeadlineError:
+            raise TimeoutError from None
+
+    def _begin(
+        self,
+        client: paramiko.SSHClient,
+        end: socket.socket,
+        host: str,
+        port: int | None,
+        username: str | None,
+        key: paramiko.PKey,
+        command: bytes,
+    ) -> paramiko.Channel:
+        """Log in, and start the command."""
+        client.connect(
+            host,
+            port or paramiko.config.SSH_PORT,
+            username=username or self._credential.username or "git",
+            pkey=key,
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=self._connect_seconds,
+            banner_timeout=self._answer_seconds,
+            auth_timeout=self._answer_seconds,
+            sock=end,
+        )
+        transport = client.get_transport()
+        if transport is None:
+            raise EOFError
+        channel = transport.open_session(timeout=self._answer_seconds)
+        channel.settimeout(self._answer_seconds)
+        channel.exec_command(command)
+        return channel
+
+
+@contextlib.contextmanager
+def _hung_up_on(end: socket.socket, seconds: float) -> Iterator[None]:
+    """Cut a connection when the time is over: whoever waits on it wakes up."""
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline.left(seconds), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager
@@ -107,6 +172,12 @@ def _translated(host: str) -> Iterator[None]:
         ) from None
     except paramiko.BadHostKeyException:
         raise _stranger(host, "another host key than known_hosts lists") from None
+    except ForbiddenAddressError as error:
+        raise PermanentError(
+            f"{host} is not asked: {error}",
+            remedy="write the name or address of the Git server itself",
+            reason="bad-repository",
+        ) from None
     except (OSError, EOFError) as error:
         raise TemporaryError(f"{host} cannot be reached by SSH ({type(error).__name__})") from None
     except paramiko.SSHException as error:

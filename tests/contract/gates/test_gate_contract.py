@@ -167,7 +167,7 @@ def test_a_token_that_cannot_be_had_waits_and_asks_nobody(
 ) -> None:
     web.says(body=speaker.well)
     settings = {"read_secret": {"header": SecretHeader(**HEADER)},
-                "identity_token": {"identity": "https://canary.test"}}[what]  # fmt: skip
+                "identity_token": {"identity": True}}[what]  # fmt: skip
     gate = speaker.gate(web.url, environment(**{what: fails_with(error)}), **settings)
     assert fine(gate.check(watch())).look is Look.WAIT
     assert web.asked == []
@@ -184,7 +184,7 @@ def test_a_secret_that_is_no_header_waits(web: Web, speaker: Speaker, payload: b
 
 def test_tokens_are_sent_as_headers_and_never_in_the_url(web: Web, speaker: Speaker) -> None:
     web.says(body=speaker.well)
-    gate = speaker.gate(web.url, header=SecretHeader(**HEADER), identity="https://canary.test")
+    gate = speaker.gate(web.url, header=SecretHeader(**HEADER), identity=True)
     assert fine(gate.check(watch())).look is Look.PASS
     (asked,) = web.asked
     assert asked.headers["X-Api-Key"] == TOKENS["secret"]
@@ -215,7 +215,7 @@ def test_a_server_that_echoes_a_token_does_not_get_it_into_the_evidence(
 
 
 def test_a_token_never_travels_in_the_clear(speaker: Speaker) -> None:
-    for settings in ({"header": SecretHeader(**HEADER)}, {"identity": "https://canary.test"}):
+    for settings in ({"header": SecretHeader(**HEADER)}, {"identity": True}):
         with pytest.raises(PolicyError, match="https"):
             speaker.gate("http://canary.test", **settings)
 

@@ -30,7 +30,7 @@ class GitHubWorld:
     def participant(self, **settings: Any) -> GitParticipant:
         named: dict[str, Any] = {
             "host": "github",
-            "url": "https://github.com/acme/shop",
+            "url": f"{self.server.url}/acme/shop",
             "api": self.server.url,
             "path": PATH,
             "auth": self.auth,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from rotation.gates import prometheus
 from rotation.gates.prometheus import PrometheusGate, PrometheusSettings
 from rotation.model.rollout import Look, Verdict
-from tests.contract.gates.subjects import NOW, environment, samples, watch
+from tests.contract.gates.subjects import NOW, TOKENS, environment, samples, watch
 from tests.support.web import Asked, Reply, Web, serve_web
 
 
@@ -107,6 +108,14 @@ def test_the_query_is_sent_whole(web: Web) -> None:
 PREFIX = "/v1/projects/acme/location/global/prometheus"
 
 
+@pytest.fixture
+def monitoring(web: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The server stands for Cloud Monitoring."""
+    monkeypatch.setattr(prometheus, "_MONITORING", web.url)
+    web.reply = google
+    return web
+
+
 def google(asked: Asked) -> Reply:
     if asked.headers["Authorization"] != "Bearer ya29.access-token":
         error = {"code": 401, "message": "no credentials", "status": "UNAUTHENTICATED"}
@@ -124,24 +133,28 @@ def google(asked: Asked) -> Reply:
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1/query"])
-def test_google_is_sent_the_access_token(web: Web, suffix: str) -> None:
-    web.reply = google
-    settings = {"url": web.url + PREFIX + suffix, "access_token": True, "max": 1.0}
-    assert check(web, **settings).look is Look.PASS
+def test_google_is_sent_the_access_token(monitoring: Web, suffix: str) -> None:
+    settings = {"url": monitoring.url + PREFIX + suffix, "access_token": True, "max": 1.0}
+    assert check(monitoring, **settings).look is Look.PASS
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"access_token": False}, "status 401 UNAUTHENTICATED"),
+        ({"access_token": "another"}, "status 401 UNAUTHENTICATED"),
         ({"query": "denied"}, "status 403 PERMISSION_DENIED"),
         ({"query": "bad("}, "status 400 bad_data"),
         ({"url": "/v1/projects/acme/nowhere"}, "status 404"),
     ],
 )
-def test_google_refuses_in_known_words(web: Web, settings: dict[str, Any], words: str) -> None:
-    web.reply = google
-    path = settings.pop("url", PREFIX)
-    verdict = check(web, url=web.url + path, **{"access_token": True, "max": 1.0} | settings)
+def test_google_refuses_in_known_words(
+    monitoring: Web, settings: dict[str, Any], words: str
+) -> None:
+    web, wanted = monitoring, {"query": "errors", "access_token": True, "max": 1.0, **settings}
+    token = TOKENS["access"] if wanted["access_token"] is True else str(wanted["access_token"])
+    made = PrometheusSettings(
+        **{**wanted, "url": web.url + wanted.pop("url", PREFIX), "access_token": True}
+    )
+    verdict = PrometheusGate(made, environment(access_token=lambda: token)).check(watch())
     assert verdict.look is Look.WAIT
     assert words in verdict.evidence

@@ -28,12 +28,14 @@ TOKEN = "ya29.s3cr3t"
 
 
 class Own(Credentials):  # type: ignore[misc]
+    renewals = 0
+
     def before_request(self, request: Any, method: str, url: str, headers: dict[str, str]) -> None:
-        headers["authorization"] = f"Bearer {TOKEN}"
+        headers["authorization"] = f"Bearer {TOKEN}{self.renewals or ''}"
         headers["x-goog-user-project"] = "billed"
 
     def refresh(self, request: Any) -> None:
-        raise AssertionError
+        self.renewals += 1
 
 
 @pytest.fixture
@@ -75,6 +77,20 @@ def test_the_token_and_the_project_that_pays_are_sent_over_tls(real: Web) -> Non
     assert asked.headers["x-goog-user-project"] == "billed"
     assert rest.ahead is not None
     assert abs(rest.ahead) < timedelta(seconds=5)
+
+
+def test_a_token_that_ended_early_is_renewed_once(real: Web) -> None:
+    def reply(asked: Asked) -> Reply:
+        is_new = asked.headers["Authorization"] == f"Bearer {TOKEN}1"
+        return Reply(body=b'{"name": "orders"}') if is_new else Reply(401, b"{}")
+
+    real.reply = reply
+    assert Rest(real.url).get("v1/x") == {"name": "orders"}
+    assert len(real.asked) == 2
+    real.says(status=401, body=b"{}")
+    with pytest.raises(AccessDeniedError):
+        Rest(real.url).get("v1/x")
+    assert len(real.asked) == 4
 
 
 def test_a_redirect_takes_no_token_along(real: Web, embedded: Web) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rotation.kit.net import sending
+from rotation.kit.net import addresses, sending
 from rotation.kit.net.exchange import Limits, NoReplyError, Reply, Request, Trouble, send
 from rotation.kit.net.location import Location
 from rotation.local.postgres.certificate import write_certificates
@@ -191,13 +191,13 @@ def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
 
 def test_a_request_that_was_given_up_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     late = threading.Event()
-    connect = sending.HTTPConnection.connect
+    connect = addresses.connect
 
-    def slow(connection: sending.HTTPConnection) -> None:
+    def slow(host: str, port: int, **how: Any) -> socket.socket:
         late.wait(5)
-        connect(connection)
+        return connect(host, port, **how)
 
-    monkeypatch.setattr(sending.HTTPConnection, "connect", slow)
+    monkeypatch.setattr(addresses, "connect", slow)
     server = Server(GOOD)
     with serving(server) as url:
         assert not refused(url, Limits(0.1, 1000), method="PUT").was_sent

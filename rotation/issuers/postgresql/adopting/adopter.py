@@ -6,6 +6,8 @@ Rules of this module:
      before it looks for deadlocks, so that the application is never the one that is cancelled.
   3. Progress is in the database: a plan is made anew from facts after every step.
   4. No password is ever part of a statement; connection strings never appear in a message.
+  5. Passwords are proved by SCRAM and never sent, here as in a rotation; the administrator's
+     connection string may say otherwise (``require_auth``, ``channel_binding``), in its words.
 """
 
 import random
@@ -27,13 +29,20 @@ from rotation.issuers.postgresql import shapes
 from rotation.issuers.postgresql.adopting import checks, steps
 from rotation.issuers.postgresql.adopting.facts import Names
 from rotation.issuers.postgresql.adopting.reading import read_facts
-from rotation.issuers.postgresql.errors import login_failure, login_meaning, translate
+from rotation.issuers.postgresql.errors import (
+    LOGIN_REMEDIES,
+    login_failure,
+    login_meaning,
+    translate,
+)
 from rotation.issuers.postgresql.login import ADMIN, VERIFY, Connection
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.issuers.postgresql.transport import Bounded, connect
 from rotation.kit.credentials.credential import PASSWORD, USER, PayloadShape, login_in
 from rotation.kit.credentials.verifier import new_password, scram_verifier
 from rotation.model.adoption import AdoptionRequest, IssuerPlan, Step
 from rotation.model.errors import PermanentError, RotationError, TemporaryError
+from rotation.model.password import Password
 from rotation.model.payload import Payload
 from rotation.model.plugin import Finding, Severity
 from rotation.policies.typed import Fault, read_record
@@ -47,6 +56,10 @@ PAUSES: Final = (0.1, 0.6)
 _CLIENTS: Final = Clients(
     shapes.DIALECT, shapes.find, "URL, KEY=value lines, .pgpass line or connection string"
 )
+#: Seconds for a login, and for one statement: `LAST_PATIENCE` and what comes around it.
+_CONNECT: Final = 10
+_STATEMENT: Final = 60.0
+_TLS: Final = frozenset({"require", "verify-ca", "verify-full"})
 _PLACE: Final = ("host", "hostaddr", "port", "sslmode", "sslrootcert", "sslcert", "sslkey")
 _RETRIED: Final = frozenset({"lock-not-available", "concurrent-change", "server-busy"})
 #: A deadlock; a relation that was dropped while REASSIGN OWNED was on its way to it.
@@ -116,21 +129,23 @@ class PostgreSQLAdopter:
 
     def _prove(self, connection: Connection) -> tuple[str, str]:
         """Log in as the application does; return its search path and whom it becomes."""
+        failure: RotationError
         known = conninfo.conninfo_to_dict(connection.info.dsn)
         place: dict[str, Any] = {key: known[key] for key in _PLACE if known.get(key)}
         user = self._found.user
         try:
-            session = psycopg.connect(
-                **place,
-                dbname=connection.info.dbname,
-                user=user,
-                password=self._found.password.reveal(),
-                application_name=VERIFY,
-                autocommit=True,
-                connect_timeout=10,
+            session = _connect(
+                {**place, "dbname": connection.info.dbname, "user": user},
+                VERIFY,
+                self._found.password,
             )
         except psycopg.Error as error:
             failure = _login_error(error, user)
+        except UnicodeError:
+            failure = PermanentError(
+                "the payload's password holds half a character: nobody can log in with it",
+                remedy="add a version with the password that the server knows",
+            )
         else:
             with closing(session):
                 row = session.execute(
@@ -193,16 +208,8 @@ def _faults(settings: Mapping[str, Any]) -> tuple[Finding, ...]:
 
 def _open(request: AdoptionRequest, database: str) -> Connection:
     try:
-        options: dict[str, Any] = {"dbname": database} if database else {}
-        connection = psycopg.connect(
-            request.connection.reveal(),
-            **options,
-            application_name=ADMIN,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=10,
-        )
-    except psycopg.ProgrammingError:
+        connection = _connect(*_taken_apart(request.connection, database))
+    except (psycopg.ProgrammingError, UnicodeError):
         failure: RotationError = PermanentError(
             "the administrator's connection string is not understood",
             remedy="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
@@ -213,6 +220,36 @@ def _open(request: AdoptionRequest, database: str) -> Connection:
         return connection
     # Here, so that it has no context: the frames of psycopg hold the password.
     raise failure
+
+
+def _taken_apart(text: Password, database: str) -> tuple[dict[str, Any], str, Password | None]:
+    """Return where to connect and how, our name there, and the password, if there is one."""
+    options: dict[str, Any] = dict(conninfo.conninfo_to_dict(text.reveal()))
+    password = options.pop("password", None)
+    if database:
+        options["dbname"] = database
+    return options, ADMIN, None if password is None else Password(str(password))
+
+
+def _connect(options: dict[str, Any], name: str, password: Password | None) -> Connection:
+    """Log in; without a password of ours, libpq may know one, or the server want none."""
+    demands: dict[str, Any] = {
+        "require_auth": "scram-sha-256" if password else "scram-sha-256,none",
+        "channel_binding": "require" if options.get("sslmode") in _TLS and password else "prefer",
+        "gssencmode": "disable",
+    }
+    ours: dict[str, Any] = {"application_name": name, "connect_timeout": _CONNECT}
+    address = f"{options.get('host', '')}:{options.get('port', '')}"
+
+    def login() -> Bounded:
+        return Bounded.connect(
+            **demands | options | ours,
+            password=password.reveal() if password else None,
+            autocommit=True,
+            prepare_threshold=None,
+        )
+
+    return connect(address, _CONNECT, _STATEMENT, login)
 
 
 def _login_error(error: psycopg.Error, who: str) -> RotationError:
@@ -226,7 +263,7 @@ def _login_error(error: psycopg.Error, who: str) -> RotationError:
     message = f"{who} cannot log in: {login_meaning(error)}"
     if slug in ("unreachable", "busy"):
         return TemporaryError(message, remedy="is the address right?")
-    return PermanentError(message, reason=slug)
+    return PermanentError(message, remedy=LOGIN_REMEDIES.get(slug, ""), reason=slug)
 
 
 def _run(connection: Connection, statements: tuple[str, ...], doing: str) -> None:

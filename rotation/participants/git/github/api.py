@@ -18,6 +18,7 @@ from rotation.model.errors import (
     UnknownOutcomeError,
 )
 from rotation.participants.git.github.authorization import Authorization
+from rotation.participants.git.own_api import own_api
 from rotation.participants.git.repository import Repository
 from rotation.participants.git.web import Answer, Web
 
@@ -43,7 +44,7 @@ class Api:
                 reason="bad-repository",
             )
         self.owner, self.name = location.path.split("/")
-        rest = (repository.api or _api_of(location.host)).rstrip("/")
+        rest = (repository.api or own_api(location)).rstrip("/")
         authorization = Authorization(repository, rest)
 
         def headers(renew: bool) -> Mapping[str, str]:  # noqa: FBT001 - the shape `Web` asks for
@@ -97,14 +98,6 @@ class Api:
         if errors := answer.body.get("errors"):
             raise _refusal(what, {str(error.get("type", "")) for error in errors}, changes=changes)
         return answer.body["data"]
-
-
-def _api_of(host: str) -> str:
-    if host in ("github.com", "www.github.com", "ssh.github.com"):
-        return "https://api.github.com"
-    if host.endswith(".ghe.com"):
-        return f"https://api.{host}"
-    return f"https://{host}/api/v3"
 
 
 def _refusal(what: str, types: set[str], *, changes: bool) -> Exception:
