@@ -3,7 +3,7 @@ import traceback
 
 import pytest
 
-from rotation.kit.credentials.credential import admin_login
+from rotation.kit.credentials.rotator import read_login
 from rotation.model.payload import Payload, PayloadError
 
 NAME = "projects/acme/secrets/rotator/versions/3"
@@ -15,7 +15,7 @@ def test_a_login_that_nobody_can_use_is_refused_and_shown_in_no_frame(key: str, 
     fields = {"username": "hunter1", "password": "hunter2"}
     payload = Payload(json.dumps({**fields, key: f"hunter{bad}3"}).encode())
     with pytest.raises(PayloadError, match="nobody can log in") as caught:
-        admin_login(NAME, payload)
+        read_login(NAME, lambda _name: payload)
     trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame for frame in trace.stack if "/rotation/" in frame.filename]
     assert ours
@@ -25,5 +25,6 @@ def test_a_login_that_nobody_can_use_is_refused_and_shown_in_no_frame(key: str, 
 
 
 def test_a_login_that_is_in_order_is_returned() -> None:
-    user, password = admin_login(NAME, Payload.of({"username": "ü", "password": "pass wörd"}))
-    assert (user, password.reveal()) == ("ü", "pass wörd")
+    payload = Payload.of({"username": "ü", "password": "pass wörd"})
+    login = read_login(NAME, lambda _name: payload)
+    assert (login.user, login.password.reveal()) == ("ü", "pass wörd")
