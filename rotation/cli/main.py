@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "pin": "Pin the uses of a secret in a file to one version.",
     "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
+    "keys": "Make and show the keys that records and receipts are signed with.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "generate": "Render documents and IAM roles from the plugins.",
     "new": "Lay down a new issuer, participant or gate.",

@@ -27,6 +27,7 @@ from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack.emulator import create_topics, subscribe
 from rotation.local.stack.folder import exclusive, kept_port
 from rotation.local.stack.function import FunctionProcess
+from rotation.local.stack.keys import key_file
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
 from rotation.model.errors import PermanentError
@@ -148,6 +149,7 @@ class Stack:
             "ROTATION_FUNCTION_URL": self.function.url,
             "ROTATION_TOPIC": self.topic,
             "ROTATION_PROJECT": self.options.project,
+            "ROTATION_KEYS": str(key_file(self.folder)),
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
             "PGHOST": self.postgres.host,
             "PGPORT": str(self.postgres.port),
@@ -169,6 +171,7 @@ class Stack:
             "ROTATION_BUDGET_SECONDS": str(options.budget.total_seconds()),
             "ROTATION_SWEEP_SECONDS": str(options.sweep_every.total_seconds()),
             "ROTATION_CHECK_SECONDS": str(options.check_every.total_seconds()),
+            "ROTATION_KEYS": str(key_file(self.folder)),
             **options.function_environment,
         }
 
