@@ -53,7 +53,6 @@ def look(run: Run, foreign: State, *, prove: bool) -> Found:
 
 
 def _prove(run: Run, payload: Payload, current: int) -> None:
-    run.issuer.connect()
     try:
         run.issuer.verify(payload)
     except CredentialRefusedError as error:

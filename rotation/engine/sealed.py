@@ -13,8 +13,9 @@ Rules of this module:
   4. Anybody may stop a rotation: a block or a pause set by hand breaks nothing.  Only the function
      takes a block away.
   5. Without keys nothing is written here and nothing is asked for.
-  6. An old record with its MAC, copied back, fits: nothing on the secret can tell.  So nothing is
-     ended on the record's word alone, either (`rotation.engine.proving`).
+  6. An old record with its MAC, copied back, fits: nothing on the secret can tell.  The issuer's
+     fence can, where it has seen a newer token (`OldRecordError`); and nothing ends on the record's
+     word alone (`rotation.engine.proving`).
 """
 
 import hmac
@@ -26,7 +27,7 @@ from msgspec.structs import replace
 
 from rotation.engine import codec
 from rotation.engine.codec import Maps
-from rotation.model.errors import StateError
+from rotation.model.errors import PermanentError, StateError
 from rotation.model.keys import Key, KeyRing
 from rotation.model.rotation import State
 from rotation.model.secret import Secret
@@ -46,6 +47,12 @@ class NotOursError(StateError):
     """The record of a rotation in flight was not written by this deployment.  A person looks."""
 
     reason = "record-not-ours"
+
+
+class OldRecordError(PermanentError):
+    """The record is ours, and older than what its issuer has seen.  A person looks."""
+
+    reason = "record-old"
 
 
 def decode(secret: Secret, pointed: int | None, keys: KeyRing | None) -> State:

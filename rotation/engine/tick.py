@@ -24,7 +24,7 @@ from rotation.engine.participants import Participants
 from rotation.engine.parts import Parts
 from rotation.engine.reporting import Report
 from rotation.engine.run import Run
-from rotation.engine.sealed import NotOursError
+from rotation.engine.sealed import NotOursError, OldRecordError
 from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.machine import pausing, transitions
 from rotation.machine import recovering as what_is_there
@@ -242,8 +242,10 @@ class Tick:
 
 def _gives_up(snapshot: Snapshot, request: Request) -> bool:
     """Whether a person asks for more than a record that is not ours could ever do."""
-    is_foreign = isinstance(snapshot.state_fault, NotOursError)
-    return is_foreign and request.mode in what_is_there.REQUESTS
+    state, is_foreign = snapshot.state, isinstance(snapshot.state_fault, NotOursError)
+    block = state.block if state and state.record else None
+    is_old = block is not None and block.reason == OldRecordError.reason
+    return (is_foreign or is_old) and request.mode in what_is_there.REQUESTS
 
 
 def _given_back(state: State, why: str) -> State:

@@ -20,8 +20,8 @@ from tests.support.keys import KEYS, make_key
 from .world import NAME, World
 
 
-def soaking() -> World:
-    world = World()
+def soaking(**policy: Any) -> World:
+    world = World(**policy)
     world.worker().tick(world.scheduled())
     assert world.labels["rotation_phase"] == "soaking"
     return world
