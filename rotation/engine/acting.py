@@ -25,6 +25,7 @@ from rotation.engine.parts import Parts
 from rotation.engine.reporting import Report
 from rotation.engine.run import Run
 from rotation.engine.sealed import OldRecordError
+from rotation.engine.signing import with_signed_receipt
 from rotation.machine import pointing, transitions
 from rotation.machine.transitions import Claim
 from rotation.machine.wakeups import encode_wake_up
@@ -147,6 +148,7 @@ class Acting:
             ended = transitions.advance(
                 moved, outcome.event, run.now, run.policy, delayed=delayed, **facts
             )
+            ended = with_signed_receipt(ended, state.receipt, self._parts.tools.keys)
             again, name = state.in_flight.again, str(run.secret.name)
             return transitions.start_again(ended, again, claim, name)
 

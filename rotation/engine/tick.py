@@ -25,6 +25,7 @@ from rotation.engine.parts import Parts
 from rotation.engine.reporting import Report
 from rotation.engine.run import Run
 from rotation.engine.sealed import NotOursError, OldRecordError
+from rotation.engine.signing import with_signed_receipt
 from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.machine import pausing, transitions
 from rotation.machine import recovering as what_is_there
@@ -129,6 +130,7 @@ class Tick:
         run = self._make_run(foreign, snapshot.sound_policy())
         found = recovering.look(run, foreign, prove=request.mode is Ask.UNBLOCK)
         state = what_is_there.recovered(foreign, found, request, self._claim())
+        state = with_signed_receipt(state, foreign.receipt, self._parts.tools.keys)
         self._store_state(state)
         self._run, self._state = None, state
         self.note("WARNING", f"a record that was not ours is given up: {found.sentence}")
