@@ -68,6 +68,8 @@ class Settings(Struct, frozen=True):
     check_every: timedelta = timedelta(days=1)
     #: Reads, and as many writes, that Secret Manager allows the project in a minute; 0: any number.
     quota_per_minute: float = 600
+    #: File with the keys that records and receipts are signed with; None: nothing is signed.
+    keys: Path | None = None
     #: Where commands keep what they need to go on after an interruption.
     state_dir: Path = Path("~/.local/state/rotation")
 
@@ -117,6 +119,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         sweep_every=read("ROTATION_SWEEP_SECONDS", _seconds, base.sweep_every),
         check_every=read("ROTATION_CHECK_SECONDS", _seconds, base.check_every),
         quota_per_minute=read("ROTATION_QUOTA_PER_MINUTE", _count, _default_quota(env)),
+        keys=Path(env["ROTATION_KEYS"]) if env.get("ROTATION_KEYS") else None,
         state_dir=_state_dir(env),
     )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rotation.google.publisher import PubSubPublisher
     from rotation.google.secret_manager import SecretManager
     from rotation.google.setup import Setup
+    from rotation.model.keys import KeyRing
     from rotation.model.payload import Payload
     from rotation.model.policy import Policy
     from rotation.policies.targets import Targets
@@ -76,7 +77,7 @@ def make_application(
     install_json_logging()
     journal, clock, store = CloudJournal(), clock or make_clock(), make_store(settings, identity)
     parts = Parts(
-        tools=Tools(store, clock, reach or never, Threads()),
+        tools=Tools(store, clock, reach or never, Threads(), keys=make_keys(settings)),
         plugins=make_plugins(store, settings),
         limits=Limits(settings.lease, settings.budget),
         journal=journal,
@@ -88,6 +89,27 @@ def make_application(
         parts, settings.sweep_every, settings.check_every, _most_wake_ups(settings) or None
     )
     return Application(settings, worker, clock, journal)
+
+
+def make_keys(settings: Settings) -> "KeyRing | None":
+    """Return the keys of the deployment; None: it has none, and nothing is signed.
+
+    Raises:
+        ConfigError: The file cannot be read, or is not a document of keys.
+    """
+    from rotation.config import ConfigError
+    from rotation.policies.keys import KeysError, read_keys
+
+    if settings.keys is None:
+        return None
+    try:
+        return read_keys(settings.keys.read_bytes())
+    except (OSError, KeysError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            f"ROTATION_KEYS: {settings.keys}: {why}",
+            remedy="mount the secret that `rotation keys rotate` made there, or unset the variable",
+        ) from None
 
 
 def make_store(settings: Settings, identity: str = "") -> "SecretManager":

@@ -24,6 +24,7 @@ MIN_INSTANCES="${MIN_INSTANCES:-0}"
 VPC_CONNECTOR="${VPC_CONNECTOR:-}"                # projects/P/locations/R/connectors/C
 NETWORK="${NETWORK:-}"                            # direct VPC egress, with IMAGE only
 SUBNETWORK="${SUBNETWORK:-}"
+KEYS_VERSION="${KEYS_VERSION:-}"                  # of the secret rotation-keys; empty: the newest, or a first one
 ENVIRONMENT="${ENVIRONMENT:-}"                    # ROTATION_SWEEP_SECONDS=300,...
 OPTIONAL_ROLES="${OPTIONAL_ROLES:-}"              # rotationCloudsql rotationMonitoring
 VIEWERS="${VIEWERS:-}"                            # members, separated by spaces
@@ -146,10 +147,38 @@ patiently gcloud pubsub topics add-iam-policy-binding rotation \
 patiently gcloud pubsub topics add-iam-policy-binding rotation-dead \
   --role=roles/pubsub.publisher --member="serviceAccount:$pubsub_agent"
 
+say "the keys, which the function alone may read"
+there secrets describe rotation-keys ||
+  gcloud secrets create rotation-keys --replication-policy=automatic
+patiently gcloud secrets add-iam-policy-binding rotation-keys \
+  --role="$(role rotationReader)" --member="serviceAccount:$function_account"
+if [ -z "$KEYS_VERSION" ]; then
+  KEYS_VERSION="$(gcloud secrets versions list rotation-keys --filter=state=enabled \
+    --sort-by=~name --limit=1 --format='value(name.basename())')"
+fi
+if [ -z "$KEYS_VERSION" ]; then
+  # What `rotation keys rotate` makes; the keys go from one program to the other, and nowhere else.
+  KEYS_VERSION="$(python3 - <<'PYTHON' | gcloud secrets versions add rotation-keys --data-file=- --format='value(name.basename())'
+import base64, datetime, json, secrets
+now = datetime.datetime.now(datetime.timezone.utc)
+keys = [
+    {
+        "id": f"k{now:%Y%m%d}-{secrets.token_hex(4)}",
+        "created": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "secret": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
+    for _ in range(2)
+]
+print(json.dumps({"schema": "rotation.keys/1", "keys": keys}))
+PYTHON
+  )"
+fi
+
 say "the function"
 release="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repository/pyproject.toml")"
 variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic,ROTATION_VERSION=$release"
-variables+="${ENVIRONMENT:+,$ENVIRONMENT}"
+variables+=",ROTATION_KEYS=/secrets/keys/keys.json${ENVIRONMENT:+,$ENVIRONMENT}"
+mounted="/secrets/keys/keys.json=rotation-keys:$KEYS_VERSION"
 if [ -z "$IMAGE" ]; then
   mkdir "$scratch/source"
   cp -R "$repository/main.py" "$repository/rotation" "$scratch/source/"
@@ -160,7 +189,7 @@ if [ -z "$IMAGE" ]; then
     --entry-point=rotate --trigger-http --no-allow-unauthenticated
     --ingress-settings=internal-only --timeout=540s --memory="$MEMORY" --cpu=1
     --concurrency="$CONCURRENCY" --min-instances="$MIN_INSTANCES" --max-instances="$MAX_INSTANCES"
-    --run-service-account="$function_account" --set-env-vars="$variables"
+    --run-service-account="$function_account" --set-env-vars="$variables" --set-secrets="$mounted"
   )
   if [ -n "$BUILD_SERVICE_ACCOUNT" ]; then
     options+=(--build-service-account="$BUILD_SERVICE_ACCOUNT")
@@ -174,7 +203,7 @@ else
     --region="$REGION" --image="$IMAGE" --no-allow-unauthenticated --ingress=internal
     --timeout=540 --memory="$MEMORY" --cpu=1 --concurrency="$CONCURRENCY"
     --min-instances="$MIN_INSTANCES" --max-instances="$MAX_INSTANCES"
-    --service-account="$function_account" --set-env-vars="$variables"
+    --service-account="$function_account" --set-env-vars="$variables" --set-secrets="$mounted"
   )
   if [ -n "$NETWORK" ]; then
     options+=(--network="$NETWORK" --subnet="$SUBNETWORK" --vpc-egress=private-ranges-only)

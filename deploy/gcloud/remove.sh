@@ -4,7 +4,7 @@
 #   PROJECT=acme-prod REGION=europe-west1 deploy/gcloud/remove.sh
 #
 # The secrets stay with their versions, and so do the logins: applications use them.  They only lose
-# schedule and topic, so that nothing is published any more.  DELETE_SECRETS="orders billing" deletes
+# schedule and topic, so that nothing is published any more.  So does rotation-keys: receipts outlive us.  DELETE_SECRETS="orders billing" deletes
 # these secrets too.  APIs stay enabled.  May be run again.
 set -euo pipefail
 

@@ -10,7 +10,7 @@ locals {
     ROTATION_PROJECT = var.project
     ROTATION_TOPIC   = google_pubsub_topic.rotation.id
     ROTATION_VERSION = local.release
-  })
+  }, length(local.keys) == 0 ? {} : { ROTATION_KEYS = "${local.keys_folder}/${local.keys_file}" })
 
   # budget (480) < timeout < ack deadline (600) <= lease (600)
   timeout_seconds = 540
@@ -104,6 +104,21 @@ resource "google_cloudfunctions2_function" "rotation" {
     environment_variables          = local.environment
     vpc_connector                  = var.vpc_connector
     vpc_connector_egress_settings  = var.vpc_connector == null ? null : "PRIVATE_RANGES_ONLY"
+
+    dynamic "secret_volumes" {
+      for_each = local.keys
+
+      content {
+        mount_path = local.keys_folder
+        project_id = var.project
+        secret     = google_secret_manager_secret.keys.secret_id
+
+        versions {
+          version = secret_volumes.value
+          path    = local.keys_file
+        }
+      }
+    }
   }
 
   lifecycle {
@@ -113,7 +128,7 @@ resource "google_cloudfunctions2_function" "rotation" {
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.keys]
 }
 
 resource "google_cloud_run_v2_service" "rotation" {
@@ -156,6 +171,32 @@ resource "google_cloud_run_v2_service" "rotation" {
           value = env.value
         }
       }
+
+      dynamic "volume_mounts" {
+        for_each = local.keys
+
+        content {
+          name       = "keys"
+          mount_path = local.keys_folder
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = local.keys
+
+      content {
+        name = "keys"
+
+        secret {
+          secret = google_secret_manager_secret.keys.secret_id
+
+          items {
+            version = volumes.value
+            path    = local.keys_file
+          }
+        }
+      }
     }
 
     dynamic "vpc_access" {
@@ -178,7 +219,7 @@ resource "google_cloud_run_v2_service" "rotation" {
     }
   }
 
-  depends_on = [google_project_service.api]
+  depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.keys]
 }
 
 # On the service itself, in both cases: `run.routes.invoke` is what a push needs.

@@ -163,6 +163,17 @@ variable "environment" {
   }
 }
 
+variable "keys_version" {
+  description = "Version of the secret rotation-keys that the function signs with, such as 1; null signs nothing. Add one with `rotation keys rotate` after the first apply."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.keys_version == null || can(regex("^[1-9][0-9]*$", var.keys_version))
+    error_message = "The variable keys_version is the number of one version, not latest: a key must be known everywhere before it signs."
+  }
+}
+
 variable "secrets" {
   description = "The secrets to rotate, by their id. `policy` is the annotation rotation.policy: jsonencode({issuer = {...}, soak = ...})."
   type = map(object({

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "adopt": "Bring an existing secret and its database under rotation.",
     "policy": "Show, validate and apply rotation policies.",
     "targets": "Show, validate and explain what the deployment lets be touched.",
+    "keys": "Make and show the keys that records and receipts are signed with.",
     "plugins": "List issuers, participants and gates, and what they need.",
     "generate": "Render documents and IAM roles from the plugins.",
     "new": "Lay down a new issuer, participant or gate.",

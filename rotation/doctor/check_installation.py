@@ -150,6 +150,18 @@ def targets(facts: Installation) -> Iterator[Finding]:
             yield _warn("target-wide", message, show)
 
 
+def function_keys(facts: Installation) -> Iterator[Finding]:
+    """Whether the function signs what it writes."""
+    service = _service(facts)
+    if service is None or service.environment.get("ROTATION_KEYS"):
+        return
+    remedy = (
+        "rotation keys rotate | gcloud secrets versions add rotation-keys --data-file=-;"
+        " then mount that version and set ROTATION_KEYS, as deploy/docs/keys.md says"
+    )
+    yield _warn("function-keys", "ROTATION_KEYS is not set: it signs no record", remedy)
+
+
 def function_version(facts: Installation) -> Iterator[Finding]:
     """Whether the function runs the release that this command is of."""
     service = _service(facts)
@@ -287,8 +299,8 @@ def plugins(facts: Installation) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Check, ...]] = (
     topic, *check_subscription.CHECKS, function, function_times, function_instances,
-    function_account, function_environment, targets, function_version, invoker, function_rights,
-    sweep, services, clock, quota, plugins,
+    function_account, function_environment, function_keys, targets, function_version, invoker,
+    function_rights, sweep, services, clock, quota, plugins,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ WHY: Final = {
     "function-concurrency": "each request may hold a connection to a database",
     "function-environment": "it cannot find overdue secrets, or cannot wake itself again",
     "function-instances": "an emergency over a fleet could exhaust a database's connections",
+    "function-keys": "it believes any record that somebody writes to a secret",
     "function-lease": "a second worker may start while the first one still acts",
     "function-timeout": "a run is cut off, or goes on beside its own redelivery",
     "function-version": "this command may read or write a state that the function does not know",

@@ -5,6 +5,7 @@ Rules of this module:
   2. Reading the payload in force and connecting to the issuer run beside the claim.
   3. A receipt is written to the journal after it is stored.
   4. Once the time budget is spent, the rest is left to the next wake-up.
+  5. A signed record that the issuer's fence has left behind is not acted upon.
 """
 
 import time
@@ -23,6 +24,8 @@ from rotation.engine.outcome import Outcome, Waiting, with_evidence
 from rotation.engine.parts import Parts
 from rotation.engine.reporting import Report
 from rotation.engine.run import Run
+from rotation.engine.sealed import OldRecordError
+from rotation.engine.signing import with_signed_receipt
 from rotation.machine import pointing, transitions
 from rotation.machine.transitions import Claim
 from rotation.machine.wakeups import encode_wake_up
@@ -145,6 +148,7 @@ class Acting:
             ended = transitions.advance(
                 moved, outcome.event, run.now, run.policy, delayed=delayed, **facts
             )
+            ended = with_signed_receipt(ended, state.receipt, self._parts.tools.keys)
             again, name = state.in_flight.again, str(run.secret.name)
             return transitions.start_again(ended, again, claim, name)
 
@@ -173,9 +177,19 @@ class Acting:
                 run.payload = payload if isinstance(payload, Payload) else None
 
     def _heal(self, stale: StaleTokenError) -> None:
-        """The target knows a higher token than the secret's: go above it, if still ours."""
+        """The target knows a higher token than the secret's: go above it, if still ours.
+
+        A rotation begins by going above it.  So a signed record behind it is an old one.
+        """
         hold = self._run.hold
         hold.reload()
+        if self._run.is_signed and hold.state.phase is not Phase.PREPARING:
+            raise OldRecordError(
+                f"the record of this rotation is an old one: its token is {hold.state.token - 1},"
+                f" and the issuer has seen {stale.newest}",
+                remedy="find out who has copied it back; rotation unblock gives it up, and starts"
+                " from what is really there",
+            )
         claimed = replace(hold.state, token=stale.newest + 1)
         try:
             hold.write(claimed)

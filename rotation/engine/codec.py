@@ -46,8 +46,9 @@ RECEIPT = "rotation.receipt"
 HISTORY = "rotation.history"
 BLOCK = "rotation.blocked"
 PAUSE = "rotation.paused"
+MAC = "rotation.mac"
 #: All of ours but the policy.
-ANNOTATIONS = (RECORD, RECEIPT, HISTORY, BLOCK, PAUSE)
+ANNOTATIONS = (RECORD, RECEIPT, HISTORY, BLOCK, PAUSE, MAC)
 
 MAX_LABELS = 64
 MAX_ALIASES = 50
@@ -149,14 +150,18 @@ def _history(secret: Secret) -> tuple[Brief, ...]:
         return ()
 
 
-def encode(state: State, secret: Secret) -> Maps:
+def encode(state: State, secret: Secret, mac_size: int = 0) -> Maps:
     """Return the maps that store ``state``, keeping everything that is not ours.
+
+    Args:
+        state: What to store.
+        secret: As read.
+        mac_size: Characters to keep room for, in the place of the MAC; 0: there is none.
 
     Raises:
         StateError: The result would not fit into Secret Manager's limits.
     """
     labels = {key: value for key, value in secret.labels.items() if key not in LABELS}
-    annotations = dict(secret.annotations)
     record = state.record
     if state.token:
         labels[TOKEN] = str(state.token)
@@ -175,13 +180,21 @@ def encode(state: State, secret: Secret) -> Maps:
         labels[BLOCKED] = state.block.reason
     if state.paused:
         labels[PAUSED] = "yes"
+    _check_values(labels, LABELS)
+    return _within_limits(Maps(labels, _annotations(state, secret, mac_size), state.aliases))
+
+
+def _annotations(state: State, secret: Secret, mac_size: int) -> dict[str, str]:
+    annotations, record = dict(secret.annotations), state.record
     stored = None if record is None else _StoredRecord(state.phase, record)
     kept = ((RECORD, stored), (RECEIPT, state.receipt), (BLOCK, state.block), (PAUSE, state.pause))
     for key, value in kept:
         _store(annotations, key, value)
+    annotations.pop(MAC, None)
+    if mac_size:
+        annotations[MAC] = "." * mac_size
     _store_history(annotations, state.history)
-    _check_values(labels, LABELS)
-    return _within_limits(Maps(labels, annotations, state.aliases))
+    return annotations
 
 
 def _store_history(annotations: dict[str, str], history: tuple[Brief, ...]) -> None:

@@ -9,7 +9,7 @@ Rules of this module:
 
 from collections.abc import Callable
 
-from rotation.engine import codec
+from rotation.engine import codec, sealed
 from rotation.engine.parts import Tools
 from rotation.model.errors import EtagMismatchError, RotationError, TemporaryError
 from rotation.model.rotation import State
@@ -65,7 +65,8 @@ class Hold:
         Raises:
             EtagMismatchError: Somebody else wrote.
         """
-        self.secret = store_maps(self._tools.store, self.secret, codec.encode(state, self.secret))
+        maps = sealed.encode(state, self.secret, self._tools.keys)
+        self.secret = store_maps(self._tools.store, self.secret, maps)
         self.state = state
 
     def rewrite(self, change: Callable[[State], State]) -> None:
@@ -82,11 +83,16 @@ class Hold:
         raise TemporaryError(f"{self.secret.name} is being written to all the time")
 
     def reload(self, attempt: int = 0) -> None:
-        """Read again, and make sure the hold is still ours."""
+        """Read again, and make sure the hold is still ours.
+
+        Raises:
+            SupersededError: Another worker has taken over.
+            NotOursError: Somebody else has changed the record.
+        """
         mine, phase = self.state.token, self.state.phase
         for again in range(attempt, attempt + TRIES):
             secret = self._tools.store.get(self.secret.name)
-            state = codec.decode(secret, self._pointed(secret))
+            state = sealed.decode(secret, self._pointed(secret), self._tools.keys)
             if state.token > mine or (state.token == mine and state.phase is not phase):
                 raise SupersededError(f"token {mine} was followed by {state.token}")
             if state.token == mine:

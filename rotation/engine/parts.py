@@ -10,6 +10,7 @@ from rotation.engine.crashpoints import Reach
 from rotation.engine.gather import Gather, in_turn
 from rotation.engine.participants import RolloutEnvironment
 from rotation.engine.pool import IssuerPool
+from rotation.model.keys import KeyRing
 from rotation.policies.policy import Kinds
 from rotation.ports.clock import Clock
 from rotation.ports.gate import Gate
@@ -27,6 +28,8 @@ class Tools(Struct, frozen=True):
     reach: Reach
     gather: Gather = in_turn
     pause: Callable[[float], None] = time.sleep
+    #: What proves that this deployment wrote a record; None: it signs nothing.
+    keys: KeyRing | None = None
 
 
 class Limits(Struct, frozen=True):

@@ -15,12 +15,14 @@ Rules of this module:
      disabled, so there it comes before the record in an emergency, too.
   6. A request to retire without waiting skips time, never a look: the first one that finds an
      obstacle brings the waits back.
+  7. Nothing ends on the record's word alone: `rotation.engine.proving` says what is looked at.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
-from rotation.engine import versions
+from rotation.engine import proving, versions
 from rotation.engine.crashpoints import CrashPoint
 from rotation.engine.outcome import Outcome, Waiting, with_evidence
 from rotation.engine.rolling import forget, hand_out_rest, retire, unmoved
@@ -42,7 +44,7 @@ LOOK_AGAIN = timedelta(minutes=1)
 
 def suspend(run: Run) -> Outcome | Waiting:
     """Stop logins of the previous credential once nobody uses it."""
-    run.check_pointer()
+    proving.check_what_stays(run)
     try:
         run.issuer.verify(run.working)
     except CredentialRefusedError as error:
@@ -68,6 +70,8 @@ def watch(run: Run) -> Outcome | Waiting:
     run.check_pointer()
     observed = look_at_use(run.issuer, run.previous_handle, run.working)
     run.reach(CrashPoint.OBSERVED)
+    if observed.is_conclusive:
+        run.proven = run.working  # it was the witness
     if observed.sessions:
         return Outcome(Event.STRAGGLER_SEEN, {"evidence": _evidence(run, "watching", observed)})
     if obstacle := _obstacle(run, observed):
@@ -94,7 +98,9 @@ def restore(run: Run) -> Outcome:
 
 def revoke(run: Run) -> Outcome:
     """End the previous credential for good."""
-    run.check_pointer()
+    proving.check_what_stays(run)
+    if not run.state.in_flight.urgent:
+        proving.check_login(run)
     if run.can.fence is Fence.SECRET:
         _for_previous(run, run.versions.disable)
     ended = run.issuer.revoke(run.previous_handle, run.token)
@@ -108,8 +114,16 @@ def destroy(run: Run) -> Outcome | Waiting:
     """Destroy the revoked version, once all consumers were handed the next one."""
     if waiting := hand_out_rest(run):
         return waiting
+    try:
+        proving.check_before_destroying(run)
+        _for_previous(
+            run, lambda number: run.versions.destroy(number, partial(proving.check_dead, run))
+        )
+    except PermanentError as error:
+        if not run.state.in_flight.urgent:
+            raise
+        return Outcome(Event.DESTROYED, {"evidence": _kept(run, f"{_minute(run)} kept: {error}")})
     evidence = retire(run)
-    _for_previous(run, run.versions.destroy)
     run.reach(CrashPoint.DESTROYED)
     return Outcome(Event.DESTROYED, {"evidence": evidence})
 
@@ -136,6 +150,8 @@ def abort(run: Run) -> Outcome | Waiting:
     """Forget *next*: its version is disabled, and nobody can log in with it."""
     record = run.state.in_flight
     run.check_pointer()
+    if record.next is not None and not record.urgent:
+        proving.check_previous_login(run)
     evidence = forget(run)
     if isinstance(evidence, Waiting):
         return evidence

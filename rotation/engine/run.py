@@ -46,6 +46,8 @@ class Run:
         self.versions = VersionWrites(tools, self.hold)
         #: Payload of the version in force; set by whoever read it.
         self.payload: Payload | None = None
+        #: Payload that this tick has seen log in, after whatever it did before.
+        self.proven: Payload | None = None
         #: True until the first effect of a rotation that this tick started.
         self.fresh = False
         #: Version this worker added and does not know to be stored as official yet.
@@ -114,6 +116,11 @@ class Run:
         if not handle:
             raise PermanentError("there is no previous credential", reason="state-invalid")
         return handle
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the record is known to be this deployment's."""
+        return self._tools.keys is not None
 
     def reach(self, point: CrashPoint) -> None:
         """Pass a crash point."""

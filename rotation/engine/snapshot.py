@@ -15,10 +15,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from rotation.engine import codec
+from rotation.engine import codec, sealed
 from rotation.engine.participants import pointed, riding_of
 from rotation.machine import due, pointing
 from rotation.model.errors import PermanentError, PolicyError, StateError
+from rotation.model.keys import KeyRing
 from rotation.model.phase import Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Block, Brief, Pause, Receipt, State
@@ -140,7 +141,11 @@ class Snapshot(Struct, frozen=True):
 
 
 def read_snapshot(
-    secret: Secret, now: datetime, kinds: Kinds, participants: Mapping[str, Any]
+    secret: Secret,
+    now: datetime,
+    kinds: Kinds,
+    participants: Mapping[str, Any],
+    keys: KeyRing | None = None,
 ) -> Snapshot:
     """Read one secret.
 
@@ -149,6 +154,7 @@ def read_snapshot(
         now: When it was read.
         kinds: Settings record of each plugin.
         participants: The participants by the name policies use.
+        keys: What the state must be written under; None: under nothing, or nobody here can tell.
     """
     policy, state = None, None
     policy_fault: PolicyError | None = None
@@ -159,7 +165,7 @@ def read_snapshot(
         policy_fault = error
     observed = pointed(riding_of(policy, participants), secret.aliases) if policy else None
     try:
-        state = codec.decode(secret, observed)
+        state = sealed.decode(secret, observed, keys)
     except StateError as error:
         state_fault = error
     if policy and state and (policy_fault := _other_issuer(policy, state)):

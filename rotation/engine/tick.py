@@ -8,13 +8,15 @@ Rules of this module:
      what is owed is decided from what is stored, as always.
   5. A delivery that finds the receipt which its own message has written writes it to the journal
      again: the worker before may have died in between.
+  6. A record of somebody else is not acted upon.  A person's request to unblock, and an emergency,
+     have what is really there looked at; that is stored as settled, and both go on from it.
 """
 
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from rotation.engine import codec, events
+from rotation.engine import codec, events, recovering, sealed
 from rotation.engine.acting import Acting
 from rotation.engine.hold import SupersededError, store_maps
 from rotation.engine.inspecting import inspect
@@ -22,8 +24,11 @@ from rotation.engine.participants import Participants
 from rotation.engine.parts import Parts
 from rotation.engine.reporting import Report
 from rotation.engine.run import Run
+from rotation.engine.sealed import NotOursError, OldRecordError
+from rotation.engine.signing import with_signed_receipt
 from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.machine import pausing, transitions
+from rotation.machine import recovering as what_is_there
 from rotation.machine.decide import CHECK, Act, Busy, Done, Inspect, Situation, Store, decide
 from rotation.machine.transitions import Claim
 from rotation.machine.wakeups import encode_wake_up
@@ -68,6 +73,9 @@ class Tick:
         request = self._wake_up.request
         try:
             snapshot = self._read()
+            if request is not None and _gives_up(snapshot, request):
+                self._recover(snapshot, request)
+                snapshot = self._read()
             if request is not None and request.mode in pausing.REQUESTS:
                 self._apply_pause_request(request, snapshot.readable_state())
                 snapshot = self._read()
@@ -99,7 +107,8 @@ class Tick:
     def _read(self) -> Snapshot:
         plugins = self._parts.plugins
         now = self._parts.tools.clock.now()
-        snapshot = read_snapshot(self._secret, now, plugins.kinds, plugins.participants)
+        keys = self._parts.tools.keys
+        snapshot = read_snapshot(self._secret, now, plugins.kinds, plugins.participants, keys)
         self._state = snapshot.state
         return snapshot
 
@@ -109,11 +118,27 @@ class Tick:
         if paused is None:
             self.note("INFO", f"{request.mode.value} request {request.id} came late, or again")
             return
-        self._write(codec.encode(paused, self._secret))
+        self._store_state(paused)
         if paused.pause and (paused.paused or state.paused):
             message = pausing.message(paused) if paused.paused else "resumed"
             now = self._parts.tools.clock.now()
             self._report.event(events.pause(paused.pause, message, now))
+
+    def _recover(self, snapshot: Snapshot, request: Request) -> None:
+        """Store what is really there in the place of a record that is not ours."""
+        foreign = codec.decode(self._secret, snapshot.current)
+        run = self._make_run(foreign, snapshot.sound_policy())
+        found = recovering.look(run, foreign, prove=request.mode is Ask.UNBLOCK)
+        state = what_is_there.recovered(foreign, found, request, self._claim())
+        state = with_signed_receipt(state, foreign.receipt, self._parts.tools.keys)
+        self._store_state(state)
+        self._run, self._state = None, state
+        self.note("WARNING", f"a record that was not ours is given up: {found.sentence}")
+        if state.receipt:
+            self._report.receipt(state.receipt)
+
+    def _store_state(self, state: State) -> None:
+        self._write(sealed.encode(state, self._secret, self._parts.tools.keys))
 
     def _write(self, maps: codec.Maps) -> None:
         self._secret = store_maps(self._store, self._secret, maps)
@@ -135,7 +160,7 @@ class Tick:
             case Busy(until):
                 self._yield_to_holder(state, until)
             case Store(changed, why):
-                self._write(codec.encode(changed, self._secret))
+                self._store_state(changed)
                 self.note("NOTICE", why)
             case Act(claimed):
                 run = self._make_run(state, policy)
@@ -195,6 +220,9 @@ class Tick:
     def _block(self, error: PermanentError) -> None:
         """Store why a person must look."""
         run, now = self._held, self._parts.tools.clock.now()
+        if isinstance(error, NotOursError) and run is not None:
+            # Somebody else has written: what was held is not what is there.
+            run, self._secret = None, self._store.get(self._secret.name)
         block = Block(reason=error.reason, message=str(error), since=now)
         stored = codec.read_block(self._secret)
         if run is not None:
@@ -212,6 +240,14 @@ class Tick:
     def _claim(self) -> Claim:
         now = self._parts.tools.clock.now()
         return Claim(now, now + self._parts.limits.lease, self._wake_up.message_id)
+
+
+def _gives_up(snapshot: Snapshot, request: Request) -> bool:
+    """Whether a person asks for more than a record that is not ours could ever do."""
+    state, is_foreign = snapshot.state, isinstance(snapshot.state_fault, NotOursError)
+    block = state.block if state and state.record else None
+    is_old = block is not None and block.reason == OldRecordError.reason
+    return (is_foreign or is_old) and request.mode in what_is_there.REQUESTS
 
 
 def _given_back(state: State, why: str) -> State:

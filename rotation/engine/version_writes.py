@@ -13,7 +13,7 @@ from rotation.engine.hold import PAUSE, TRIES, Hold
 from rotation.engine.parts import Tools
 from rotation.model.errors import EtagMismatchError, NotFoundError, TemporaryError
 from rotation.model.names import SecretName
-from rotation.model.secret import VersionState
+from rotation.model.secret import VersionState, VersionStatus
 
 
 class VersionWrites:
@@ -41,9 +41,9 @@ class VersionWrites:
         """Disable a version whose credential is recorded as revoked: it can lock nobody out."""
         self._change(number, self._store.disable, lambda: None, VersionState.DISABLED)
 
-    def destroy(self, number: int) -> None:
-        """Destroy a version."""
-        self._change(number, self._store.destroy, self._hold.reload)
+    def destroy(self, number: int, check: Callable[[VersionStatus], None]) -> None:
+        """Destroy a version, unless ``check`` raises when it sees how it stands."""
+        self._change(number, self._store.destroy, self._hold.reload, check=check)
 
     def _change(
         self,
@@ -51,6 +51,7 @@ class VersionWrites:
         effect: Callable[[SecretName, int, str], None],
         prove_hold: Callable[[], None],
         *enough: VersionState,
+        check: Callable[[VersionStatus], None] = lambda _: None,
     ) -> None:
         name = self._hold.secret.name
         for attempt in range(TRIES):
@@ -62,6 +63,7 @@ class VersionWrites:
                 continue
             if found.state in (*enough, VersionState.DESTROYED):
                 return
+            check(found)
             prove_hold()
             try:
                 effect(name, number, found.etag)

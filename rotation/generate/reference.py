@@ -134,7 +134,17 @@ def _states() -> str:
         (f"`{before.value}`", event.value, f"`{after.value}`")
         for (before, event), after in TRANSITIONS.items()
     )
-    return _page("# States of a rotation", states.draw(), table(("in", "when", "then"), rows))
+    costs = ("before", "is looked at", "Google's calls, more", "logins, more")
+    return _page(
+        "# States of a rotation",
+        states.draw(),
+        table(("in", "when", "then"), rows),
+        "## What is looked at before something ends",
+        "Nothing ends on the record's word alone. What is not so blocks the secret; nothing is"
+        " changed.",
+        table(costs, states.proofs()),
+        states.PROOFS_END,
+    )
 
 
 def _commands(command: "click.Command", ctx: "click.Context") -> Iterator[str]:

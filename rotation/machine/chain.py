@@ -6,16 +6,22 @@ Rules of this module:
   3. The log may hold a receipt twice, since a worker that died may not have logged it: an identical
      repeat there is no fault.  An export has each once.
   4. Of a short form only the digest can be compared, and it is.
+  5. What is signed needs only public keys to be checked.  Nothing here can know that receipts
+     after the last one were taken away, on the secret and in the log alike.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from rotation.machine import receipts
 from rotation.model.rotation import Brief, Receipt
+
+#: Whether the owner of a public key has signed a message: the key, the signature, the message.
+Fits = Callable[[bytes, bytes, bytes], bool]
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Entry:
     form: Mapping[str, Any] | None = None
     #: From a log, where it may stand twice.
     logged: bool = False
+    #: Id of a key, a colon, and a signature in base64; empty: it has none.
+    signature: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Fault:
     """Something that is wrong."""
 
     place: str
-    #: ``unreadable``, ``changed``, ``gap``, ``order``, ``foreign``, ``repeated`` or ``ahead``.
+    #: ``unreadable``, ``changed``, ``gap``, ``order``, ``foreign``, ``repeated``, ``ahead``,
+    #: ``unsigned`` or ``forged``.
     kind: str
     message: str
 
@@ -69,8 +78,12 @@ def read_line(text: str, place: str) -> Entry | Fault | None:
         inner.get("digest", ""),
         form if isinstance(form, dict) else None,
         logged="event" in inner,
+        signature=inner.get("signature", ""),
     )
-    kinds = ((entry.secret, str), (entry.sequence, int), (entry.digest, str))
+    kinds = (
+        *((entry.secret, str), (entry.sequence, int)),
+        *((entry.digest, str), (entry.signature, str)),
+    )
     if not all(isinstance(value, kind) for value, kind in kinds):
         return Fault(place, "unreadable", "it has no secret, sequence or digest that make sense")
     return entry
@@ -81,7 +94,8 @@ def on_secret(secret: str, last: Receipt | None, before: Iterable[Brief]) -> lis
     if last is None:
         return []
     form, digest = receipts.public(last), receipts.digest(last)
-    head = Entry("annotation rotation.receipt", secret, last.sequence, digest, form)
+    place, signature = "annotation rotation.receipt", last.signature
+    head = Entry(place, secret, last.sequence, digest, form, signature=signature)
     return [head, *(_short(secret, number, brief) for number, brief in enumerate(before, start=1))]
 
 
@@ -109,6 +123,43 @@ def verify(secret: str, held: Sequence[Entry], lines: Sequence[Entry]) -> list[F
     if ours:
         faults += _ahead(held, ours)
     return faults + list(_links(sorted(known.values(), key=lambda entry: entry.sequence)))
+
+
+def check_signatures(
+    secret: str, entries: Sequence[Entry], publics: Mapping[str, bytes], fits: Fits
+) -> Iterator[Fault]:
+    """Yield whose signature is wrong, unknown, or missing although an older receipt has one.
+
+    Args:
+        secret: Full name of the secret whose receipts they are.
+        entries: What it holds, and what was exported.
+        publics: The public keys of the deployment, by their ids.
+        fits: Whether the owner of a public key has signed a text.
+    """
+    numbers = [entry.sequence for entry in entries if entry.signature]
+    first = min(numbers, default=None)
+    for entry in entries:
+        if not entry.signature:
+            if first is not None and entry.sequence > first:
+                message = f"receipt {entry.sequence} has no signature, and receipt {first} has one"
+                yield Fault(entry.place, "unsigned", message)
+            continue
+        key_id, _, text = entry.signature.partition(":")
+        if key_id not in publics:
+            message = f"receipt {entry.sequence} is signed by a key that is not known here"
+            yield Fault(entry.place, "forged", message)
+            continue
+        covered = receipts.signed_text(secret, entry.sequence, entry.digest)
+        if not fits(publics[key_id], _decoded(text), covered):
+            message = f"receipt {entry.sequence} was not signed by {key_id}"
+            yield Fault(entry.place, "forged", message)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 def _own_faults(entry: Entry, secret: str) -> Iterator[Fault]:
@@ -175,7 +226,7 @@ def _links(chain: Sequence[Entry]) -> Iterator[Fault]:
 
 def _short(secret: str, number: int, brief: Brief) -> Entry:
     place = f"annotation rotation.history, entry {number}"
-    return Entry(place, secret, brief.sequence, brief.digest)
+    return Entry(place, secret, brief.sequence, brief.digest, signature=brief.signature)
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -9,6 +9,7 @@ Rules of this module:
      for orphans changes it later.
   3. Each receipt names the digest of the one before it, so none can be changed, left out or moved
      without its successors showing it.
+  4. A signature is over the secret, the number and the digest, and so over all that came before.
 """
 
 import hashlib
@@ -30,7 +31,9 @@ SCHEMA = "rotation.receipt/1"
 KEPT = 8
 
 #: Fields that are the engine's own.
-_INTERNAL = frozenset({"last", "copies", "scheduled", "emergencies_until", "emergency_id"})
+_INTERNAL = frozenset(
+    {"last", "copies", "scheduled", "emergencies_until", "emergency_id", "signature"}
+)
 
 
 def public(receipt: Receipt) -> dict[str, Any]:
@@ -62,12 +65,18 @@ def brief(receipt: Receipt) -> Brief:
         current=receipt.current,
         requested_at=receipt.emergency_at or receipt.requested_at,
         revoked_at=receipt.revoked_at,
+        signature=receipt.signature,
     )
 
 
+def signed_text(secret: str, sequence: int, digest: str) -> bytes:
+    """Return what a signature is over: whose receipt, its number and its digest."""
+    return f"{SCHEMA}\n{secret}\n{sequence}\n{digest}\n".encode()
+
+
 def public_brief(brief: Brief) -> dict[str, Any]:
-    """Return the short form as plain JSON values."""
-    return _filled(asdict(brief))
+    """Return the short form as plain JSON values; its signature stands beside it."""
+    return _filled({**asdict(brief), "signature": ""})
 
 
 def history(last: Receipt | None, before: tuple[Brief, ...]) -> tuple[Brief, ...]:
@@ -116,6 +125,7 @@ def line(receipt: Receipt, secret: str) -> dict[str, Any]:
         "digest": digest(receipt),
         "receipt": public(receipt),
         "seconds": seconds(receipt),
+        **({"signature": receipt.signature} if receipt.signature else {}),
     }
 
 

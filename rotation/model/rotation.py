@@ -140,6 +140,8 @@ class Receipt(RotationFacts, frozen=True, kw_only=True):
     emergency_at: datetime | None = None
     #: When the credential in force was published; None: not known.
     in_force_since: datetime | None = None
+    #: Id of a key, a colon, and its signature over the digest in base64; empty: nobody signed.
+    signature: str = ""
 
 
 class Brief(Struct, frozen=True):
@@ -154,6 +156,7 @@ class Brief(Struct, frozen=True):
     current: int | None = None
     requested_at: datetime | None = None
     revoked_at: datetime | None = None
+    signature: str = ""
 
 
 class Block(Struct, frozen=True):

@@ -571,6 +571,15 @@ def test_receipts_are_shown_exported_and_verified(bench: Bench, run: Any, tmp_pa
     file = tmp_path / "past.jsonl"
     file.write_text(out)
     assert run("history", "past", "--verify", "--from", str(file))[0] == 0
+    public = tmp_path / "public.json"
+    public.write_text(run("keys", "show", str(bench.stack.folder / "keys.json"), "--json")[1])
+    signed = ("history", "past", "--verify", "--from", str(file), "--keys", str(public))
+    code, shown, err = run(*signed)
+    assert (code, "who wrote them" in err) == (0, False)
+    assert "taken away at the end" in err
+    public.write_text('{"schema": "rotation.public-keys/1", "keys": []}')
+    code, shown, _ = run(*signed)
+    assert (code, "forged" in shown) == (1, True)
     file.write_text(out.replace('"sre"', '"nobody"'))
     code, out, _ = run("history", "past", "--verify", "--from", str(file))
     assert code == 1

@@ -109,6 +109,11 @@ def _function(v: Planned) -> tuple[str, str, Any]:
         "connector": service["vpc_connector"],
         "network": [None, None],
         "egress": egress and egress.lower().replace("_", "-"),
+        "files": {
+            f"{volume['mount_path']}/{one['path']}": f"{volume['secret']}:{one['version']}"
+            for volume in service["secret_volumes"]
+            for one in volume["versions"]
+        },
     }
     return "service", v["name"], values
 
@@ -136,8 +141,20 @@ def _service(v: Planned) -> tuple[str, str, Any]:
         "connector": vpc.get("connector"),
         "network": [net.get("network"), net.get("subnetwork")],
         "egress": egress and egress.lower().replace("_", "-"),
+        "files": _files(template["volumes"], container["volume_mounts"]),
     }
     return "service", v["name"], values
+
+
+def _files(volumes: list[Planned], mounts: list[Planned]) -> dict[str, str]:
+    """Return the version of a secret that each file is."""
+    secrets = {volume["name"]: _one(volume["secret"]) for volume in volumes}
+    return {
+        f"{mount['mount_path']}/{item['path']}": f"{secret['secret']}:{item['version']}"
+        for mount in mounts
+        for secret in (secrets[mount["name"]],)
+        for item in secret["items"]
+    }
 
 
 def _job(v: Planned) -> tuple[str, str, Any]:
@@ -155,6 +172,8 @@ def _job(v: Planned) -> tuple[str, str, Any]:
 
 
 def _secret(v: Planned) -> tuple[str, str, Any]:
+    if not v["rotation"]:
+        return "secret", v["secret_id"], {"replication": "automatic", "topics": []}
     rotation = _one(v["rotation"])
     values = {
         "replication": "automatic" if _one(v["replication"])["auto"] else "user-managed",
@@ -280,5 +299,6 @@ def from_gcloud(state: dict[str, Any]) -> dict[str, Any]:
     return {
         f"{kind} {values.get(named.get(kind, ''), name)}": values
         for kind, resources in state.items()
+        if kind != "version"  # Terraform sees no payload
         for name, values in resources.items()
     }

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rotation.policies.keys import read_keys
+
 NUMBER = "123456789012"
 Flags = dict[str, str]
 
@@ -114,6 +116,7 @@ def service(flags: Flags) -> dict[str, Any]:
         "connector": flags.get("vpc-connector"),
         "network": [flags.get("network"), flags.get("subnet")],
         "egress": flags.get("egress-settings") or flags.get("vpc-egress"),
+        "files": pairs(flags["set-secrets"]),
     }
 
 
@@ -130,6 +133,8 @@ def job(flags: Flags) -> dict[str, Any]:
 
 
 def secret(flags: Flags) -> dict[str, Any]:
+    if "topics" not in flags:
+        return {"replication": flags["replication-policy"], "topics": []}
     return {
         "replication": flags["replication-policy"],
         "topics": [flag.rpartition("/")[2] for flag in flags["topics"].split(",")],
@@ -232,6 +237,20 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
             f"{name}\t{','.join(of + topic for topic in line['topics'])}" for name, line in lines
         )
     return "\n".join(name for name, _ in lines)
+
+
+@command("secrets versions list")
+def _(project: Project, names: list[str], flags: Flags) -> str:
+    return max(project.get("secret", names[0]) and project.of("version"), default="")
+
+
+@command("secrets versions add")
+def _(project: Project, names: list[str], flags: Flags) -> str:
+    project.get("secret", names[0])
+    read_keys(sys.stdin.buffer.read())
+    number = str(len(project.of("version")) + 1)
+    project.of("version")[number] = {}
+    return number
 
 
 @command("secrets get-iam-policy")

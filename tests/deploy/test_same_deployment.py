@@ -8,8 +8,9 @@ from tests.deploy import resources
 from tests.deploy.terraform import Terraform
 from tests.deploy.world import SCENARIOS, Script, variables
 
-#: What may stay: Google keeps a deleted role for a week; agents and APIs are the project's.
-STAYS = {"api", "agent", "role", "secret"}
+#: What may stay: Google keeps a deleted role for a week; agents and APIs are the project's; keys
+#: go with `rotation-keys`.
+STAYS = {"api", "agent", "role", "secret", "version"}
 pytestmark = pytest.mark.slow
 needs_terraform = pytest.mark.skipif(
     not shutil.which("terraform"), reason="there is no terraform binary on this machine"
@@ -104,7 +105,7 @@ def test_secrets_are_deleted_only_when_named(tmp_path: Path) -> None:
     script = deployed(tmp_path, "from source")
     done = script.run("remove.sh", DELETE_SECRETS="orders")
     assert done.returncode == 0, done.stderr
-    assert set(script.state["secret"]) == {"shop"}
+    assert set(script.state["secret"]) == {"rotation-keys", "shop"}
 
 
 def test_roles_deleted_by_a_removal_come_back(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def variables(scenario: str) -> dict[str, Any]:
         "project": "acme-prod",
         "region": "europe-west1",
         "first_rotation": FIRST,
+        "keys_version": "1",
         "secrets": {"orders": secret | {"consumers": [READER]}, "shop": secret},
         "reads": [],
         **SCENARIOS[scenario][0],

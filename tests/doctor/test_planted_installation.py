@@ -182,6 +182,11 @@ PLANTED: dict[str, tuple[Plant, set[str], str]] = {
         {"function-environment"},
         "--update-env-vars=ROTATION_TOPIC=",
     ),
+    "no keys": (
+        lambda p: p.variable("ROTATION_KEYS", None),
+        {"function-keys"},
+        "rotation keys rotate",
+    ),
     "another release": (
         lambda p: p.variable("ROTATION_VERSION", "0.0.1"),
         {"function-version"},

@@ -31,7 +31,8 @@ from rotation.model.errors import CredentialRefusedError
 from rotation.model.payload import Payload
 from rotation.model.phase import Event, Phase
 from rotation.model.plugin import Verification
-from rotation.model.rotation import Record
+from rotation.model.rotation import Record, State
+from rotation.model.secret import Secret
 from rotation.model.wakeup import WakeUpKind
 
 from . import books, world
@@ -181,7 +182,11 @@ def consumers_go_back_before_the_login_is_restored(patch: pytest.MonkeyPatch) ->
 
 def labels_of_others_are_lost(patch: pytest.MonkeyPatch) -> None:
     real = codec.encode
-    patch.setattr(codec, "encode", lambda state, at: real(state, replace(at, labels={})))
+
+    def encode(state: State, at: Secret, mac_size: int = 0) -> codec.Maps:
+        return real(state, replace(at, labels={}), mac_size)
+
+    patch.setattr(codec, "encode", encode)
 
 
 def every_delivery_of_a_firing_counts(patch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ from rotation.model.wakeup import WakeUp
 from rotation.participants.alias import AliasParticipant
 from rotation.policies.policy import Kinds
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
+from tests.support.keys import KEYS
 from tests.support.minting import TWO_SLOTS
 
 from .world import LEASE, SLOTS, START, Effect, Failed, pairs, secret_of
@@ -353,7 +354,7 @@ def _worker(tape: _Tape) -> Worker:
     issuer = type("_TapedIssuer", (_Issuer,), {"tape": tape})
     environment = IssuerEnvironment(lambda _: Payload(b"{}"), lambda: "")
     parts = Parts(
-        tools=Tools(_Store(tape), tape, never, _one_by_one, pause=lambda _: None),
+        tools=Tools(_Store(tape), tape, never, _one_by_one, pause=lambda _: None, keys=KEYS),
         plugins=Plugins(
             IssuerPool({"memory": issuer}, environment),
             {"alias": AliasParticipant, "pin": type("_TapedPin", (_Pin,), {"tape": tape})},

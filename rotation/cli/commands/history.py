@@ -3,7 +3,8 @@
 1. A secret holds its last receipt whole and the few before it in short form; the log holds all.
    ``--from`` reads what was exported from the log, or by this command before.
 2. It changes nothing.
-3. With ``--verify`` it exits with 1 when a receipt was changed, left out, moved or is not ours.
+3. With ``--verify`` it exits with 1 when a receipt was changed, left out, moved or is not ours;
+   with ``--keys``, also when its signature is missing or wrong.  It needs no secret key.
 """
 
 import json
@@ -19,11 +20,13 @@ from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.failures import NO, OK
 from rotation.cli.views.selecting import managed
 from rotation.engine.snapshot import Snapshot
+from rotation.kit import signatures
 from rotation.machine import chain, receipts
 from rotation.machine.chain import Entry, Fault
 from rotation.model.rotation import Brief, Receipt
 from rotation.model.text import escaped
 from rotation.policies.duration import format_duration
+from rotation.policies.keys import read_public_keys
 
 #: Columns of a terminal.
 _WIDTH = 80
@@ -60,11 +63,23 @@ class _SecretHistory:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Lines exported from the log, or by --jsonl.",
 )
+@click.option(
+    "--keys",
+    "keys_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Public keys, as `rotation keys show --json` prints them: --verify checks signatures.",
+)
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line, for each receipt.")
 @json_option
 @click.pass_context
 def history(
-    ctx: click.Context, secret: str | None, file: Path | None, *, verify: bool, jsonl: bool
+    ctx: click.Context,
+    secret: str | None,
+    file: Path | None,
+    keys_file: Path | None,
+    *,
+    verify: bool,
+    jsonl: bool,
 ) -> None:
     """Show what the rotations of SECRET, or of every managed secret, did; the newest first.
 
@@ -76,12 +91,15 @@ def history(
     context = ctx.ensure_object(Context)
     found = map(context.snapshot, managed(context, [secret] if secret else (), ""))
     lines, faults = _read(file) if file else ([], [])
-    histories = [_history_of(snapshot, lines, alone=bool(secret)) for snapshot in found]
+    publics = _publics(keys_file) if keys_file else None
+    histories = [_history_of(snapshot, lines, publics, alone=bool(secret)) for snapshot in found]
     if not secret:
         faults += _strangers(lines, {past.secret for past in histories})
     if not verify:
         faults, histories = [], [replace(past, faults=()) for past in histories]
     _answer(context, histories, faults, verify=verify, jsonl=jsonl)
+    if verify and not (context.json or jsonl):
+        click.echo(_unknowable(signed=publics is not None, exported=file is not None), err=True)
     ctx.exit(NO if faults or any(past.faults for past in histories) else OK)
 
 
@@ -96,7 +114,25 @@ def _read(file: Path) -> tuple[list[Entry], list[Fault]]:
     return entries, faults
 
 
-def _history_of(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _SecretHistory:
+def _publics(file: Path) -> Mapping[str, bytes]:
+    return {key.id: key.public for key in read_public_keys(file.read_bytes())}
+
+
+def _unknowable(*, signed: bool, exported: bool) -> str:
+    """Say what the check cannot know."""
+    found = [] if signed else ["who wrote them (give --keys)"]
+    found += [] if exported else ["what the log says (give --from)"]
+    found.append("receipts that were taken away at the end, wherever they were kept")
+    return f"note: not known here: {'; '.join(found)}"
+
+
+def _history_of(
+    snapshot: Snapshot,
+    lines: Sequence[Entry],
+    publics: Mapping[str, bytes] | None,
+    *,
+    alone: bool,
+) -> _SecretHistory:
     """Return the receipts of a secret; where it alone is asked for, every line is about it."""
     name = str(snapshot.secret.name)
     last, before = snapshot.receipts
@@ -104,6 +140,8 @@ def _history_of(snapshot: Snapshot, lines: Sequence[Entry], *, alone: bool) -> _
     mine = [line for line in lines if alone or line.secret == name]
     faults = chain.verify(name, held, mine)
     ours = tuple(entry for entry in mine if entry.secret == name)
+    if publics is not None:
+        faults += chain.check_signatures(name, [*held, *ours], publics, signatures.fits)
     return _SecretHistory(name, last, before, ours, tuple(faults))
 
 
@@ -196,7 +234,12 @@ def _row(entry: Entry) -> Mapping[str, Any]:
         "digest": entry.digest,
         "receipt": form,
         "seconds": receipts.seconds_between(_moments(form)),
+        **_signature(entry.signature),
     }
+
+
+def _signature(text: str) -> Mapping[str, str]:
+    return {"signature": text} if text else {}
 
 
 def _moments(form: Mapping[str, Any]) -> Mapping[str, datetime]:
@@ -219,6 +262,7 @@ def _short(secret: str, brief: Brief) -> Mapping[str, Any]:
         "digest": brief.digest,
         "brief": form,
         "seconds": receipts.seconds_between(_moments(form)),
+        **_signature(brief.signature),
     }
 
 

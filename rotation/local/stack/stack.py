@@ -27,6 +27,7 @@ from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack.emulator import create_topics, subscribe
 from rotation.local.stack.folder import close_folder, exclusive, kept_port, make_private
 from rotation.local.stack.function import FunctionProcess
+from rotation.local.stack.keys import key_file
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
 from rotation.local.stack.targets import Allowed, TargetsFile
@@ -175,6 +176,7 @@ class Stack:
             "ROTATION_PROJECT": self.options.project,
             "ROTATION_PROJECT_NUMBER": str(self.options.project_number),
             "ROTATION_TARGETS": str(self.targets.path),
+            "ROTATION_KEYS": str(key_file(self.folder)),
         }
 
     def function_environment(self) -> dict[str, str]:

@@ -28,6 +28,7 @@ from rotation.model.errors import (
     StaleTokenError,
     VersionUnavailableError,
 )
+from rotation.model.keys import KeyRing
 from rotation.model.names import SecretName
 from rotation.model.payload import Payload
 from rotation.model.plugin import (
@@ -57,6 +58,7 @@ from rotation.policies.choosing import Asking
 from rotation.policies.policy import Kinds
 from rotation.policies.targets import Targets, decode_targets
 from rotation.ports.issuer import IssuerEnvironment, MintRequest
+from tests.support.keys import KEYS
 from tests.support.minting import TWO_SLOTS
 
 NAME = SecretName("123456789012", "app")
@@ -458,6 +460,7 @@ class World:
                 {"username": "app_a", "password": "password-0", "host": "db", "extra": "kept"}
             )
             self.store.versions[1] = (payload, VersionState.ENABLED)
+        self.keys: KeyRing | None = KEYS
         self.reached: list[CrashPoint] = []
         self._ids = itertools.count(1)
 
@@ -478,7 +481,9 @@ class World:
             IssuerEnvironment(lambda _: Payload(b"{}"), lambda: ""),
         )
         parts = Parts(
-            tools=Tools(self.store, self.clock, reach, one_by_one, pause=lambda _: None),
+            tools=Tools(
+                self.store, self.clock, reach, one_by_one, pause=lambda _: None, keys=self.keys
+            ),
             plugins=Plugins(
                 issuers,
                 {"alias": AliasParticipant, "pin": self.pin},
