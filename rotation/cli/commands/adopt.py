@@ -341,8 +341,10 @@ def _write(context: Context, adoption: _Adoption, folder: Path) -> None:
     texts["rights.sh"] = "#!/bin/sh\nset -eu\n" + "".join(f"{line}\n" for line in lines)
     written = [str(path) for path in files.write(folder, texts)]
     body = {"secret": str(adoption.name), "outcome": "written", "files": written}
-    hint = f"run them in order: {adoption.spec.run}, sh FILE.sh"
-    context.answer(body, "\n".join([*written, hint]))
+    hints = [f"run them in order: {adoption.spec.run}, sh FILE.sh"]
+    if lacking:
+        hints.insert(0, f"first have the targets document say what {plan.TARGETS_FILE} says")
+    context.answer(body, "\n".join([*written, *hints]))
 
 
 def _answer(context: Context, adoption: _Adoption, steps: tuple[Step, ...], outcome: str) -> None:

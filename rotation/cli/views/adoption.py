@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rotation.adopt import plan
 from rotation.cli.views.context import printable
@@ -35,7 +35,7 @@ class AdoptionReport(Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     policy: str
     #: What the deployment's targets document lacks, by name.
-    targets: Mapping[str, Any]
+    targets: Mapping[str, Any] = field(default_factory=dict)
     #: Commands that give rights in Google Cloud.
     rights: tuple[str, ...]
     spec: AdoptionSpec
