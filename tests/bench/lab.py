@@ -22,6 +22,7 @@ from rotation.emulator.clock import MovableClock
 from rotation.emulator.secretmanager.controls import Controls
 from rotation.local.postgres.rotatable import create_rotatable_database, slot_statements
 from rotation.local.postgres.server import PostgresServer
+from rotation.local.stack.keys import key_file
 from rotation.local.stack.targets import TargetsFile, postgresql_target
 from tests.bench.server import OPTIONS, Call
 
@@ -108,6 +109,7 @@ class Lab:
             "PUBSUB_EMULATOR_HOST": addresses["pubsub"],
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
             "ROTATION_CHECK_SECONDS": "0",
+            "ROTATION_KEYS": str(key_file(self.folder)),
         }
 
     def calls(self) -> list[Call]:
