@@ -138,6 +138,7 @@ SERVICE = Service(
         "ROTATION_VERSION": "1",
         "ROTATION_PROJECT": "acme",
         "ROTATION_TOPIC": TOPIC,
+        "ROTATION_KEYS": "/keys/keys.json",
     },
 )
 PUSH = Subscription(
