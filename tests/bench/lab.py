@@ -96,11 +96,18 @@ class Lab:
         return {
             "ROTATION_PROJECT": OPTIONS.project,
             "ROTATION_TOPIC": OPTIONS.topic_name,
+            "ROTATION_PUSH_AUDIENCE": OPTIONS.push_audience,
+            "ROTATION_PUSH_ACCOUNT": OPTIONS.push_account,
+            "ROTATION_EMBEDDED_CERTIFICATES": addresses["certificates"],
             "SECRET_MANAGER_ENDPOINT": addresses["grpc"],
             "PUBSUB_EMULATOR_HOST": addresses["pubsub"],
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
             "ROTATION_CHECK_SECONDS": "0",
         }
+
+    def authorization(self) -> str:
+        """Return the header by which the embedded push proves itself."""
+        return f"Bearer {self.services.ask('token')}"
 
     def calls(self) -> list[Call]:
         """Return the calls of Secret Manager since the last look."""

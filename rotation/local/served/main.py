@@ -15,4 +15,5 @@ _application = embedded.make_application()
 @functions_framework.http
 def rotate(request: Request) -> ResponseReturnValue:
     """Handle one delivery, as the deployed function does."""
-    return _application.handle(request.content_type or "", request.get_data())
+    sender = request.headers.get("authorization", "")
+    return _application.handle(request.content_type or "", request.get_data(), sender)
