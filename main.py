@@ -15,4 +15,5 @@ _application = wiring.make_application()
 @functions_framework.http
 def rotate(request: Request) -> ResponseReturnValue:
     """Handle one delivery: an Eventarc CloudEvent or a raw Pub/Sub push."""
-    return _application.handle(request.content_type or "", request.get_data())
+    sender = request.headers.get("authorization", "")
+    return _application.handle(request.content_type or "", request.get_data(), sender)

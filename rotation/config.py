@@ -40,8 +40,20 @@ class Settings(Struct, frozen=True):
     project_number: str = ""
     #: File with the targets document; empty: policies may name any address.
     targets: Path | None = None
-    #: ``projects/P/topics/T``: where wake-ups are published.
+    #: ``projects/P/topics/T``: where wake-ups and routine requests are published.
     topic: str = ""
+    #: Where emergencies, reverts, retirements and unblocking are asked for; empty: ``-emergency``
+    #: after the name of the topic.
+    emergency_topic: str = ""
+    #: ``projects/P/subscriptions/S``: what such requests are believed from; empty: ``-function``
+    #: after the name of that topic.
+    emergency_subscription: str = ""
+    #: Audience of the tokens that pushes carry; empty: none is accepted.
+    push_audience: str = ""
+    #: E-mail address of the account in them.
+    push_account: str = ""
+    #: Whether Cloud Run checks the signature of a token and removes it before the function gets it.
+    push_signature_removed: bool = False
     #: ``host:port`` of an embedded Secret Manager; empty: Google's.
     secret_manager: str = ""
     #: Base URL of an embedded Secret Manager's REST API, in gcloud's own variable; empty: Google's.
@@ -73,6 +85,17 @@ class Settings(Struct, frozen=True):
     #: Where commands keep what they need to go on after an interruption.
     state_dir: Path = Path("~/.local/state/rotation")
 
+    @property
+    def topic_of_emergencies(self) -> str:
+        """Where privileged requests are published; empty: not known."""
+        return self.emergency_topic or (self.topic and emergency_topic_of(self.topic))
+
+    @property
+    def subscription_of_emergencies(self) -> str:
+        """The subscription by which alone privileged requests arrive; empty: not known."""
+        derived = self.topic_of_emergencies.replace("/topics/", "/subscriptions/")
+        return self.emergency_subscription or (derived and f"{derived}-function")
+
     def __post_init__(self) -> None:
         """Check what must hold between the times.
 
@@ -102,6 +125,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         project_number=env.get("ROTATION_PROJECT_NUMBER", ""),
         targets=Path(env["ROTATION_TARGETS"]) if env.get("ROTATION_TARGETS") else None,
         topic=env.get("ROTATION_TOPIC", ""),
+        emergency_topic=env.get("ROTATION_EMERGENCY_TOPIC", ""),
+        emergency_subscription=env.get("ROTATION_EMERGENCY_SUBSCRIPTION", ""),
+        push_audience=env.get("ROTATION_PUSH_AUDIENCE", ""),
+        push_account=env.get("ROTATION_PUSH_ACCOUNT", ""),
+        push_signature_removed=_signature_removed(env.get("ROTATION_PUSH_SIGNATURE", "")),
         secret_manager=env.get("SECRET_MANAGER_ENDPOINT", ""),
         secret_manager_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", ""),
         pubsub_rest=env.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB", ""),
@@ -122,6 +150,23 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         keys=Path(env["ROTATION_KEYS"]) if env.get("ROTATION_KEYS") else None,
         state_dir=_state_dir(env),
     )
+
+
+def emergency_topic_of(topic: str) -> str:
+    """Return the topic of emergencies that belongs to a topic of wake-ups, by its name."""
+    return f"{topic}-emergency"
+
+
+def _signature_removed(text: str) -> bool:
+    try:
+        return {"": False, "verify": False, "removed-by-cloud-run": True}[text]
+    except KeyError:
+        raise ConfigError(
+            "environment variable ROTATION_PUSH_SIGNATURE is neither verify nor"
+            " removed-by-cloud-run",
+            remedy="on Cloud Run with its check of callers use removed-by-cloud-run; elsewhere"
+            " verify",
+        ) from None
 
 
 def _default_quota(env: Mapping[str, str]) -> float:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rotation.model.payload import Payload
     from rotation.model.policy import Policy
     from rotation.policies.targets import Targets
+    from rotation.ports.callers import Callers
     from rotation.ports.clock import Clock
     from rotation.ports.gate import Gate
     from rotation.ports.issuer import IssuerEnvironment
@@ -53,6 +54,7 @@ def make_application(
     clock: "Clock | None" = None,
     identity: str = "",
     reach: "Reach | None" = None,
+    callers: "Callers | None" = None,
 ) -> "Application":
     """Build the function's application, as the environment describes it.
 
@@ -61,9 +63,11 @@ def make_application(
         clock: An embedded stack's; None: the system's.
         identity: E-mail address to call embedded services as; empty: their owner.
         reach: Called with each crash point that the worker reaches; None: nothing is called.
+        callers: Who knows an embedded push's tokens; None: Google's, of the account that the
+            settings name.
 
     Raises:
-        ConfigError: A variable is faulty.
+        ConfigError: A variable is faulty or missing.
     """
     from rotation.app import Application
     from rotation.engine.crashpoints import never
@@ -88,7 +92,36 @@ def make_application(
     worker = Worker(
         parts, settings.sweep_every, settings.check_every, _most_wake_ups(settings) or None
     )
-    return Application(settings, worker, clock, journal)
+    return Application(settings, worker, clock, journal, callers or make_callers(settings))
+
+
+def make_callers(settings: Settings, certificates: str = "") -> "Callers":
+    """Return what knows the tokens of our push; ``certificates``: URL, empty for Google's.
+
+    Raises:
+        ConfigError: The settings do not say what such a token looks like.
+    """
+    from rotation.google.push_tokens import GOOGLE, PushTokens
+    from rotation.machine.push_claims import Expected
+
+    if not settings.push_audience or not settings.push_account:
+        raise config.ConfigError(
+            "the function does not know whose push to believe",
+            remedy="set ROTATION_PUSH_AUDIENCE and ROTATION_PUSH_ACCOUNT to audience and account"
+            " of the push subscription's token",
+        )
+    return PushTokens(
+        Expected(settings.push_audience, settings.push_account),
+        certificates or GOOGLE,
+        signature_removed=settings.push_signature_removed,
+    )
+
+
+def make_callers_of_an_emulator() -> "Callers":
+    """Return what believes every sender: a Pub/Sub that signs nothing has no token to check."""
+    from rotation.google.push_tokens import AnyCaller
+
+    return AnyCaller()
 
 
 def make_keys(settings: Settings) -> "KeyRing | None":

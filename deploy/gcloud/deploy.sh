@@ -28,11 +28,13 @@ KEYS_VERSION="${KEYS_VERSION:-}"                  # of the secret rotation-keys;
 ENVIRONMENT="${ENVIRONMENT:-}"                    # ROTATION_SWEEP_SECONDS=300,...
 OPTIONAL_ROLES="${OPTIONAL_ROLES:-}"              # rotationCloudsql rotationMonitoring
 VIEWERS="${VIEWERS:-}"                            # members, separated by spaces
-OPERATORS="${OPERATORS:-}"
+REQUESTERS="${REQUESTERS:-}"                      # look, and ask for routine rotations
+EMERGENCY_REQUESTERS="${EMERGENCY_REQUESTERS:-}"  # look, and ask for emergencies and ways back
 DOCTORS="${DOCTORS:-}"                            # read payloads, and act as the function
 READS="${READS:-}"                                # secrets that policies name: orders-rotator ...
 SECRETS_DIR="${SECRETS_DIR:-}"                    # NAME.json: the policy of secret NAME;
                                                   # NAME.consumers: its readers, one member a line
+                                                  # NAME.authors: who may change its policy
 ROTATION_PERIOD="${ROTATION_PERIOD:-2592000s}"
 FIRST_ROTATION="${FIRST_ROTATION:-}"              # empty: in one day
 STAGGER_MINUTES="${STAGGER_MINUTES:-10}"
@@ -44,7 +46,8 @@ RUNBOOKS_URL="${RUNBOOKS_URL:-deploy/docs/runbooks}"
 # Lists as words: never a pattern of file names.
 read -r -d '' -a optional_roles <<<"$OPTIONAL_ROLES" || true
 read -r -d '' -a viewers <<<"$VIEWERS" || true
-read -r -d '' -a operators <<<"$OPERATORS" || true
+read -r -d '' -a requesters <<<"$REQUESTERS" || true
+read -r -d '' -a emergency_requesters <<<"$EMERGENCY_REQUESTERS" || true
 read -r -d '' -a doctors <<<"$DOCTORS" || true
 read -r -d '' -a reads <<<"$READS" || true
 
@@ -70,9 +73,12 @@ trap 'rm -rf "$scratch"' EXIT
 export CLOUDSDK_CORE_PROJECT="$PROJECT" CLOUDSDK_CORE_DISABLE_PROMPTS=1
 
 topic="projects/$PROJECT/topics/rotation"
+emergency_subscription="projects/$PROJECT/subscriptions/rotation-emergency-function"
 function_account="rotation@$PROJECT.iam.gserviceaccount.com"
 push_account="rotation-push@$PROJECT.iam.gserviceaccount.com"
 number="$(gcloud projects describe "$PROJECT" --format='value(projectNumber)')"
+# One of the function's two addresses; this one is known before there is a function.
+audience="https://rotation-$number.$REGION.run.app"
 pubsub_agent="service-$number@gcp-sa-pubsub.iam.gserviceaccount.com"
 secret_manager_agent="service-$number@gcp-sa-secretmanager.iam.gserviceaccount.com"
 filter='attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventType, "ROTATION_")'
@@ -129,21 +135,32 @@ grant_on_project() {
 }
 grant_on_project "$(role rotationSweep)" "serviceAccount:$function_account"
 for id in "${optional_roles[@]}"; do grant_on_project "$(role "$id")" "serviceAccount:$function_account"; done
-for member in "${viewers[@]}"; do grant_on_project "$(role rotationViewer)" "$member"; done
+# Whoever asks follows what becomes of it.
+for member in "${viewers[@]}" "${requesters[@]}" "${emergency_requesters[@]}"; do
+  grant_on_project "$(role rotationViewer)" "$member"
+done
 for member in "${doctors[@]}"; do
   grant_on_project "$(role rotationDoctor)" "$member"
   patiently gcloud iam service-accounts add-iam-policy-binding "$function_account" \
     --role="$(role rotationDoctorAccount)" --member="$member"
 done
-for member in "${operators[@]}"; do grant_on_project "$(role rotationOperator)" "$member"; done
 
 say "topics, and who may publish"
 there pubsub topics describe rotation || gcloud pubsub topics create rotation
+there pubsub topics describe rotation-emergency || gcloud pubsub topics create rotation-emergency
 there pubsub topics describe rotation-dead || gcloud pubsub topics create rotation-dead
 patiently gcloud pubsub topics add-iam-policy-binding rotation \
   --role=roles/pubsub.publisher --member="serviceAccount:$secret_manager_agent"
 patiently gcloud pubsub topics add-iam-policy-binding rotation \
   --role="$(role rotationPublisher)" --member="serviceAccount:$function_account"
+for member in "${requesters[@]}"; do
+  patiently gcloud pubsub topics add-iam-policy-binding rotation \
+    --role="$(role rotationRequester)" --member="$member"
+done
+for member in "${emergency_requesters[@]}"; do
+  patiently gcloud pubsub topics add-iam-policy-binding rotation-emergency \
+    --role="$(role rotationEmergencyRequester)" --member="$member"
+done
 patiently gcloud pubsub topics add-iam-policy-binding rotation-dead \
   --role=roles/pubsub.publisher --member="serviceAccount:$pubsub_agent"
 
@@ -177,6 +194,11 @@ fi
 say "the function"
 release="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repository/pyproject.toml")"
 variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic,ROTATION_VERSION=$release"
+# Whose push is believed.  Cloud Run lets only its invokers in, checks the signature of their token
+# and removes it; the function checks what is left.
+variables+=",ROTATION_PUSH_AUDIENCE=$audience,ROTATION_PUSH_ACCOUNT=$push_account"
+variables+=",ROTATION_PUSH_SIGNATURE=removed-by-cloud-run"
+variables+=",ROTATION_EMERGENCY_SUBSCRIPTION=$emergency_subscription"
 variables+=",ROTATION_KEYS=/secrets/keys/keys.json${ENVIRONMENT:+,$ENVIRONMENT}"
 mounted="/secrets/keys/keys.json=rotation-keys:$KEYS_VERSION"
 if [ -z "$IMAGE" ]; then
@@ -216,27 +238,31 @@ patiently gcloud run services add-iam-policy-binding rotation --region="$REGION"
   --role="$(role rotationInvoker)" --member="serviceAccount:$push_account"
 url="$(gcloud run services describe rotation --region="$REGION" --format='value(status.url)')"
 
-say "the subscription, straight to the function"
+say "the subscriptions, straight to the function"
 options=(
   --ack-deadline=600 --message-retention-duration=604800s --expiration-period=never
   --push-endpoint="$url" --push-auth-service-account="$push_account"
-  --push-auth-token-audience="$url" --min-retry-delay=10s --max-retry-delay=600s
+  --push-auth-token-audience="$audience" --min-retry-delay=10s --max-retry-delay=600s
   --dead-letter-topic=rotation-dead --max-delivery-attempts=20
 )
-if there pubsub subscriptions describe rotation-function; then
-  gcloud pubsub subscriptions update rotation-function "${options[@]}"
-else
-  gcloud pubsub subscriptions create rotation-function --topic=rotation \
-    --message-filter="$filter" "${options[@]}"
-fi
+for name in rotation rotation-emergency; do
+  if there pubsub subscriptions describe "$name-function"; then
+    gcloud pubsub subscriptions update "$name-function" "${options[@]}"
+  else
+    gcloud pubsub subscriptions create "$name-function" --topic="$name" \
+      --message-filter="$filter" "${options[@]}"
+  fi
+done
 options=(--ack-deadline=60 --message-retention-duration=604800s --expiration-period=never)
 if there pubsub subscriptions describe rotation-dead; then
   gcloud pubsub subscriptions update rotation-dead "${options[@]}"
 else
   gcloud pubsub subscriptions create rotation-dead --topic=rotation-dead "${options[@]}"
 fi
-gcloud pubsub subscriptions add-iam-policy-binding rotation-function \
-  --role=roles/pubsub.subscriber --member="serviceAccount:$pubsub_agent"
+for name in rotation rotation-emergency; do
+  gcloud pubsub subscriptions add-iam-policy-binding "$name-function" \
+    --role=roles/pubsub.subscriber --member="serviceAccount:$pubsub_agent"
+done
 
 say "the sweep"
 options=(
@@ -284,6 +310,12 @@ for file in "${policies[@]}"; do
       gcloud secrets add-iam-policy-binding "$secret" \
         --role=roles/secretmanager.secretAccessor --member="$member"
     done <"${file%.json}.consumers"
+  fi
+  if [ -f "${file%.json}.authors" ]; then
+    while read -r member; do
+      gcloud secrets add-iam-policy-binding "$secret" \
+        --role="$(role rotationPolicyAuthor)" --member="$member"
+    done <"${file%.json}.authors"
   fi
 done
 for secret in "${reads[@]}"; do

@@ -44,12 +44,12 @@ say "sweep, subscriptions, topics"
 if there scheduler jobs describe rotation-sweep --location="$REGION"; then
   gcloud scheduler jobs delete rotation-sweep --location="$REGION"
 fi
-for subscription in rotation-function rotation-dead; do
+for subscription in rotation-function rotation-emergency-function rotation-dead; do
   if there pubsub subscriptions describe "$subscription"; then
     gcloud pubsub subscriptions delete "$subscription"
   fi
 done
-for each in rotation rotation-dead; do
+for each in rotation rotation-emergency rotation-dead; do
   if there pubsub topics describe "$each"; then gcloud pubsub topics delete "$each"; fi
 done
 

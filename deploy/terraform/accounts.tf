@@ -48,8 +48,9 @@ resource "google_project_iam_member" "optional" {
   member  = google_service_account.function.member
 }
 
+# Whoever asks follows what becomes of it.
 resource "google_project_iam_member" "viewer" {
-  for_each = var.viewers
+  for_each = setunion(var.viewers, var.requesters, var.emergency_requesters)
 
   project = var.project
   role    = google_project_iam_custom_role.role["rotationViewer"].name
@@ -71,12 +72,4 @@ resource "google_service_account_iam_member" "doctor" {
   service_account_id = google_service_account.function.name
   role               = google_project_iam_custom_role.role["rotationDoctorAccount"].name
   member             = each.key
-}
-
-resource "google_project_iam_member" "operator" {
-  for_each = var.operators
-
-  project = var.project
-  role    = google_project_iam_custom_role.role["rotationOperator"].name
-  member  = each.key
 }

@@ -38,6 +38,9 @@ resource "google_project_service_identity" "agent" {
 }
 
 locals {
+  # The project's number is in the address of every agent.
+  number = regex("[0-9]+", google_project_service_identity.agent["pubsub.googleapis.com"].email)
+
   pubsub_agent         = "serviceAccount:${google_project_service_identity.agent["pubsub.googleapis.com"].email}"
   secret_manager_agent = "serviceAccount:${google_project_service_identity.agent["secretmanager.googleapis.com"].email}"
 }

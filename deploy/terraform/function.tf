@@ -10,7 +10,18 @@ locals {
     ROTATION_PROJECT = var.project
     ROTATION_TOPIC   = google_pubsub_topic.rotation.id
     ROTATION_VERSION = local.release
+    # Whose push is believed.  Cloud Run lets only its invokers in, checks the signature of their
+    # token and removes it; the function checks what is left.
+    ROTATION_PUSH_AUDIENCE          = local.audience
+    ROTATION_PUSH_ACCOUNT           = google_service_account.push.email
+    ROTATION_PUSH_SIGNATURE         = "removed-by-cloud-run"
+    ROTATION_EMERGENCY_SUBSCRIPTION = local.emergency_subscription
   }, length(local.keys) == 0 ? {} : { ROTATION_KEYS = "${local.keys_folder}/${local.keys_file}" })
+
+  # One of the function's two addresses; this one is known before there is a function.
+  audience = "https://rotation-${local.number}.${var.region}.run.app"
+  # By its name: a reference would go round in a circle.
+  emergency_subscription = "projects/${var.project}/subscriptions/rotation-emergency-function"
 
   # budget (480) < timeout < ack deadline (600) <= lease (600)
   timeout_seconds = 540

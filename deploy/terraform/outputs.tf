@@ -8,6 +8,11 @@ output "topic" {
   value       = google_pubsub_topic.rotation.id
 }
 
+output "emergency_topic" {
+  description = "Full name of the topic of emergencies, reverts, retirements and the end of blocks."
+  value       = google_pubsub_topic.emergency.id
+}
+
 output "dead_letters" {
   description = "Full name of the subscription that keeps what was given up."
   value       = google_pubsub_subscription.dead.id

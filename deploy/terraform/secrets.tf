@@ -18,6 +18,12 @@ locals {
     }
   ]...)
 
+  policy_authors = merge([
+    for id, secret in var.secrets : {
+      for member in secret.policy_authors : "${id} ${member}" => { secret = id, member = member }
+    }
+  ]...)
+
   # What doctor tries the logins with.
   doctors = merge([
     for member in var.doctors : {
@@ -103,6 +109,16 @@ resource "google_secret_manager_secret_iam_member" "consumer" {
   project   = var.project
   secret_id = google_secret_manager_secret.rotated[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
+  member    = each.value.member
+}
+
+# On given secrets only: whoever may write a secret's annotations writes its policy.
+resource "google_secret_manager_secret_iam_member" "policy_author" {
+  for_each = local.policy_authors
+
+  project   = var.project
+  secret_id = google_secret_manager_secret.rotated[each.value.secret].secret_id
+  role      = google_project_iam_custom_role.role["rotationPolicyAuthor"].name
   member    = each.value.member
 }
 

@@ -175,7 +175,7 @@ variable "keys_version" {
 }
 
 variable "secrets" {
-  description = "The secrets to rotate, by their id. `policy` is the annotation rotation.policy: jsonencode({issuer = {...}, soak = ...})."
+  description = "The secrets to rotate, by their id. `policy` is the annotation rotation.policy: jsonencode({issuer = {...}, soak = ...}); `policy_authors` are members that may update this secret, for they write its policy."
   type = map(object({
     policy              = string
     rotation_period     = optional(string, "2592000s")
@@ -184,6 +184,7 @@ variable "secrets" {
     labels              = optional(map(string), {})
     locations           = optional(list(string), [])
     consumers           = optional(list(string), [])
+    policy_authors      = optional(list(string), [])
     deletion_protection = optional(bool, true)
   }))
   default  = {}
@@ -286,8 +287,15 @@ variable "doctors" {
   nullable    = false
 }
 
-variable "operators" {
-  description = "Members that may also ask for rotations and emergencies and apply policies."
+variable "requesters" {
+  description = "Members that may look and ask for routine rotations."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
+variable "emergency_requesters" {
+  description = "Members that may look and ask for emergencies, reverts, retirements and the end of a block."
   type        = set(string)
   default     = []
   nullable    = false

@@ -49,6 +49,39 @@ def topic(facts: Installation) -> Iterator[Finding]:
         yield unseen(INSTALLATION, fault)
 
 
+def emergencies(facts: Installation) -> Iterator[Finding]:
+    """Whether the topic of emergencies is there, and is delivered by the subscription believed."""
+    if not facts.emergency_topic or isinstance(facts.emergency_fault, Unseen):
+        if facts.emergency_topic:
+            yield from topic(facts.of_emergencies)
+        return
+    for check in check_subscription.CHECKS:
+        yield from check(facts.of_emergencies)
+    service = _service(facts)
+    if service is None:
+        return
+    own = f"{facts.emergency_topic.replace('/topics/', '/subscriptions/')}-function"
+    believed = service.environment.get("ROTATION_EMERGENCY_SUBSCRIPTION") or own
+    names = [subscription.name for subscription in check_subscription.pushing(facts.of_emergencies)]
+    if names and believed not in names:
+        message = f"emergencies arrive by {short(names[0])}; the function believes {believed}"
+        remedy = _set(service, f"ROTATION_EMERGENCY_SUBSCRIPTION={names[0]}")
+        yield _bad("emergency-subscription", message, remedy)
+
+
+def strangers(facts: Installation) -> Iterator[Finding]:
+    """Whether everybody may call the function."""
+    service = _service(facts)
+    if service is None:
+        return
+    for member in facts.open_to:
+        remedy = gcloud(
+            *("run", "services", "remove-iam-policy-binding", *_place(service)),
+            *(f"--member={member}", "--role=roles/run.invoker"),
+        )
+        yield _bad("invoker-everybody", f"{member} may invoke {short(service.name)}", remedy)
+
+
 def function(facts: Installation) -> Iterator[Finding]:
     """Whether the function is there and its newest revision serves."""
     service = facts.service
@@ -298,7 +331,8 @@ def plugins(facts: Installation) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    topic, *check_subscription.CHECKS, function, function_times, function_instances,
+    topic, *check_subscription.CHECKS, emergencies, strangers, function, function_times,
+    function_instances,
     function_account, function_environment, function_keys, targets, function_version, invoker,
     function_rights, sweep, services, clock, quota, plugins,
 )  # fmt: skip

@@ -27,6 +27,8 @@ Check = Callable[[Installation], Iterator[Finding]]
 FILTER: Final = (
     'attributes.eventType = "SECRET_ROTATE" OR hasPrefix(attributes.eventType, "ROTATION_")'
 )
+_AUDIENCE: Final = "ROTATION_PUSH_AUDIENCE"
+_ACCOUNT: Final = "ROTATION_PUSH_ACCOUNT"
 _FEWEST_ATTEMPTS: Final = 10
 _BUDGET: Final = 480.0
 
@@ -55,7 +57,7 @@ def exists(facts: Installation) -> Iterator[Finding]:
     found = pushing(facts)
     if not found and facts.topic:
         message = f"no subscription of {facts.topic} pushes to the function"
-        yield _bad("subscription", message, _create(facts, "rotation-function"))
+        yield _bad("subscription", message, _create(facts, f"{short(facts.topic)}-function"))
     for extra in found[1:]:
         remedy = gcloud("pubsub", "subscriptions", "delete", extra.name)
         first, second = short(found[0].name), short(extra.name)
@@ -69,7 +71,8 @@ def kind(facts: Installation) -> Iterator[Finding]:
     for subscription in pushing(facts):
         if short(subscription.name).startswith("eventarc-"):
             message = f"{short(subscription.name)} was made by an Eventarc trigger"
-            yield _warn("subscription-eventarc", message, _create(facts, "rotation-function"))
+            again = _create(facts, f"{short(facts.topic)}-function")
+            yield _warn("subscription-eventarc", message, again)
         if subscription.is_unwrapped:
             remedy = _modify(
                 subscription,
@@ -98,22 +101,53 @@ def target(facts: Installation) -> Iterator[Finding]:
                 subscription,
                 f"--push-endpoint={subscription.endpoint}",
                 f"--push-auth-service-account={account}",
+                *_for(service),
             )
             message = f"pushes of {short(subscription.name)} carry no token"
             yield _bad("subscription-token", message, remedy)
-        elif (
-            subscription.audience
-            and isinstance(service, Service)
-            and not _is_at(subscription.audience, service)
-        ):
+        elif isinstance(service, Service) and not _is_for(subscription, service):
             remedy = _modify(
                 subscription,
                 f"--push-endpoint={subscription.endpoint}",
                 f"--push-auth-service-account={subscription.push_account}",
-                f"--push-auth-token-audience={service.url}",
+                f"--push-auth-token-audience={_audience(service)}",
             )
-            message = f"its token is for {subscription.audience}, not for the function"
+            audience = subscription.audience or subscription.endpoint
+            message = f"its token is for {audience}, not for the function"
             yield _bad("subscription-audience", message, remedy)
+        elif isinstance(service, Service) and subscription.push_account != service.environment.get(
+            _ACCOUNT, subscription.push_account
+        ):
+            believed = service.environment[_ACCOUNT]
+            remedy = _modify(
+                subscription,
+                f"--push-endpoint={subscription.endpoint}",
+                f"--push-auth-service-account={believed}",
+                f"--push-auth-token-audience={_audience(service)}",
+            )
+            message = (
+                f"pushes of {short(subscription.name)} are signed for {subscription.push_account},"
+                f" and the function believes {believed}"
+            )
+            yield _bad("subscription-account", message, remedy)
+
+
+def _audience(service: Service) -> str:
+    """Return the audience the function expects; one that says none has its URL for it."""
+    return service.environment.get(_AUDIENCE) or service.url
+
+
+def _is_for(subscription: Subscription, service: Service) -> bool:
+    """Whether the token of pushes is for the function, and it takes such a one."""
+    if expected := service.environment.get(_AUDIENCE):
+        return (subscription.audience or subscription.endpoint) == expected
+    return not subscription.audience or _is_at(subscription.audience, service)
+
+
+def _for(service: Service | Unseen | None) -> tuple[str, ...]:
+    """Return the option that makes tokens be for the function, where it says what it expects."""
+    expected = service.environment.get(_AUDIENCE) if isinstance(service, Service) else ""
+    return (f"--push-auth-token-audience={expected}",) if expected else ()
 
 
 def passes(facts: Installation) -> Iterator[Finding]:
@@ -261,6 +295,7 @@ def _create(facts: Installation, name: str) -> str:
         *("pubsub", "subscriptions", "create", f"projects/{facts.project}/subscriptions/{name}"),
         *(f"--topic={facts.topic}", f"--push-endpoint={url}"),
         f"--push-auth-service-account=rotation-push@{facts.project}.iam.gserviceaccount.com",
+        *_for(facts.service),
         *(f"--message-filter={FILTER}", "--ack-deadline=600", "--expiration-period=never"),
         *("--min-retry-delay=10s", "--max-retry-delay=600s", "--max-delivery-attempts=20"),
         f"--dead-letter-topic=projects/{facts.project}/topics/rotation-dead",

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -94,6 +94,10 @@ class Installation:
     #: Who may do what in the project.
     policy: Bindings | Unseen = ()
     topic_fault: Unseen | None = None
+    #: The topic of emergencies and what reads it; empty: not known.
+    emergency_topic: str = ""
+    emergency_fault: Unseen | None = None
+    emergency_subscriptions: tuple[Subscription | Unseen, ...] | Unseen = ()
     subscriptions: tuple[Subscription | Unseen, ...] | Unseen = ()
     #: Subscriptions of each dead-letter topic.
     dead_letters: Mapping[str, tuple[Subscription | Unseen, ...] | Unseen] = field(
@@ -107,6 +111,8 @@ class Installation:
     service: Service | Unseen | None = None
     #: Every service of the region.
     services: tuple[Service, ...] | Unseen = ()
+    #: Members that stand for everybody and may invoke the service.
+    open_to: tuple[str, ...] = ()
     #: May the push account invoke the service, by account.
     invokes: Mapping[str, bool | Unseen] = field(default_factory=dict)
     publishes: tuple[str, ...] | Unseen = ()
@@ -127,3 +133,13 @@ class Installation:
     firings: tuple[datetime, ...] = ()
     writes_per_minute: float = 600
     sweep_seconds: float = 300
+
+    @property
+    def of_emergencies(self) -> "Installation":
+        """The same, as it is for the topic of emergencies."""
+        return replace(
+            self,
+            topic=self.emergency_topic,
+            topic_fault=self.emergency_fault,
+            subscriptions=self.emergency_subscriptions,
+        )

@@ -54,6 +54,7 @@ class Sources:
     now: Callable[[], datetime]
     project: str
     topic: str
+    emergency_topic: str
     region: str
     service: str
     job: str
@@ -84,7 +85,8 @@ class Shared:
 
 def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installation:
     """Read what all secrets share."""
-    deployment, topic = sources.deployment, sources.topic
+    deployment, topic, urgent = sources.deployment, sources.topic, sources.emergency_topic
+    emergencies = deployment.subscriptions(urgent) if urgent else ()
     subscriptions = deployment.subscriptions(topic) if topic else ()
     region = sources.region or _region_of(subscriptions)
     service_name = f"projects/{sources.project}/locations/{region}/services/{sources.service}"
@@ -105,11 +107,15 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         policy=project,
         topic_fault=deployment.topic(topic) if topic else None,
         subscriptions=subscriptions,
-        **_dead_letters(deployment, agent, subscriptions, project),
+        emergency_topic=urgent,
+        emergency_fault=deployment.topic(urgent) if urgent else None,
+        emergency_subscriptions=emergencies,
+        **_dead_letters(deployment, agent, _both(subscriptions, emergencies), project),
         service_name=service_name,
         service=service,
         services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
-        invokes=_invokes(sources, service, subscriptions, project),
+        open_to=_open_to(sources, service),
+        invokes=_invokes(sources, service, _both(subscriptions, emergencies), project),
         publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
         if account and topic
         else (),
@@ -345,6 +351,27 @@ def _invokes(
         )
         for account in sorted(accounts)
     }
+
+
+def _open_to(sources: Sources, service: Service | Unseen) -> tuple[str, ...]:
+    """Return who stands for everybody among the members that may do something with the service."""
+    own = sources.deployment.service_policy(service.name) if isinstance(service, Service) else ()
+    bindings = () if isinstance(own, Unseen) else own
+    members = {member for binding in bindings for member in binding.members}
+    return tuple(sorted(members & {"allUsers", "allAuthenticatedUsers"}))
+
+
+def _both(
+    one: tuple[Subscription | Unseen, ...] | Unseen,
+    other: tuple[Subscription | Unseen, ...] | Unseen,
+) -> tuple[Subscription | Unseen, ...]:
+    """Return the subscriptions of two topics; what could not be seen is reported with each."""
+    return tuple(
+        subscription
+        for subscriptions in (one, other)
+        if not isinstance(subscriptions, Unseen)
+        for subscription in subscriptions
+    )
 
 
 def _visible(

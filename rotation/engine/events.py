@@ -14,6 +14,7 @@ from typing import Any
 
 from rotation.machine import receipts
 from rotation.model.rotation import Pause, Receipt, Record
+from rotation.model.wakeup import claimed
 
 #: Failures in a row from which on a line is an error.
 TOO_OFTEN = 5
@@ -54,7 +55,7 @@ def emergency_started(record: Record) -> Line:
     again = record.again
     request = (again.reason, again.requested_by, again.id) if again else None
     why, by, request_id = request or (record.reason, record.requested_by, record.request_id)
-    message = f"emergency started{f' by {by}' if by else ''}{f': {why}' if why else ''}"
+    message = f"emergency started{f' by {claimed(by)}' if by else ''}{f': {why}' if why else ''}"
     more = {"reason": why, "requested_by": by, "request_id": request_id}
     return _line("WARNING", message, Event.EMERGENCY_STARTED, **more)
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = "deploy/docs"
 _SCOPES: Final = {
-    "secret": "each managed secret",
+    "secret": "each managed secret; for people, on given ones",
     "secret-read": (
         "each secret that a policy names for reading;"
         " for whoever runs doctor, on managed ones as well"
     ),
     "project": "the project",
-    "topic": "the topic",
+    "topic": "the topic `rotation`",
+    "topic-emergency": "the topic `rotation-emergency`",
     "service": "the Cloud Run service",
     "account": "the function's service account",
 }

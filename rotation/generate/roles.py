@@ -30,7 +30,8 @@ class Role:
     title: str
     description: str
     part: str
-    #: On what it is granted: secret, secret-read, project, topic, service or account.
+    #: On what it is granted: secret, secret-read, project, topic, topic-emergency, service or
+    #: account.
     scope: str
     #: Who needs each permission, and what for.
     because: Mapping[str, Sequence[str]]
@@ -142,12 +143,28 @@ _FRAMES: Final = (
         {Part.DOCTOR: (On.ACCOUNT,)},
     ),
     _Frame(
-        "rotationOperator",
-        "Rotation: operator",
-        "Looks, asks for rotations and writes policies. Granted on the project.",
-        "operator",
-        "project",
-        {Part.VIEWER: On, Part.OPERATOR: On},
+        "rotationRequester",
+        "Rotation: requester",
+        "Asks for routine rotations. Granted on the rotation topic, beside the viewer's role.",
+        "requester",
+        "topic",
+        {Part.REQUESTER: (On.TOPIC,)},
+    ),
+    _Frame(
+        "rotationEmergencyRequester",
+        "Rotation: requester of emergencies",
+        "Asks for what is privileged. Granted on that topic, beside the viewer's role.",
+        "emergency requester",
+        "topic-emergency",
+        {Part.EMERGENCY_REQUESTER: (On.TOPIC,)},
+    ),
+    _Frame(
+        "rotationPolicyAuthor",
+        "Rotation: policy author",
+        "Writes the policy of a secret. Granted on the secret, never on the project.",
+        "policy author",
+        "secret",
+        {Part.POLICY_AUTHOR: (On.MANAGED_SECRET,)},
     ),
 )
 

@@ -28,8 +28,12 @@ class Part(Enum):
     VIEWER = "viewer"
     #: People and CI who ask doctor what is set up wrongly.
     DOCTOR = "doctor"
-    #: People and CI who ask for rotations and write policies.
-    OPERATOR = "operator"
+    #: People and CI who ask for routine rotations.
+    REQUESTER = "requester"
+    #: People and CI who ask for emergencies and ways back.
+    EMERGENCY_REQUESTER = "emergency requester"
+    #: People and CI who write the policies of given secrets.
+    POLICY_AUTHOR = "policy author"
 
 
 _SECRET: Final = On.MANAGED_SECRET
@@ -107,9 +111,27 @@ _DOCTOR: Final = (
     ),
 )
 
-_OPERATOR: Final = (
-    Permission("pubsub.topics.publish", On.PROJECT, "ask for a rotation"),
-    Permission("secretmanager.secrets.update", On.PROJECT, "store a policy"),
+_REQUESTER: Final = (
+    Permission(
+        "pubsub.topics.publish",
+        On.TOPIC,
+        "ask for a routine rotation, a pause or its end",
+        which="the rotation topic",
+    ),
+)
+
+_EMERGENCY_REQUESTER: Final = (
+    Permission(
+        "pubsub.topics.publish",
+        On.TOPIC,
+        "ask for an emergency, a revert, a retirement or the end of a block",
+        which="the topic of emergencies",
+    ),
+)
+
+_POLICY_AUTHOR: Final = (
+    Permission("secretmanager.secrets.get", _SECRET, "read what is there, and its ETag"),
+    Permission("secretmanager.secrets.update", _SECRET, "store a policy"),
 )
 
 #: What each part needs.
@@ -119,7 +141,9 @@ NEEDS: Final[Mapping[Part, tuple[Permission, ...]]] = {
     Part.PUSH: _PUSH,
     Part.VIEWER: _VIEWER,
     Part.DOCTOR: _DOCTOR,
-    Part.OPERATOR: _OPERATOR,
+    Part.REQUESTER: _REQUESTER,
+    Part.EMERGENCY_REQUESTER: _EMERGENCY_REQUESTER,
+    Part.POLICY_AUTHOR: _POLICY_AUTHOR,
 }
 
 #: What one might expect, and what nobody of them needs.

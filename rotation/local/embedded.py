@@ -5,7 +5,9 @@ None of this is deployed: the function has no such settings, and is handed what 
 Rules of this module:
   1. It alone reads these variables.  Without them a process is as on Google Cloud.
   2. Embedded services believe who a caller says it is; Google's never get a caller's name from us.
-  3. A crash point fires once: the marker file is made first, so the restarted process goes on.
+  3. The embedded Pub/Sub signs with a key of its own.  Whose certificates are believed
+     is no setting of the function: only this process is handed another place for them.
+  4. A crash point fires once: the marker file is made first, so the restarted process goes on.
 """
 
 import os
@@ -15,12 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rotation import wiring
+from rotation import config, wiring
 from rotation.emulator.clock import MovableClock
 from rotation.engine.crashpoints import CrashPoint, Reach, never
 
 if TYPE_CHECKING:
     from rotation.app import Application
+    from rotation.ports.callers import Callers
+
+#: Value of ``ROTATION_EMBEDDED_CERTIFICATES`` where pushes carry no token.
+UNSIGNED: Final = "unsigned"
 
 _SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
@@ -28,8 +34,26 @@ _SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 def make_application(environ: Mapping[str, str] = os.environ) -> "Application":
     """Build the function's application as a stack's own environment describes it."""
     return wiring.make_application(
-        environ, clock=clock(environ), identity=identity(environ), reach=crash_point(environ)
+        environ,
+        clock=clock(environ),
+        identity=identity(environ),
+        reach=crash_point(environ),
+        callers=callers(environ),
     )
+
+
+def callers(environ: Mapping[str, str] = os.environ) -> "Callers | None":
+    """Return what knows the embedded push's tokens; None: believe Google, as when deployed.
+
+    ``ROTATION_EMBEDDED_CERTIFICATES`` is the URL of its certificates, or ``unsigned`` on a Pub/Sub
+    that signs nothing, as Google's emulator.
+    """
+    named = environ.get("ROTATION_EMBEDDED_CERTIFICATES", "")
+    if not named:
+        return None
+    if named == UNSIGNED:
+        return wiring.make_callers_of_an_emulator()
+    return wiring.make_callers(config.from_environment(environ), named)
 
 
 def clock(environ: Mapping[str, str] = os.environ) -> MovableClock | None:

@@ -25,7 +25,7 @@ from rotation.model.phase import Event, Mode, Phase
 from rotation.model.policy import Policy
 from rotation.model.rotation import Record, State
 from rotation.model.secret import Secret
-from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind
+from rotation.model.wakeup import Ask, Request, WakeUp, WakeUpKind, claimed
 
 #: How many requests a rotation notes that it serves beside its own.
 KEPT_REQUESTS = 8
@@ -240,7 +240,7 @@ def _revert(s: Situation, request: Request) -> Decision:
     event = Event.REFUSED if state.phase in _NOT_HANDED else Event.REVERT_ASKED
     if not transitions.can_follow(state.phase, event) or _is_older(request, state.in_flight):
         return _proceed(s) if state.record else Done("settled: there is nothing to go back from")
-    who = request.requested_by or "somebody"
+    who = claimed(request.requested_by) if request.requested_by else "somebody"
     why = f"asked by {who}" + (f": {request.reason}" if request.reason else "")
     s = replace(s, state=_taken_up(state))
     # Who goes back does not want to be rolled forward at once; an emergency still counts.

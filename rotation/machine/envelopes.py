@@ -26,6 +26,8 @@ class Envelope(Struct, frozen=True):
     message_id: str
     attributes: Mapping[str, str]
     published_at: datetime
+    #: ``projects/P/subscriptions/S`` that delivers it, as Pub/Sub writes it beside the message.
+    subscription: str = ""
 
 
 def open_envelope(content_type: str, body: bytes, now: datetime) -> Envelope:
@@ -51,7 +53,13 @@ def open_envelope(content_type: str, body: bytes, now: datetime) -> Envelope:
             for key, value in attributes.items()
         },
         published_at=_time(message.get("publishTime") or message.get("publish_time"), now),
+        subscription=_subscription(outer.get("subscription")),
     )
+
+
+def _subscription(value: object) -> str:
+    """Return the name; one that is no text is nobody's."""
+    return _text(value, "subscription") if isinstance(value, str) else ""
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON

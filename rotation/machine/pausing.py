@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from rotation.model.phase import Event, Phase
 from rotation.model.rotation import Pause, Record, State
-from rotation.model.wakeup import Ask, Request
+from rotation.model.wakeup import Ask, Request, claimed
 
 #: What asks for it, or for its end.
 REQUESTS = frozenset({Ask.PAUSE, Ask.RESUME})
@@ -95,6 +95,6 @@ def holds_back(state: State, event: Event) -> bool:
 def message(state: State) -> str:
     """Say that it is paused, and by whom."""
     pause = state.pause
-    by = f" by {pause.requested_by}" if pause and pause.requested_by else ""
+    by = f" by {claimed(pause.requested_by)}" if pause and pause.requested_by else ""
     why = f": {pause.reason}" if pause and pause.reason else ""
     return f"paused{by}{why}"

@@ -36,7 +36,8 @@ def decode_wake_up(
         return None
     message_id = message_id[:MAX_TEXT]
     if kind is WakeUpKind.SWEEP:
-        return WakeUp(kind, None, message_id, published_at)
+        signature = attributes.get("signature", "")
+        return WakeUp(kind, None, message_id, published_at, signature=signature)
     return WakeUp(
         kind=kind,
         secret=_secret(attributes, kind),
@@ -44,6 +45,7 @@ def decode_wake_up(
         at=published_at,
         request=_request(attributes, kind, message_id, published_at),
         reason=attributes.get("reason", "")[:MAX_TEXT],
+        signature=attributes.get("signature", ""),
     )
 
 

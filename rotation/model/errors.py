@@ -79,6 +79,17 @@ class BadWakeUpError(PermanentError):
     reason = "bad-message"
 
 
+class CallerError(PermanentError):
+    """Whoever sent a delivery has not proved to be Pub/Sub.  It is answered with ``status``."""
+
+    reason = "caller-refused"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        #: HTTP status: 401 without a token that counts, 403 with somebody else's.
+        self.status = status
+
+
 class BadPluginError(PermanentError):
     """A plugin cannot be loaded, or breaks a rule.  It is a fault of each policy that names it."""
 

@@ -40,7 +40,13 @@ class Request(Struct, frozen=True):
     #: Idempotency key: the same id is the same request.
     id: str
     reason: str = ""
+    #: Who the sender says asks.  A claim: whoever may publish may write any name here.
     requested_by: str = ""
+
+
+def claimed(requested_by: str) -> str:
+    """Return a name as it may be shown: it is what the sender says, and nobody has proved it."""
+    return f"{requested_by} (claimed)"
 
 
 class WakeUp(Struct, frozen=True):
@@ -56,3 +62,6 @@ class WakeUp(Struct, frozen=True):
     request: Request | None = None
     #: Why the sweep woke this secret (``ROTATION_WAKE``).
     reason: str = ""
+    #: What proves who asks: ``SCHEME:VALUE``; empty: nothing does.  No scheme is known yet, so a
+    #: message with one is refused: an old function must not take a proof for granted.
+    signature: str = ""

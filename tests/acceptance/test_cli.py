@@ -194,7 +194,7 @@ def test_rotations_are_asked_for_and_followed(bench: Bench) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("plain: soaking until ")
     assert "version 2 (plain_b)" in out
-    assert "routine, asked by ada: drill" in out
+    assert "routine, asked by ada (claimed): drill" in out
 
 
 def test_status_has_a_json_form_with_every_key(bench: Bench, run: Any) -> None:
@@ -515,7 +515,10 @@ def test_a_pause_keeps_what_is_asked_until_it_is_resumed(bench: Bench, run: Any)
     assert "to go on: rotation resume calm" in out
     code, out, _ = run("rotate", "calm")
     assert code == 0
-    assert "paused by sre: incident 7; the request is kept until: rotation resume calm" in out
+    assert (
+        "paused by sre (claimed): incident 7; the request is kept until: rotation resume calm"
+        in out
+    )
     code, out, _ = run("status", "calm")
     assert "calm: settled, paused; version 1" in out
     assert "a request is kept" in out

@@ -131,13 +131,14 @@ import json, os, pathlib, sys
 from functions_framework import create_app
 deliver, published = [json.loads(line) for line in sys.stdin]
 client = create_app("rotate", "rotation/local/served/main.py", "http").test_client()
+sender = {"authorization": f"Bearer {sys.argv[1]}"}
 loaded = lambda: "google.cloud.pubsub_v1" in sys.modules
 before = loaded()
-first = client.post("/", json=deliver).status_code
+first = client.post("/", json=deliver, headers=sender).status_code
 between = loaded()
 clock = pathlib.Path(os.environ["ROTATION_CLOCK_FILE"])
 clock.write_text(str(float(clock.read_text()) + 7200))
-second = client.post("/", json=published).status_code
+second = client.post("/", json=published, headers=sender).status_code
 print(json.dumps([before, first, between, second, loaded()]), file=sys.stderr)
 """
 
@@ -146,7 +147,7 @@ def test_pubsub_client_is_imported_only_when_something_is_published(target: Targ
     sweep = {"message": {"attributes": {"eventType": "ROTATION_SWEEP"}, "messageId": "1"}}
     environment = {"PATH": "/usr/bin:/bin", **target.scene.stack.function_environment()}
     rotated = subprocess.run(
-        [sys.executable, "-c", PROBE],
+        [sys.executable, "-c", PROBE, target.scene.stack.push_token()],
         input="\n".join(json.dumps(body) for body in (_push(target), sweep)),
         capture_output=True,
         text=True,

@@ -21,10 +21,14 @@ from tests.support.stack.target import Target
 
 pytestmark = pytest.mark.slow
 
-FUNCTION, VIEWER, OPERATOR = account("rotation"), account("viewer"), account("operator")
+FUNCTION, VIEWER, REQUESTER = account("rotation"), account("viewer"), account("requester")
+LEAD, AUTHOR = account("lead"), account("author")
 DOCTOR, PUSH = account("doctor"), account("rotation-push")
 ENGINE_ROLES = ("rotationFunction", "rotationReader", "rotationSweep", "rotationPublisher")
-PEOPLES_ROLES = ("rotationInvoker", "rotationViewer", "rotationDoctor", "rotationOperator")
+PEOPLES_ROLES = (
+    *("rotationInvoker", "rotationViewer", "rotationDoctor", "rotationRequester"),
+    *("rotationEmergencyRequester", "rotationPolicyAuthor"),
+)
 #: Acting as the function is asked of IAM Credentials, which is not embedded: there the address of
 #: an account is its token.
 NOT_EMBEDDED = {"rotationDoctorAccount": ["iam.serviceAccounts.getAccessToken"]}
@@ -46,7 +50,11 @@ def enforced(evidence: Evidence) -> Iterator[Scene]:
         granting.bind(FUNCTION, "rotationPublisher", running.stack.topic)
         granting.bind(VIEWER, "rotationViewer", f"projects/{PROJECT}")
         granting.bind(DOCTOR, "rotationDoctor", f"projects/{PROJECT}")
-        granting.bind(OPERATOR, "rotationOperator", f"projects/{PROJECT}")
+        granting.bind(REQUESTER, "rotationViewer", f"projects/{PROJECT}")
+        granting.bind(REQUESTER, "rotationRequester", running.stack.topic)
+        urgent = running.stack.options.emergency_topic_name
+        granting.bind(LEAD, "rotationViewer", f"projects/{PROJECT}")
+        granting.bind(LEAD, "rotationEmergencyRequester", urgent)
         granting.bind(
             running.stack.options.secret_manager_agent, "roles/pubsub.publisher",
             running.stack.topic,
@@ -145,20 +153,48 @@ def test_looking_needs_exactly_the_viewers_role(
     assert used == set(ROLES["rotationViewer"])
 
 
-def test_asking_needs_exactly_the_operators_role(
-    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def used_by(granting: Granting, caller: str) -> set[str]:
+    return {finding for found in granting.used(caller).values() for finding in found}
+
+
+def test_asking_needs_exactly_the_requesters_role(
+    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    as_caller(managed.scene, OPERATOR, monkeypatch)
-    policy = tmp_path / "policy.json"
-    policy.write_text(json.dumps({**managed.policy, "soak": "2h"}))
+    as_caller(managed.scene, REQUESTER, monkeypatch)
     assert main(["status"]) == 0
-    assert main(["policy", "apply", managed.id, str(policy)]) == 0
     assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 0
-    assert granting.denied(OPERATOR) == set()
-    used = {finding for found in granting.used(OPERATOR).values() for finding in found}
-    assert used == set(ROLES["rotationOperator"])
+    assert granting.denied(REQUESTER) == set()
+    assert used_by(granting, REQUESTER) == {*ROLES["rotationViewer"], *ROLES["rotationRequester"]}
     as_caller(managed.scene, VIEWER, monkeypatch)
     assert main(["rotate", managed.id, "--no-wait", "--reason", "a test"]) == 3
+
+
+def test_an_emergency_needs_exactly_its_requesters_role(
+    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emergency = ["emergency", managed.id, "--no-wait", "--yes", "--reason", "a test"]
+    as_caller(managed.scene, REQUESTER, monkeypatch)
+    assert main(emergency) == 3
+    as_caller(managed.scene, LEAD, monkeypatch)
+    assert main(["status"]) == 0
+    assert main(emergency) == 0
+    assert granting.denied(LEAD) == set()
+    needed = {*ROLES["rotationViewer"], *ROLES["rotationEmergencyRequester"]}
+    assert used_by(granting, LEAD) == needed
+
+
+def test_a_policy_is_written_with_exactly_its_authors_role(
+    managed: Target, granting: Granting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    granting.bind(AUTHOR, "rotationPolicyAuthor", managed.name)
+    as_caller(managed.scene, AUTHOR, monkeypatch)
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({**managed.policy, "soak": "2h"}))
+    assert main(["policy", "apply", managed.id, str(policy)]) == 0
+    assert granting.denied(AUTHOR) == set()
+    assert used_by(granting, AUTHOR) == set(ROLES["rotationPolicyAuthor"])
+    as_caller(managed.scene, REQUESTER, monkeypatch)
+    assert main(["policy", "apply", managed.id, str(policy)]) == 3
 
 
 def findings(capsys: pytest.CaptureFixture[str], *secrets: str) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def test_revert_gives_consumers_the_previous_credential(target: Target, phase: s
         target.await_phase("settled", 1)
         target.scene.await_idle()
     target.assert_settled(current=1, previous=None)
-    assert target.receipt["why"] == "asked by sre: errors rise"
+    assert target.receipt["why"] == "asked by sre (claimed): errors rise"
     assert target.states == {1: "ENABLED", 2: "DISABLED", 3: "ENABLED"}
     assert target.refused(target.payload(2))
     assert target.latest() == target.payload(1)

@@ -18,6 +18,8 @@ from tests.bench.figures import Figure, Goal
 from tests.bench.instance import instance
 from tests.bench.lab import Lab, full_name
 from tests.bench.process import ROOT, first_answer
+from tests.bench.server import OPTIONS
+from tests.support.push import checked_by_cloud_run
 
 RUNS = 11
 #: Median of the peer: import, client and first reply, without a web framework.
@@ -115,7 +117,10 @@ def _in_turn(lab: Lab, runs: int) -> Mapping[str, Sequence[float]]:
 
     def ours(body: bytes) -> float:
         log = lab.folder / "cold.log"
-        return first_answer(ROOT / "main.py", "rotate", body, lab.environment(), log)
+        # As on Cloud Run: it has checked the signature, and removed it.
+        environment = {**lab.environment(), "ROTATION_PUSH_SIGNATURE": "removed-by-cloud-run"}
+        token = checked_by_cloud_run(OPTIONS.push_audience, OPTIONS.push_account)
+        return first_answer(ROOT / "main.py", "rotate", body, environment, log, f"Bearer {token}")
 
     variants: dict[str, Callable[[], float]] = {
         "interpreter": lambda: _python("pass"),

@@ -22,8 +22,9 @@ from rotation.google.journal import CloudJournal
 from rotation.google.publisher import PubSubPublisher
 from rotation.google.secret_manager import SecretManager
 from rotation.local import embedded
+from rotation.machine.requests import PRIVILEGED
 from tests.bench.lab import Lab, full_name
-from tests.bench.server import Call
+from tests.bench.server import OPTIONS, Call
 
 _MESSAGES = itertools.count(1)
 
@@ -46,6 +47,7 @@ class Instance:
 
     def __init__(self, lab: Lab, **environment: str) -> None:
         self._lab = lab
+        self._authorization = lab.authorization()
         self.application = embedded.make_application({**lab.environment(), **environment})
         sys.excepthook = sys.__excepthook__  # the bench's own faults are for people
         os.environ["PUBSUB_EMULATOR_HOST"] = lab.services.addresses["pubsub"]
@@ -73,7 +75,8 @@ class Instance:
 
     def deliver(self, **attributes: str) -> None:
         """Handle one message."""
-        _, status = self.application.handle("application/json", self.body(**attributes))
+        body = self.body(**attributes)
+        _, status = self.application.handle("application/json", body, self._authorization)
         assert status == 204, f"answered {status}: {attributes}"
         assert not self._journal.errors, self._journal.errors[-1]
 
@@ -81,7 +84,9 @@ class Instance:
         stamp = self._lab.clock.now().isoformat().replace("+00:00", "Z")
         message_id = f"bench-{next(_MESSAGES)}"
         message = {"attributes": attributes, "messageId": message_id, "publishTime": stamp}
-        return json.dumps({"message": message}).encode()
+        privileged = attributes.get("mode") in {ask.value for ask in PRIVILEGED}
+        name = OPTIONS.emergency_subscription_name if privileged else OPTIONS.subscription_name
+        return json.dumps({"message": message, "subscription": name}).encode()
 
     def fire(self, secret_id: str) -> None:
         """Handle Google's own message, which starts a rotation."""

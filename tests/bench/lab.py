@@ -105,12 +105,19 @@ class Lab:
             "ROTATION_PROJECT_NUMBER": str(OPTIONS.project_number),
             "ROTATION_TARGETS": str(targets.path),
             "ROTATION_TOPIC": OPTIONS.topic_name,
+            "ROTATION_PUSH_AUDIENCE": OPTIONS.push_audience,
+            "ROTATION_PUSH_ACCOUNT": OPTIONS.push_account,
+            "ROTATION_EMBEDDED_CERTIFICATES": addresses["certificates"],
             "SECRET_MANAGER_ENDPOINT": addresses["grpc"],
             "PUBSUB_EMULATOR_HOST": addresses["pubsub"],
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),
             "ROTATION_CHECK_SECONDS": "0",
             "ROTATION_KEYS": str(key_file(self.folder)),
         }
+
+    def authorization(self) -> str:
+        """Return the header by which the embedded push proves itself."""
+        return f"Bearer {self.services.ask('token')}"
 
     def calls(self) -> list[Call]:
         """Return the calls of Secret Manager since the last look."""

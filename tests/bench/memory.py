@@ -94,12 +94,12 @@ def _resident() -> Iterator[Figure]:
 def _rotate(process: FunctionProcess, template: Instance, ids: Sequence[str], at_once: int) -> None:
     """Have each secret rotated by the process, so many at once."""
     with httpx.Client(trust_env=False, timeout=60) as client, ThreadPoolExecutor(at_once) as pool:
+        authorization = template._lab.authorization()
+        headers = {"content-type": "application/json", "authorization": authorization}
 
         def fire(secret_id: str) -> None:
             body = template.body(eventType="SECRET_ROTATE", secretId=full_name(secret_id))
-            answer = client.post(
-                process.url, content=body, headers={"content-type": "application/json"}
-            )
+            answer = client.post(process.url, content=body, headers=headers)
             assert answer.status_code == 204, answer.status_code
 
         list(pool.map(fire, ids))

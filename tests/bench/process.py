@@ -36,7 +36,12 @@ def command(source: Path, target: str, port: int) -> list[str]:
 
 
 def first_answer(
-    source: Path, target: str, body: bytes, environment: Mapping[str, str], log: Path
+    source: Path,
+    target: str,
+    body: bytes,
+    environment: Mapping[str, str],
+    log: Path,
+    authorization: str = "",
 ) -> float:
     """Return the milliseconds from the start of the process to the first answer of 2xx."""
     port = free_port()
@@ -54,6 +59,8 @@ def first_answer(
         try:
             _await_listening(port)
             headers = {"content-type": "application/json", "connection": "close"}
+            if authorization:
+                headers["authorization"] = authorization
             url = f"http://127.0.0.1:{port}/"
             answer = httpx.post(url, content=body, headers=headers, trust_env=False, timeout=_LIMIT)
             taken = (time.perf_counter() - began) * 1000

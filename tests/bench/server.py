@@ -21,6 +21,7 @@ from google.pubsub_v1 import types as pubsub_types
 
 from rotation.emulator.background import Background, serve_in_background
 from rotation.emulator.iam import OWNER
+from rotation.emulator.pubsub.rest_api import CERTIFICATES
 from rotation.emulator.secretmanager import secrets, versions
 from rotation.emulator.secretmanager.dispatcher import Dispatcher
 from rotation.emulator.secretmanager.history import FRESH
@@ -28,6 +29,7 @@ from rotation.emulator.secretmanager.messages import Message
 from rotation.emulator.secretmanager.rpcs import Rpc
 from rotation.local.stack.options import StackOptions
 from rotation.local.stack.services import Services, services
+from rotation.machine.requests import PRIVILEGED
 
 Command = dict[str, Any]
 
@@ -85,7 +87,12 @@ class Server:
             "rest": running.secret_manager_rest,
             "consumer_grpc": running.consumer_grpc,
             "pubsub": running.pubsub_grpc,
+            "certificates": f"{running.pubsub_rest}{CERTIFICATES}",
         }
+
+    def token(self) -> Any:
+        account, audience = OPTIONS.push_account, OPTIONS.push_audience
+        return self._background.call(lambda running: running.broker.signer.token(account, audience))
 
     def calls(self) -> Any:
         """Return the calls since the last look."""
@@ -117,7 +124,9 @@ class Server:
     def publish(self, messages: list[dict[str, str]]) -> None:
         def send(running: Services) -> None:
             for attributes in messages:
-                running.broker.publish(OPTIONS.topic_name, attributes, None)
+                privileged = attributes.get("mode") in {ask.value for ask in PRIVILEGED}
+                topic = OPTIONS.emergency_topic_name if privileged else OPTIONS.topic_name
+                running.broker.publish(topic, attributes, None)
 
         self._background.call(send)
 

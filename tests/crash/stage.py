@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -18,7 +17,6 @@ from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
     SecretManagerServiceGrpcTransport,
 )
-from google.pubsub_v1 import types
 
 import rotation
 from rotation.local.postgres import PostgresBinaries, find_bindirs
@@ -148,7 +146,8 @@ def staged(plant: str = "", workers: int = WORKERS) -> Iterator[Stage]:
             links.secrets.point_to(*_parts(stack.services.secret_manager_grpc))
             links.publish.point_to(*_parts(stack.services.pubsub_grpc))
             scene = Scene(stack, client, Evidence())
-            scene.call(lambda running: running.broker.set_push_config(*_endpoint(stack, links)))
+            endpoint = f"http://{links.push.address}/"
+            scene.call(lambda running: running.subscribe(stack.options, endpoint))
             environment = stack.function_environment()
             with (
                 replicated(stack.postgres, links.primary, links.replica) as pair,
@@ -156,11 +155,6 @@ def staged(plant: str = "", workers: int = WORKERS) -> Iterator[Stage]:
             ):
                 pair.promoted = lambda primary: setattr(stack, "postgres", primary)
                 yield Stage(scene, links, pair, running, History(stack))
-
-
-def _endpoint(stack: Stack, links: Links) -> tuple[str, Any]:
-    push = types.PushConfig(push_endpoint=f"http://{links.push.address}/")
-    return stack.options.subscription_name, push
 
 
 def _parts(address: str) -> tuple[str, int]:

@@ -16,8 +16,11 @@ import pytest
 
 from tests.deploy.world import ROOT, linter
 from tests.support.locks import locked
+from tests.support.push import checked_by_cloud_run
 
 #: Secret Manager's, which needs no call to anything.
+AUDIENCE = "https://rotation-1.europe-west1.run.app"
+ACCOUNT = "rotation-push@acme-prod.iam.gserviceaccount.com"
 TEST_PUBLICATION = {
     "message": {"attributes": {"eventType": "TOPIC_CONFIGURED"}, "messageId": "1"},
     "subscription": "s",
@@ -128,7 +131,7 @@ import importlib, pkgutil, sys
 sys.path = [sys.argv[1], *(each for each in sys.path if each != sys.argv[2])]
 import main, rotation
 assert rotation.__file__.startswith(sys.argv[1]), rotation.__file__
-assert main._application.handle("application/json", sys.argv[3].encode())[1] == 204
+assert main._application.handle("application/json", sys.argv[3].encode(), sys.argv[4])[1] == 204
 for module in pkgutil.walk_packages(rotation.__path__, "rotation."):
     importlib.import_module(module.name)
 """
@@ -145,8 +148,15 @@ def test_what_is_sent_needs_nothing_else(tmp_path: Path, file: str) -> None:
         tree,
         ROOT,
         json.dumps(TEST_PUBLICATION),
+        f"Bearer {checked_by_cloud_run(AUDIENCE, ACCOUNT)}",
         cwd=tmp_path,
-        env={"PATH": os.defpath, "ROTATION_PROJECT": "acme-prod"},
+        env={
+            "PATH": os.defpath,
+            "ROTATION_PROJECT": "acme-prod",
+            "ROTATION_PUSH_AUDIENCE": AUDIENCE,
+            "ROTATION_PUSH_ACCOUNT": ACCOUNT,
+            "ROTATION_PUSH_SIGNATURE": "removed-by-cloud-run",
+        },
     )
 
 
@@ -261,6 +271,9 @@ def test_the_function_answers_from_a_tree_it_cannot_write(installed: Path) -> No
             "PATH": "/usr/bin:/bin",
             "PYTHONDONTWRITEBYTECODE": "1",
             "ROTATION_PROJECT": "acme-prod",
+            "ROTATION_PUSH_AUDIENCE": AUDIENCE,
+            "ROTATION_PUSH_ACCOUNT": ACCOUNT,
+            "ROTATION_PUSH_SIGNATURE": "removed-by-cloud-run",
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -285,9 +298,9 @@ def without_capabilities() -> list[str]:
 def posted(server: subprocess.Popen[bytes], port: int) -> int | None:
     """Deliver Secret Manager's test publication, which needs no call to anything."""
     body = json.dumps(TEST_PUBLICATION).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/", body, {"Content-Type": "application/json"}
-    )
+    token = checked_by_cloud_run(AUDIENCE, ACCOUNT)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", body, headers)
     for _ in range(300):
         assert server.poll() is None, server.stdout.read()
         try:

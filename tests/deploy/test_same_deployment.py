@@ -57,7 +57,7 @@ def test_the_function_tells_the_release_it_runs(tmp_path: Path, scenario: str) -
     [
         ("subscription.tf", "ack_deadline_seconds       = 600", "ack_deadline_seconds       = 60"),
         ("subscription.tf", "max_delivery_attempts = 20", "max_delivery_attempts = 5"),
-        ("subscription.tf", "audience              = local.url", ""),
+        ("subscription.tf", "audience              = local.audience", ""),
         ("function.tf", "timeout_seconds = 540", "timeout_seconds = 300"),
         ("topics.tf", 'role    = "roles/pubsub.publisher"', 'role    = "roles/pubsub.editor"'),
         ("sweep.tf", "*/5 * * * *", "0 * * * *"),

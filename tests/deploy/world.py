@@ -20,6 +20,7 @@ POLICY = {
 }
 IMAGE = "europe-west1-docker.pkg.dev/acme-prod/rotation/rotation@sha256:" + "a" * 64
 SRE, READER = "group:sre@example.com", "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
+LEAD = "group:lead@example.com"
 BUILDER = "projects/acme-prod/serviceAccounts/b@acme-prod.iam.gserviceaccount.com"
 CHANNEL = "projects/acme-prod/notificationChannels/1"
 
@@ -40,7 +41,8 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "optional_roles": ["rotationCloudsql"],
             "viewers": [SRE],
             "doctors": [SRE],
-            "operators": [SRE],
+            "requesters": [SRE],
+            "emergency_requesters": [LEAD],
             "notification_channels": [CHANNEL],
             "runbooks_url": "https://docs.example.com/runbooks",
         },
@@ -57,7 +59,8 @@ SCENARIOS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "OPTIONAL_ROLES": "rotationCloudsql",
             "VIEWERS": SRE,
             "DOCTORS": SRE,
-            "OPERATORS": SRE,
+            "REQUESTERS": SRE,
+            "EMERGENCY_REQUESTERS": LEAD,
             "NOTIFICATION_CHANNELS": CHANNEL,
             "RUNBOOKS_URL": "https://docs.example.com/runbooks",
         },
@@ -79,7 +82,10 @@ def variables(scenario: str) -> dict[str, Any]:
         "region": "europe-west1",
         "first_rotation": FIRST,
         "keys_version": "1",
-        "secrets": {"orders": secret | {"consumers": [READER]}, "shop": secret},
+        "secrets": {
+            "orders": secret | {"consumers": [READER], "policy_authors": [SRE]},
+            "shop": secret,
+        },
         "reads": [],
         **SCENARIOS[scenario][0],
     }
@@ -102,6 +108,7 @@ class Script:
         for name in ("orders", "shop"):
             (secrets / f"{name}.json").write_text(json.dumps(POLICY, indent=2))
         (secrets / "orders.consumers").write_text(f"{READER}\n")
+        (secrets / "orders.authors").write_text(f"{SRE}\n")
 
     def run(
         self, name: str, cwd: Path | None = None, **more: str

@@ -83,7 +83,8 @@ def failing(
 
         environment = scene.stack.function_environment()
         clock = embedded.clock(environment)
-        return wiring.make_application(environment, clock=clock, reach=reach)
+        callers = embedded.callers(environment)
+        return wiring.make_application(environment, clock=clock, reach=reach, callers=callers)
 
     return make
 
@@ -91,7 +92,8 @@ def failing(
 def delivery(target: Target, **attributes: str) -> bytes:
     now = target.scene.stack.services.clock.now().isoformat()
     message = {"attributes": attributes, "messageId": "by-hand", "publishTime": now}
-    return json.dumps({"message": message}).encode()
+    name = target.scene.stack.options.emergency_subscription_name
+    return json.dumps({"message": message, "subscription": name}).encode()
 
 
 @pytest.mark.parametrize(
@@ -115,8 +117,9 @@ def test_no_frame_from_the_request_to_the_effect_shows_a_password(
     target = Target(scene).start()
     passwords["the one in force"] = target.payload(1)["password"]
     asked = {"eventType": "ROTATION_REQUEST", "secretId": target.name, "mode": "emergency"}
+    authorization = f"Bearer {scene.stack.push_token()}"
     with pytest.raises(UnforeseenError) as caught:
-        failing(point).handle("application/json", delivery(target, **asked))
+        failing(point).handle("application/json", delivery(target, **asked), authorization)
     text = rendered(caught.value)
     assert "rotation/app.py" in text
     assert "rotation/engine/worker.py" in text

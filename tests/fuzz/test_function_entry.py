@@ -20,12 +20,14 @@ from rotation.local.stack.function import FunctionProcess
 from rotation.machine.envelopes import open_envelope
 from rotation.machine.wakeups import decode_wake_up
 from rotation.model.errors import BadWakeUpError
+from tests.support.push import checked_by_cloud_run
 
 from .messages import NOT_OURS, PUSH, SECRET, STRUCTURED, deliveries, push_of
 from .profiles import examples
 from .states import NOW
 from .texts import HOSTILE, sound_text
 
+AUDIENCE, ACCOUNT = "https://rotation.example", "rotation-push@demo-project.example"
 MAIN = Path(rotation.__file__).parent.parent / "main.py"
 
 
@@ -49,6 +51,9 @@ def function(
     environment = {
         "ROTATION_PROJECT": "demo-project",
         "SECRET_MANAGER_ENDPOINT": services.served.grpc_address,
+        "ROTATION_PUSH_AUDIENCE": AUDIENCE,
+        "ROTATION_PUSH_ACCOUNT": ACCOUNT,
+        "ROTATION_PUSH_SIGNATURE": "removed-by-cloud-run",
     }
     process = FunctionProcess(environment, log, source=MAIN)
     process.start()
@@ -58,7 +63,10 @@ def function(
 
 @pytest.fixture(scope="module")
 def http(function: FunctionProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=function.url, trust_env=False, timeout=60) as client:
+    headers = {"authorization": f"Bearer {checked_by_cloud_run(AUDIENCE, ACCOUNT)}"}
+    with httpx.Client(
+        base_url=function.url, trust_env=False, timeout=60, headers=headers
+    ) as client:
         yield client
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from rotation.app import ACKNOWLEDGED, AGAIN, Application
 from rotation.config import Settings
+from rotation.google.push_tokens import AnyCaller
 from rotation.model.errors import PermanentError, TemporaryError
 from rotation.model.wakeup import WakeUp, WakeUpKind
 
@@ -29,7 +30,7 @@ class Recorder:
 def application(worker: Recorder, **settings: object) -> tuple[Application, Lines]:
     lines = Lines()
     chosen = Settings(**{"project": "acme", **settings})
-    return Application(chosen, worker, Clock(), lines), lines
+    return Application(chosen, worker, Clock(), lines, AnyCaller()), lines
 
 
 def delivery(**attributes: str) -> bytes:

@@ -47,7 +47,7 @@ def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection
         try:
             snapshot.check()
             kind.refuse(snapshot)
-            target = Target(secret, context.topic(secret), place(context, snapshot))
+            target = Target(secret, context.topic_for(kind.ask, secret), place(context, snapshot))
         except PermanentError as error:
             left_out[str(secret.name)] = str(error)
         else:

@@ -20,6 +20,7 @@ from rotation.cli.views.context import Context, json_option, printable
 from rotation.cli.views.explaining import name_logins
 from rotation.cli.views.failures import NO, OK, UNREACHABLE
 from rotation.cli.views.selecting import filter_option, managed
+from rotation.config import emergency_topic_of
 from rotation.doctor.effort import Effort, cost, sample
 from rotation.doctor.findings import INSTALLATION, Finding, Severity
 from rotation.doctor.why import why
@@ -141,6 +142,9 @@ def _sources(
     topic = settings.topic or (first.topics[0] if first else "")
     if topic and not topic.startswith("projects/"):
         topic = f"projects/{context.project}/topics/{topic}"
+    urgent = settings.emergency_topic or (topic and emergency_topic_of(topic))
+    if urgent and not urgent.startswith("projects/"):
+        urgent = f"projects/{context.project}/topics/{urgent}"
     return Sources(
         store=context.store,
         deployment=wiring.make_deployment(settings, context.identity),
@@ -151,6 +155,7 @@ def _sources(
         now=context.clock.now,
         project=context.project,
         topic=topic,
+        emergency_topic=urgent,
         region=region or settings.region,
         service=settings.service,
         job=settings.sweep_job,

@@ -25,6 +25,7 @@ from rotation.machine import chain, receipts
 from rotation.machine.chain import Entry, Fault
 from rotation.model.rotation import Brief, Receipt
 from rotation.model.text import escaped
+from rotation.model.wakeup import claimed
 from rotation.policies.duration import format_duration
 from rotation.policies.keys import read_public_keys
 
@@ -208,7 +209,7 @@ def _row_lines(short: str, row: Mapping[str, Any]) -> Iterator[str]:
     when = str(form.get("settled_at", ""))[:19].replace("T", " ")
     what = printable(f"{form.get('mode')} {form.get('outcome')}")
     yield f"{short} #{row['sequence']} {when}Z {what}{version}"
-    asked = f"asked by {form['requested_by']}" if form.get("requested_by") else "asked"
+    asked = f"asked by {claimed(form['requested_by'])}" if form.get("requested_by") else "asked"
     why = f": {form['reason']}" if form.get("reason") else ""
     if "receipt" in row:
         yield f"  {printable(asked + why)}"

@@ -1,6 +1,7 @@
-"""Publishes a request to the rotation topic, and follows the secret until it is answered.
+"""Publishes a request to the topic it belongs on, and follows the secret until it is answered.
 
-1. A request is a message like any other; nothing here writes to a secret.
+1. A request is a message like any other; nothing here writes to a secret.  What is privileged
+   goes to the topic of emergencies, which other people may publish to.
 2. What became of a request is read from the secret: its id is in the record or the receipt.
 3. Following is looking every 0.3 s, no longer than ``timeout``.  A look that fails in passing is
    repeated; the request goes on whether somebody follows it or not.
@@ -147,7 +148,7 @@ def message(
 
 def _publish(context: Context, before: Snapshot, what: Ask, options: RequestOptions) -> Asked:
     asked = Asked(str(uuid.uuid4()), what, before)
-    publisher = context.publisher(context.topic(before.secret))
+    publisher = context.publisher(context.topic_for(what, before.secret))
     publisher.publish([message(before.secret.name, what, asked.id, options)])
     return asked
 

@@ -18,11 +18,13 @@ import click
 from msgspec.structs import replace
 
 from rotation import config, wiring
-from rotation.config import ConfigError, Settings
+from rotation.config import ConfigError, Settings, emergency_topic_of
+from rotation.machine.requests import PRIVILEGED
 from rotation.model.errors import BadNameError
 from rotation.model.names import SecretName
 from rotation.model.secret import Secret
 from rotation.model.text import escaped, one_line
+from rotation.model.wakeup import Ask
 
 if TYPE_CHECKING:
     from rotation.engine.participants import Participants
@@ -178,6 +180,17 @@ class Context:
                 remedy="give its id, or projects/PROJECT/secrets/SECRET",
             ) from None
 
+    def topic_for(self, what: Ask, secret: Secret) -> str:
+        """Return the topic on which something is asked of a secret.
+
+        Raises:
+            ConfigError: It is not known.
+        """
+        if what not in PRIVILEGED:
+            return self.topic(secret)
+        configured = self.settings.emergency_topic
+        return self._full(configured) if configured else emergency_topic_of(self.topic(secret))
+
     def topic(self, secret: Secret) -> str:
         """Return the topic that wakes the function: the configured one, or the secret's own.
 
@@ -186,14 +199,17 @@ class Context:
         """
         configured = self.settings.topic
         if configured:
-            is_full = configured.startswith("projects/")
-            return configured if is_full else f"projects/{self.project}/topics/{configured}"
+            return self._full(configured)
         if len(secret.topics) == 1:
             return secret.topics[0]
         raise ConfigError(
             f"{secret.name} has {len(secret.topics)} topics, so the rotation topic is not known",
             remedy="set ROTATION_TOPIC to projects/PROJECT/topics/TOPIC",
         )
+
+    def _full(self, topic: str) -> str:
+        is_full = topic.startswith("projects/")
+        return topic if is_full else f"projects/{self.project}/topics/{topic}"
 
     def publisher(self, topic: str) -> "Publisher":
         """Return the way to publish to a topic."""

@@ -11,6 +11,7 @@ from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import NOT_ALLOWED, PolicyError, StateError
 from rotation.model.phase import Phase
 from rotation.model.rotation import Block, Receipt
+from rotation.model.wakeup import claimed
 from rotation.policies.duration import format_duration
 
 
@@ -111,7 +112,7 @@ def flight(snapshot: Snapshot) -> Iterator[str]:
     """Yield what is known of the rotation in flight, a line each."""
     record = snapshot.state.record if snapshot.state else None
     if record is not None:
-        asked = f" by {printable(record.requested_by)}" if record.requested_by else ""
+        asked = f" by {_who(record.requested_by)}" if record.requested_by else ""
         why = f": {printable(record.reason)}" if record.reason else ""
         yield f"  rotation {record.id}, {record.mode.value}, asked{asked}{why}"
         if record.note:
@@ -138,7 +139,7 @@ def _outcome(receipt: Receipt, now: datetime) -> str:
 
 
 def _who(name: str) -> str:
-    return printable(name) if name else "somebody"
+    return printable(claimed(name)) if name else "somebody"
 
 
 def _rounded(length: timedelta) -> timedelta:

@@ -24,6 +24,7 @@ from rotation.emulator.pubsub.message import Delivery, Message, rfc3339
 from rotation.emulator.pubsub.names import project_of, short_id
 from rotation.emulator.pubsub.queue import Queue
 from rotation.emulator.pubsub.rules import check_modified_deadline, rules_of
+from rotation.emulator.signing import TokenSigner
 from rotation.emulator.status import invalid
 
 _MOST_ATTRIBUTES: Final = 100
@@ -49,6 +50,8 @@ class Broker:
         #: Policies of topics and subscriptions, and who used what.
         self.iam = iam or Iam()
         self.failures = Failures()
+        #: Signs the tokens of pushes.
+        self.signer = TokenSigner()
         self._clock = clock
         self._now = monotonic
         self._journal = journal or NoJournal()

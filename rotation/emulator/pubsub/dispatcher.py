@@ -90,7 +90,7 @@ class Dispatcher:
         self._broker.pushed(subscription.name, delivery, accepted=accepted)
 
     async def _post(self, subscription: types.Subscription, delivery: Delivery) -> bool:
-        push = push_of(subscription, delivery)
+        push = push_of(subscription, delivery, self._broker.signer)
         try:
             # httpx limits each read; the deadline limits the whole exchange.
             async with asyncio.timeout(push.timeout):

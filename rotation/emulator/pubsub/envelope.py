@@ -6,7 +6,8 @@ It never sends anything.
    (https://cloud.google.com/eventarc/docs/cloudevents).
 2. A message without data has no ``data``; ``deliveryAttempt`` appears only with a dead-letter
    policy; both spellings of id and time are there, as the service sends them.
-3. An ``oidc_token`` asked for is not sent: nobody here could have signed it.
+3. An ``oidc_token`` asked for is sent as a bearer; its audience is the endpoint where none is
+   named.
 """
 
 import base64
@@ -18,6 +19,7 @@ from google.pubsub_v1 import types
 
 from rotation.emulator.pubsub.message import Delivery, Message, rfc3339
 from rotation.emulator.pubsub.rules import DELIVERY_ATTRIBUTE
+from rotation.emulator.signing import TokenSigner
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,17 @@ class Push:
     timeout: float
 
 
-def push_of(subscription: types.Subscription, delivery: Delivery) -> Push:
+def push_of(subscription: types.Subscription, delivery: Delivery, signer: TokenSigner) -> Push:
     """Return the request for one delivery."""
+    config = subscription.push_config
     headers = {"content-type": "application/json"}
-    if DELIVERY_ATTRIBUTE in subscription.push_config.attributes:
+    if account := config.oidc_token.service_account_email:
+        token = signer.token(account, config.oidc_token.audience or config.push_endpoint)
+        headers["authorization"] = f"Bearer {token}"
+    if DELIVERY_ATTRIBUTE in config.attributes:
         headers |= _event_headers(subscription.topic, delivery.message)
     return Push(
-        url=subscription.push_config.push_endpoint,
+        url=config.push_endpoint,
         headers=headers,
         body=json.dumps(_body(subscription, delivery), separators=(",", ":")).encode(),
         timeout=subscription.ack_deadline_seconds,

@@ -4,7 +4,8 @@ It decides nothing; refusals come from the broker as `StatusError`.
 
 1. A request is the JSON body, the paging fields of the query, and the name in the path.
 2. Both JSON spellings are read, camelCase is written; an unknown field is INVALID_ARGUMENT.
-3. The control API of the failure modes is served beside it, see `control`.
+3. The control API of the failure modes is served beside it, see `control`; and so are the
+   certificates that tokens of pushes are signed under, where Google has them.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ from rotation.emulator.pubsub.control import control_routes
 from rotation.emulator.pubsub.methods import METHODS, Method
 from rotation.emulator.status import StatusError, invalid, rest_body, status_of
 
+#: Path of the certificates, as on ``www.googleapis.com``.
+CERTIFICATES: Final = "/oauth2/v1/certs"
 _QUERY_FIELDS: Final = frozenset({"pageSize", "pageToken"})
 
 
@@ -45,7 +48,14 @@ def rest_routes(broker: Broker) -> list[Route]:
     ]
     # A suffix is the more special path: it must be asked first.
     routes.sort(key=lambda route: ":" not in route.path)
-    return [*routes, *control_routes(broker)]
+    return [*routes, *control_routes(broker), Route(CERTIFICATES, _certificates(broker))]
+
+
+def _certificates(broker: Broker) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return JSONResponse(broker.signer.certificates())
+
+    return answer
 
 
 def _endpoint(method: Method, api: PubSubApi) -> Callable[[Request], Awaitable[Response]]:

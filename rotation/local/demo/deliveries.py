@@ -26,12 +26,12 @@ class Delivery:
     published_at: datetime
 
 
-def deliver_at_once(url: str, deliveries: Sequence[Delivery]) -> list[int]:
-    """Send every delivery at the same moment; return the HTTP answers in order."""
+def deliver_at_once(url: str, token: str, deliveries: Sequence[Delivery]) -> list[int]:
+    """Send every delivery at the same moment, with a push token; return the HTTP answers."""
     barrier = Barrier(len(deliveries))
 
     def send(delivery: Delivery) -> int:
-        with _client() as client:
+        with _client(token) as client:
             barrier.wait(_LIMIT)
             return _post(client, url, delivery)
 
@@ -39,22 +39,23 @@ def deliver_at_once(url: str, deliveries: Sequence[Delivery]) -> list[int]:
         return list(threads.map(send, deliveries))
 
 
-def deliver_until_accepted(url: str, delivery: Delivery) -> None:
+def deliver_until_accepted(url: str, token: str, delivery: Delivery) -> None:
     """Send one delivery again and again until it is accepted.
 
     Raises:
         DemoError: It never was.
     """
     end = time.monotonic() + _LIMIT
-    with _client() as client:
+    with _client(token) as client:
         while _post(client, url, delivery) >= _SERVER_ERROR:
             if time.monotonic() > end:
                 raise DemoError(f"a delivery was not accepted within {_LIMIT:.0f} s")
             time.sleep(_PAUSE)
 
 
-def _client() -> httpx.Client:
-    return httpx.Client(trust_env=False, timeout=_LIMIT)
+def _client(token: str) -> httpx.Client:
+    headers = {"authorization": f"Bearer {token}"}
+    return httpx.Client(trust_env=False, timeout=_LIMIT, headers=headers)
 
 
 def _post(client: httpx.Client, url: str, delivery: Delivery) -> int:

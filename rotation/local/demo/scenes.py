@@ -98,7 +98,7 @@ def deliveries_at_once(director: Director) -> None:
     """Deliver the same message several times and a second request, all at the same moment."""
     director.scene("conflicting deliveries at once")
     world, before = director.world, director.consumers.tally()
-    version, url = max(world.versions()), world.stack.function.url
+    version, url, token = max(world.versions()), world.stack.function.url, world.stack.push_token()
     first = world.request(mode="routine", request_id="demo-1", requested_by="demo")
     second = world.request(mode="routine", request_id="demo-2", requested_by="demo")
     posts = [
@@ -107,12 +107,12 @@ def deliveries_at_once(director: Director) -> None:
     ]
     director.count_from_here()
     world.publish_together(first, first, second)
-    answers = deliver_at_once(url, posts)
+    answers = deliver_at_once(url, token, posts)
     director.await_phase("soaking")
     director.line(f"4 requests posted at one moment beside 3 messages; answered {answers}")
     for post, answer in zip(posts, answers, strict=True):
         if answer == _AGAIN:
-            deliver_until_accepted(url, post)
+            deliver_until_accepted(url, token, post)
     director.wait("the end of all deliveries", lambda: world.stack.backlog() == 0)
     calls = director.counted("7 deliveries at once")
     director.line(f"together they cost {sum(calls.values())} calls: {by_method(calls)}")
@@ -125,7 +125,8 @@ def deliveries_at_once(director: Director) -> None:
 
 def _late_repeat(director: Director, post: Delivery) -> dict[str, int]:
     director.count_from_here()
-    deliver_until_accepted(director.world.stack.function.url, post)
+    stack = director.world.stack
+    deliver_until_accepted(stack.function.url, stack.push_token(), post)
     return director.counted()
 
 

@@ -157,8 +157,11 @@ class World:
         self.http.post(url, json=body).raise_for_status()
 
     def events(self) -> list[str]:
-        """Return every message the topic has carried so far, attributes and data."""
-        url = f"{self.stack.services.pubsub_rest}/v1/{_audit_name(self.stack)}:pull"
+        """Return every message the topics have carried so far, attributes and data."""
+        return [text for name in _audits(self.stack) for text in self._events(name)]
+
+    def _events(self, audit: str) -> list[str]:
+        url = f"{self.stack.services.pubsub_rest}/v1/{audit}:pull"
         texts: list[str] = []
         while True:
             answer = self.http.post(url, json={"maxMessages": 1000, "returnImmediately": True})
@@ -295,9 +298,12 @@ def _fill(stack: Stack) -> None:
 
 
 def _record_events(stack: Stack, http: httpx.Client) -> None:
-    url = f"{stack.services.pubsub_rest}/v1/{_audit_name(stack)}"
-    http.put(url, json={"topic": stack.topic, "ackDeadlineSeconds": 600}).raise_for_status()
+    for name, topic in _audits(stack).items():
+        url = f"{stack.services.pubsub_rest}/v1/{name}"
+        http.put(url, json={"topic": topic, "ackDeadlineSeconds": 600}).raise_for_status()
 
 
-def _audit_name(stack: Stack) -> str:
-    return f"projects/{stack.options.project}/subscriptions/{_AUDIT}"
+def _audits(stack: Stack) -> dict[str, str]:
+    """Return the topic of each subscription that keeps what was published."""
+    audit = f"projects/{stack.options.project}/subscriptions/{_AUDIT}"
+    return {audit: stack.topic, f"{audit}-emergency": stack.options.emergency_topic_name}

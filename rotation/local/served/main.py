@@ -18,4 +18,5 @@ def rotate(request: Request) -> ResponseReturnValue:
     """Handle one delivery, as the deployed function does; a page in a browser delivers none."""
     if not is_local(request.headers.get("Host", "")):
         return REFUSAL, MISDIRECTED
-    return _application.handle(request.content_type or "", request.get_data())
+    sender = request.headers.get("authorization", "")
+    return _application.handle(request.content_type or "", request.get_data(), sender)

@@ -1,7 +1,8 @@
-"""Topics and the push subscription in a Pub/Sub that is not ours, such as Google's emulator.
+"""Topics and the push subscriptions in a Pub/Sub that is not ours, such as Google's emulator.
 
-1. What exists already is used; the subscription is pointed at this function.
-2. Nothing is ever deleted there: it may serve others.
+1. What exists already is used; the subscriptions are pointed at this function.
+2. Pushes from there carry no token: such an emulator signs nothing.
+3. Nothing is ever deleted there: it may serve others.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from google.pubsub_v1.types import PushConfig
 
 from rotation.local.stack.options import StackOptions
-from rotation.local.stack.services import push_subscription
+from rotation.local.stack.services import carrying, push_subscription
 from rotation.model.errors import TemporaryError
 
 #: Seconds one call may take.
@@ -29,20 +30,20 @@ class EmulatorError(TemporaryError):
 
 
 def create_topics(address: str, options: StackOptions) -> None:
-    """Create the rotation topic and the one for dead letters.
+    """Create the topics of wake-ups and emergencies, and the one for dead letters.
 
     Raises:
         EmulatorError: It does not answer, or refuses.
     """
     with _calling(address) as channel:
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
-        for topic in (options.topic_name, options.dead_letter_topic):
+        for topic in (*carrying(options).values(), options.dead_letter_topic):
             with contextlib.suppress(AlreadyExists):
                 publisher.create_topic(name=topic, timeout=_PATIENCE, retry=None)
 
 
 def subscribe(address: str, options: StackOptions, endpoint: str) -> None:
-    """Create the push subscription, or point the one that exists to ``endpoint``.
+    """Create the push subscriptions, or point those that exist to ``endpoint``.
 
     Raises:
         EmulatorError: It does not answer, or refuses.
@@ -50,13 +51,14 @@ def subscribe(address: str, options: StackOptions, endpoint: str) -> None:
     push = PushConfig(push_endpoint=endpoint)
     with _calling(address) as channel:
         subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        wanted = push_subscription(options, push)
-        try:
-            subscriber.create_subscription(request=wanted, timeout=_PATIENCE, retry=None)
-        except AlreadyExists:
-            subscriber.modify_push_config(
-                subscription=wanted.name, push_config=push, timeout=_PATIENCE, retry=None
-            )
+        for name in carrying(options):
+            wanted = push_subscription(options, push, name)
+            try:
+                subscriber.create_subscription(request=wanted, timeout=_PATIENCE, retry=None)
+            except AlreadyExists:
+                subscriber.modify_push_config(
+                    subscription=name, push_config=push, timeout=_PATIENCE, retry=None
+                )
 
 
 @contextlib.contextmanager

@@ -72,6 +72,21 @@ class StackOptions:
         return f"projects/{self.project}/topics/{self.topic}"
 
     @property
+    def emergency_topic_name(self) -> str:
+        """Full name of the topic for what is privileged."""
+        return f"{self.topic_name}-emergency"
+
+    @property
+    def emergency_subscription_name(self) -> str:
+        """Full name of the push subscription of that topic."""
+        return f"projects/{self.project}/subscriptions/{self.topic}-emergency-function"
+
+    @property
+    def push_audience(self) -> str:
+        """Audience of the tokens that pushes carry; it stays when the function's port changes."""
+        return f"https://rotation-{self.project_number}.embedded.invalid"
+
+    @property
     def dead_letter_topic(self) -> str:
         """Full name of the topic for deliveries that were given up."""
         return f"{self.topic_name}-dead"

@@ -76,15 +76,16 @@ class Services:
     deployment_rest: str
 
     def subscribe(self, options: StackOptions, endpoint: str) -> None:
-        """Create topic, dead-letter topic and push subscription, or point them to ``endpoint``."""
+        """Create topics and push subscriptions, or point those that are there to ``endpoint``."""
         known = {topic.name for topic in self.broker.topics_in(f"projects/{options.project}")}
-        for topic in {options.topic_name, options.dead_letter_topic} - known:
+        for topic in {*carrying(options).values(), options.dead_letter_topic} - known:
             self.broker.create_topic(types.Topic(name=topic))
         push = push_config(options, endpoint)
-        try:
-            self.broker.set_push_config(options.subscription_name, push)
-        except StatusError:
-            self.broker.create_subscription(push_subscription(options, push))
+        for name in carrying(options):
+            try:
+                self.broker.set_push_config(name, push)
+            except StatusError:
+                self.broker.create_subscription(push_subscription(options, push, name))
         with contextlib.suppress(StatusError):  # it is there already
             self.broker.create_subscription(
                 types.Subscription(
@@ -107,7 +108,7 @@ class Services:
                 (f"{role}/rotationPublisher", function),
             ),
             options.dead_letter_topic: ((publisher, agent),),
-            options.subscription_name: ((subscriber, agent),),
+            **dict.fromkeys(carrying(options), ((subscriber, agent),)),
             f"projects/{options.project}": ((f"{role}/rotationSweep", function),),
         }
         for resource, bindings in granted.items():
@@ -203,9 +204,19 @@ def _as_agent(iam: Iam, options: StackOptions, publish: Publish) -> Publish:
     return publish_as_agent
 
 
+def carrying(options: StackOptions) -> dict[str, str]:
+    """Return the topic of each push subscription of the function, by the subscription's name."""
+    return {
+        options.subscription_name: options.topic_name,
+        options.emergency_subscription_name: options.emergency_topic_name,
+    }
+
+
 def push_config(options: StackOptions, endpoint: str) -> types.PushConfig:
-    """Return how the function is pushed to; the token is named, and not sent to this machine."""
-    token = types.PushConfig.OidcToken(service_account_email=options.push_account)
+    """Return how the function is pushed to, and with which token."""
+    token = types.PushConfig.OidcToken(
+        service_account_email=options.push_account, audience=options.push_audience
+    )
     return types.PushConfig(push_endpoint=endpoint, oidc_token=token)
 
 
@@ -218,12 +229,14 @@ def _policy(bindings: tuple[tuple[str, str], ...]) -> policy_pb2.Policy:
     )
 
 
-def push_subscription(options: StackOptions, push: types.PushConfig) -> types.Subscription:
-    """Return the subscription that wakes the function."""
+def push_subscription(
+    options: StackOptions, push: types.PushConfig, name: str
+) -> types.Subscription:
+    """Return one of the subscriptions that wake the function."""
     shortest, longest = options.backoff
     return types.Subscription(
-        name=options.subscription_name,
-        topic=options.topic_name,
+        name=name,
+        topic=carrying(options)[name],
         push_config=push,
         ack_deadline_seconds=int(options.ack_deadline.total_seconds()),
         filter=FILTER,

@@ -21,7 +21,9 @@ import httpx
 from rotation.emulator.background import Background, serve_in_background
 from rotation.emulator.cloud_run import REGION
 from rotation.emulator.pubsub.forward import ForwardingPublisher
+from rotation.emulator.pubsub.rest_api import CERTIFICATES
 from rotation.emulator.secretmanager.controls import Controls
+from rotation.local.embedded import UNSIGNED
 from rotation.local.postgres.rotatable import create_rotatable_database
 from rotation.local.postgres.server import PostgresServer
 from rotation.local.stack.emulator import create_topics, subscribe
@@ -29,8 +31,9 @@ from rotation.local.stack.folder import close_folder, exclusive, kept_port, make
 from rotation.local.stack.function import FunctionProcess
 from rotation.local.stack.keys import key_file
 from rotation.local.stack.options import StackOptions
-from rotation.local.stack.services import Services, services
+from rotation.local.stack.services import Services, carrying, services
 from rotation.local.stack.targets import Allowed, TargetsFile
+from rotation.machine.requests import PRIVILEGED
 from rotation.model.errors import PermanentError
 
 
@@ -129,18 +132,32 @@ class Stack:
             self.function.stop()
             self.function.start()
 
+    def topic_of(self, attributes: Mapping[str, str]) -> str:
+        """Return the topic that a message belongs on."""
+        privileged = attributes.get("mode") in {ask.value for ask in PRIVILEGED}
+        return self.options.emergency_topic_name if privileged else self.topic
+
     def publish(self, **attributes: str) -> None:
-        """Publish one attribute-only message to the rotation topic."""
+        """Publish one attribute-only message to the topic that it belongs on."""
+        self.publish_to(self.topic_of(attributes), **attributes)
+
+    def publish_to(self, topic: str, **attributes: str) -> None:
+        """Publish one attribute-only message to a topic, by its full name."""
         if self._emulator:
             with ForwardingPublisher(self._emulator) as publisher:
-                publisher.publish(self.topic, attributes, None)
+                publisher.publish(topic, attributes, None)
         else:
-            self._running.call(lambda running: running.broker.publish(self.topic, attributes, None))
+            self._running.call(lambda running: running.broker.publish(topic, attributes, None))
+
+    def push_token(self) -> str:
+        """Return the token that pushes to the function carry."""
+        account, audience = self.options.push_account, self.options.push_audience
+        return self._running.call(lambda running: running.broker.signer.token(account, audience))
 
     def backlog(self) -> int:
         """Return how many deliveries to the function are still owed."""
         waiting = self._running.call(lambda running: running.broker.backlog())
-        return int(waiting[self.options.subscription_name]["undelivered"])
+        return sum(int(waiting[name]["undelivered"]) for name in carrying(self.options))
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point gcloud, clients, psql and our own commands here."""
@@ -185,6 +202,11 @@ class Stack:
         return {
             **self._deployed,
             "ROTATION_TOPIC": self.topic,
+            "ROTATION_PUSH_AUDIENCE": options.push_audience,
+            "ROTATION_PUSH_ACCOUNT": options.push_account,
+            "ROTATION_EMBEDDED_CERTIFICATES": UNSIGNED
+            if self._emulator
+            else f"{running.pubsub_rest}{CERTIFICATES}",
             "SECRET_MANAGER_ENDPOINT": running.secret_manager_grpc,
             "PUBSUB_EMULATOR_HOST": running.pubsub_grpc,
             "ROTATION_CLOCK_FILE": str(self.folder / "clock"),

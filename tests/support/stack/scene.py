@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 from google.pubsub_v1 import types
 
 from rotation.local.stack import Stack, StackOptions
+from rotation.local.stack.services import carrying
 from rotation.local.stack.targets import Allowed
 from tests.support.stack.evidence import Evidence
 from tests.support.stack.targets import databases
@@ -100,9 +102,16 @@ class Scene:
             write(record, event)
 
         store.write = observed  # type: ignore[method-assign]
-        self._audit = f"projects/{PROJECT}/subscriptions/audit"
-        wanted = types.Subscription(name=self._audit, topic=self.stack.topic)
-        self.call(lambda running: running.broker.create_subscription(wanted))
+        options = self.stack.options
+        self._audits = [
+            types.Subscription(name=f"projects/{PROJECT}/subscriptions/{name}", topic=topic)
+            for name, topic in (
+                ("audit", options.topic_name),
+                ("audit-emergency", options.emergency_topic_name),
+            )
+        ]
+        for wanted in self._audits:
+            self.call(partial(_create_subscription, wanted))
 
     def call(self, function: Callable[[Any], Answer]) -> Answer:
         """Run something where the services run."""
@@ -120,12 +129,15 @@ class Scene:
         """Return every message published since the last call."""
 
         def take(running: Any) -> list[Any]:
-            deliveries = running.broker.lease(self._audit, 100_000)
-            if deliveries:
-                running.broker.acknowledge(
-                    self._audit, [delivery.ack_id for delivery in deliveries]
-                )
-            return [delivery.message for delivery in deliveries]
+            messages = []
+            for audit in self._audits:
+                deliveries = running.broker.lease(audit.name, 100_000)
+                if deliveries:
+                    running.broker.acknowledge(
+                        audit.name, [delivery.ack_id for delivery in deliveries]
+                    )
+                messages += [delivery.message for delivery in deliveries]
+            return messages
 
         return self.call(take)
 
@@ -145,14 +157,16 @@ class Scene:
         """Whether no delivery is on its way, though refused ones may wait to come again."""
 
         def look(running: Any) -> bool:
-            waiting = running.broker.backlog()[self.stack.options.subscription_name]
-            (queue,) = (
-                queue
-                for _, queue in running.broker.queues()
-                if queue.name == self.stack.options.subscription_name
-            )
-            due = queue.next_delivery()
-            return not waiting["outstanding"] and (due is None or due > running.broker.now())
+            backlog = running.broker.backlog()
+            for _, queue in running.broker.queues():
+                if queue.name not in carrying(self.stack.options):
+                    continue
+                due = queue.next_delivery()
+                if backlog[queue.name]["outstanding"] or (
+                    due is not None and due <= running.broker.now()
+                ):
+                    return False
+            return True
 
         return self.call(look)
 
@@ -181,13 +195,16 @@ class Scene:
     def deliver(
         self, message_id: str = "by-hand", at: datetime | None = None, **attributes: str
     ) -> int:
-        """Post one message to the function directly; return the HTTP status."""
+        """Post one message to the function directly, as Pub/Sub would; return the HTTP status."""
         stamp = (at or self.stack.services.clock.now()).isoformat().replace("+00:00", "Z")
         message = {"attributes": attributes, "messageId": message_id, "publishTime": stamp}
-        return self.post(json.dumps({"message": message}).encode())
+        topic = self.stack.topic_of(attributes)
+        (name,) = (name for name, fed in carrying(self.stack.options).items() if fed == topic)
+        return self.post(json.dumps({"message": message, "subscription": name}).encode())
 
     def post(self, body: bytes, content_type: str = "application/json", **headers: str) -> int:
-        sent = {"content-type": content_type, "connection": "close", **headers}
+        token = {"authorization": f"Bearer {self.stack.push_token()}"}
+        sent = {"content-type": content_type, "connection": "close", **token, **headers}
         answer = httpx.post(
             self.stack.function.url, content=body, headers=sent, trust_env=False, timeout=30
         )
@@ -223,6 +240,10 @@ class Scene:
     def name(self) -> str:
         """Return a name for one more secret."""
         return f"app{next(self._names)}"
+
+
+def _create_subscription(wanted: types.Subscription, running: Any) -> None:
+    running.broker.create_subscription(wanted)
 
 
 @contextmanager

@@ -478,7 +478,7 @@ def test_revert_gives_consumers_the_previous_credential(hours: int) -> None:
     assert world.logs_in(1)
     assert world.logs_in(3)
     assert not world.issuer.roles["app_b"].login
-    assert world.receipt["why"] == "asked by sre: because"
+    assert world.receipt["why"] == "asked by sre (claimed): because"
     world.clock.advance(minutes=1)
     world.worker().tick(world.scheduled())
     world.settle()

@@ -80,7 +80,8 @@ module "rotation" {
   reads                 = toset([for database in keys(local.databases) : "${database}-rotator"])
   first_rotation        = "2030-01-07T01:00:00Z"
   stagger_minutes       = 30
-  operators             = ["group:sre@example.com"]
+  requesters            = ["group:sre@example.com"]
+  emergency_requesters  = ["group:oncall@example.com"]
   notification_channels = var.notification_channels
 }
 
