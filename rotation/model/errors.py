@@ -79,7 +79,7 @@ class BadWakeUpError(PermanentError):
     reason = "bad-message"
 
 
-class CallerError(PermanentError):
+class CallerError(RotationError):
     """Whoever sent a delivery has not proved to be Pub/Sub.  It is answered with ``status``."""
 
     reason = "caller-refused"
