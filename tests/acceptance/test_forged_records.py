@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from rotation.cli.main import rotation
 from rotation.model.phase import Phase
 from tests.support.stack.evidence import Evidence
 from tests.support.stack.scene import Scene, opened, options, wait_until
@@ -63,7 +65,10 @@ def test_unblocking_goes_on_from_what_is_there(target: Target) -> None:
     forge(target, "destroying", previous=2, next=1)
     target.wake()
     target.await_blocked("record-not-ours")
-    target.ask("unblock", requested_by="sre", reason="somebody wrote to it")
+    command = ["unblock", target.id, "--by", "sre", "--reason", "somebody wrote to it"]
+    done = CliRunner().invoke(rotation, command, env=target.scene.stack.environment())
+    assert done.exit_code == 0, done.output
+    assert "the rotation in flight is given up; if version" in done.output
     wait_until(lambda: target.phase == "settled" and not target.block, "it is settled")
     assert_nothing_is_lost(target)
     assert (target.receipt["outcome"], target.receipt["current"]) == ("recovered", 2)
