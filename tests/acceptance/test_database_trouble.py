@@ -221,6 +221,9 @@ def test_second_secret_on_the_same_roles_is_refused_and_both_are_named(
 ) -> None:
     target.rotate()
     other = make_target(target.scene, issuer=target.issuer())
+    shared = target.scene.targets[target.id]
+    secrets = [*shared["secrets"], *target.scene.targets[other.id]["secrets"]]
+    target.scene.allow({target.id: {**shared, "secrets": secrets}})
     other.add_version(target.payload(2))
     before = target.enabled
     other.fire()

@@ -265,7 +265,12 @@ def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> Non
     done = subprocess.run(
         [sys.executable, "-c", _START, json.dumps({"issuer": issuer})],
         cwd=Path(rotation.__file__).parent.parent,
-        env={"PATH": os.defpath, "ROTATION_PROJECT": "acme"},
+        env={
+            "PATH": os.defpath,
+            "ROTATION_PROJECT": "acme",
+            "ROTATION_PUSH_AUDIENCE": "https://rotation.example",
+            "ROTATION_PUSH_ACCOUNT": "push@acme.iam.gserviceaccount.com",
+        },
         capture_output=True,
         text=True,
         check=False,

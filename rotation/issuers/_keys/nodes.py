@@ -97,7 +97,8 @@ class Nodes:
         )
 
     def _read(self) -> Login:
-        login = read_login(self._settings.admin_version, self._environment.read_payload)
+        name = self._settings.admin_version
+        login = read_login(name, self._environment.read_payload(name))
         if login.user == self._settings.user:
             raise PermanentError(
                 f"the rotator logs in as {login.user}, the very user that it rotates",

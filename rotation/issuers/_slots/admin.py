@@ -97,4 +97,5 @@ class Admin(Generic[Connection]):
     def _read(self) -> Login:
         if self._settings.admin == IAM:
             return Login(self._settings.admin_user, Password(self._environment.access_token()))
-        return read_login(self._settings.admin_version, self._environment.read_payload)
+        name = self._settings.admin_version
+        return read_login(name, self._environment.read_payload(name))

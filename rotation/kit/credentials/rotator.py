@@ -64,13 +64,13 @@ class RotatorLogin:
         return login
 
 
-def read_login(name: str, read_payload: Callable[[str], Payload]) -> Login:
-    """Return the rotator's login out of the version ``name``.
+def read_login(name: str, payload: Payload) -> Login:
+    """Return the rotator's login out of the payload of the version ``name``.
 
     Raises:
         PayloadError: User or password is missing, or cannot be sent to any server.
     """
-    login = _login_in(read_payload(name))
+    login = _login_in(payload)
     if login is None:
         raise PayloadError(
             f"{name} lacks username or password",

@@ -77,7 +77,10 @@ def test_no_secret_is_shown_on_a_terminal() -> None:
     assert "--out FILE" in done.stderr
 
 
-def test_without_a_document_nothing_is_shown(capsys: pytest.CaptureFixture) -> None:
+def test_without_a_document_nothing_is_shown(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROTATION_KEYS", raising=False)
     assert main(["keys", "show"]) == 2
     assert "ROTATION_KEYS" in capsys.readouterr().err
 

@@ -15,7 +15,7 @@ def test_a_login_that_nobody_can_use_is_refused_and_shown_in_no_frame(key: str, 
     fields = {"username": "hunter1", "password": "hunter2"}
     payload = Payload(json.dumps({**fields, key: f"hunter{bad}3"}).encode())
     with pytest.raises(PayloadError, match="nobody can log in") as caught:
-        read_login(NAME, lambda _name: payload)
+        read_login(NAME, payload)
     trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame for frame in trace.stack if "/rotation/" in frame.filename]
     assert ours
@@ -26,5 +26,5 @@ def test_a_login_that_nobody_can_use_is_refused_and_shown_in_no_frame(key: str, 
 
 def test_a_login_that_is_in_order_is_returned() -> None:
     payload = Payload.of({"username": "ü", "password": "pass wörd"})
-    login = read_login(NAME, lambda _name: payload)
+    login = read_login(NAME, payload)
     assert (login.user, login.password.reveal()) == ("ü", "pass wörd")

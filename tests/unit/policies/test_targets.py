@@ -177,7 +177,7 @@ def test_consumers_are_asked_at_the_targets_addresses_alone(key: str) -> None:
     fleet = {
         "kind": "consumers",
         "urls": ["https://a.acme.example", "https://b.acme.example"],
-        "identity": "https://a.acme.example",
+        "identity": True,
         "secrets": ["projects/acme/secrets/orders"],
     }
     targets = read({**ALL, "fleet": fleet})
@@ -315,12 +315,12 @@ def test_target_says_what_is_connected_to_and_with_what() -> None:
         "admin": "projects/acme/secrets/cache",
         "secrets": ["projects/acme/secrets/orders"],
     }
-    token = {**HEALTH, "identity": "https://canary.acme.example"}
+    token = {**HEALTH, "identity": True}
     found = read({**ALL, "fleet": fleet, "cache": cache, "canary": token})
     assert {target.name: target.settings.reaches() for target in found} == {
         "orders-db": "10.0.0.5:5432 with the login projects/acme/secrets/rotator",
         "deploy-repo": "github.com/acme/deploy",
-        "canary": "canary.acme.example with a token for https://canary.acme.example",
+        "canary": "canary.acme.example with a token for itself",
         "fleet": "a.example, b.example with the header in projects/acme/secrets/key",
         "cache": "10.0.0.9 with the login projects/acme/secrets/cache",
     }
