@@ -33,6 +33,8 @@ def main() -> int:
 
 def _record(words: list[str]) -> int:
     recording.record("gcloud", words)
+    if "--data-file=-" in words:
+        sys.stdin.buffer.read()  # whoever writes must not find the pipe closed
     plain = tuple(word for word in words if not word.startswith("-"))
     for start, answer in _ANSWERS.items():
         if plain[: len(start)] == start:
