@@ -114,7 +114,7 @@ def test_without_our_command_nothing_is_made(tmp_path: Path) -> None:
 KEYS = "projects/acme-prod/secrets/rotation-keys"
 FAULTY = [
     ({"target": {}}, "targets"),
-    ({"targets": {"a": {"kind": "postgresql", "hots": "x"}}}, "hots"),
+    ({"targets": {"a": {"kind": "postgresql", "hots": "x", "secrets": [KEYS]}}}, "hots"),
     (
         {"targets": {"orders-db": TARGETS["targets"]["orders-db"] | {"admin": KEYS}}},
         "rotation-keys",
