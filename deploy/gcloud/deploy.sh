@@ -4,10 +4,10 @@
 #   PROJECT=acme-prod REGION=europe-west1 deploy/gcloud/deploy.sh
 #
 # May be run again: what is there is brought up to date, nothing is made twice.  Needs gcloud (with
-# its alpha component, for alert policies), bash and python3; with SECRETS_DIR also the command
-# `rotation` (pip install '.[cli]') and its login (gcloud auth application-default login): policies
-# are written by it, since gcloud replaces all annotations of a secret.  deploy/gcloud/remove.sh
-# undoes it.
+# its alpha component, for alert policies), bash and python3; with TARGETS_FILE or SECRETS_DIR also the
+# command `rotation` (pip install '.[cli]'): it checks the targets document.  With SECRETS_DIR its login
+# too (gcloud auth application-default login): policies are written by it, since gcloud replaces all
+# annotations of a secret.  deploy/gcloud/remove.sh undoes it.
 set -euo pipefail
 
 # ---------------------------------------------------------------------------- what to choose
@@ -25,13 +25,14 @@ VPC_CONNECTOR="${VPC_CONNECTOR:-}"                # projects/P/locations/R/conne
 NETWORK="${NETWORK:-}"                            # direct VPC egress, with IMAGE only
 SUBNETWORK="${SUBNETWORK:-}"
 KEYS_VERSION="${KEYS_VERSION:-}"                  # of the secret rotation-keys; empty: the newest, or a first one
+TARGETS_FILE="${TARGETS_FILE:-}"                  # the targets document, YAML or JSON; empty: the newest there is
 ENVIRONMENT="${ENVIRONMENT:-}"                    # ROTATION_SWEEP_SECONDS=300,...
 OPTIONAL_ROLES="${OPTIONAL_ROLES:-}"              # rotationCloudsql rotationMonitoring
 VIEWERS="${VIEWERS:-}"                            # members, separated by spaces
 REQUESTERS="${REQUESTERS:-}"                      # look, and ask for routine rotations
 EMERGENCY_REQUESTERS="${EMERGENCY_REQUESTERS:-}"  # look, and ask for emergencies and ways back
 DOCTORS="${DOCTORS:-}"                            # read payloads, and act as the function
-READS="${READS:-}"                                # secrets that policies name: orders-rotator ...
+READS="${READS:-}"                                # secrets that targets name by the project's number
 SECRETS_DIR="${SECRETS_DIR:-}"                    # NAME.json: the policy of secret NAME;
                                                   # NAME.consumers: its readers, one member a line
                                                   # NAME.authors: who may change its policy
@@ -60,15 +61,28 @@ for name in "${policies[@]##*/}" "${reads[@]}"; do
   if ! [[ "${name%.json}" =~ ^[A-Za-z0-9_][A-Za-z0-9_-]{0,254}$ ]]; then
     refuse "$(printf '%q is not the id of a secret: letters, digits, - and _, no - in front' "$name")"
   fi
+  if [[ "${name%.json}" =~ ^rotation-(keys|targets)$ ]]; then
+    refuse "the secret ${name%.json} is the deployment's own; leave it out of SECRETS_DIR and READS"
+  fi
 done
-if [ "${#policies[@]}" -gt 0 ] && ! command -v rotation >/dev/null; then
-  refuse "policies are written by our own command; run: pip install '.[cli]'"
+if [ -n "$TARGETS_FILE" ] || [ "${#policies[@]}" -gt 0 ]; then
+  command -v rotation >/dev/null ||
+    refuse "policies and targets are read by our own command; run: pip install '.[cli]'"
 fi
 
 deploy="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 repository="$(dirname "$deploy")"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
+
+# Before anything is made.
+if [ -n "$TARGETS_FILE" ]; then
+  rotation targets validate -- "$TARGETS_FILE" >&2 || refuse "TARGETS_FILE is no sound targets document"
+  ROTATION_TARGETS="$TARGETS_FILE" rotation --json targets show >"$scratch/targets.json"
+  if grep -Eq 'secrets/rotation-(keys|targets)[/"]' "$scratch/targets.json"; then
+    refuse "TARGETS_FILE names rotation-keys or rotation-targets, which open no system and are not rotated"
+  fi
+fi
 
 export CLOUDSDK_CORE_PROJECT="$PROJECT" CLOUDSDK_CORE_DISABLE_PROMPTS=1
 
@@ -170,8 +184,9 @@ there secrets describe rotation-keys ||
 patiently gcloud secrets add-iam-policy-binding rotation-keys \
   --role="$(role rotationReader)" --member="serviceAccount:$function_account"
 if [ -z "$KEYS_VERSION" ]; then
-  KEYS_VERSION="$(gcloud secrets versions list rotation-keys --filter=state=enabled \
-    --sort-by=~name --limit=1 --format='value(name.basename())')"
+  # They are listed the newest first.
+  KEYS_VERSION="$(gcloud secrets versions list rotation-keys --filter=state=enabled --limit=1 \
+    --format='value(name.basename())')"
 fi
 if [ -z "$KEYS_VERSION" ]; then
   # What `rotation keys rotate` makes; the keys go from one program to the other, and nowhere else.
@@ -191,16 +206,76 @@ PYTHON
   )"
 fi
 
+say "the targets document, which the function alone may read"
+says_the_same() {
+  python3 - "$scratch/targets-before.json" "$scratch/targets.json" <<'PYTHON'
+import json, sys
+try:
+    before, now = (json.load(open(file)) for file in sys.argv[1:])
+except ValueError:
+    sys.exit(1)
+sys.exit(before != now)
+PYTHON
+}
+targets_version=
+if [ -n "$TARGETS_FILE" ] && ! there secrets describe rotation-targets; then
+  gcloud secrets create rotation-targets --replication-policy=automatic
+fi
+if there secrets describe rotation-targets; then
+  patiently gcloud secrets add-iam-policy-binding rotation-targets \
+    --role="$(role rotationReader)" --member="serviceAccount:$function_account"
+  targets_version="$(gcloud secrets versions list rotation-targets --filter=state=enabled --limit=1 \
+    --format='value(name.basename())')"
+fi
+if [ -n "$targets_version" ]; then
+  gcloud secrets versions access "$targets_version" --secret=rotation-targets \
+    >"$scratch/targets-before.json"
+  if [ -z "$TARGETS_FILE" ]; then cp "$scratch/targets-before.json" "$scratch/targets.json"; fi
+fi
+if [ -n "$TARGETS_FILE" ] && { [ -z "$targets_version" ] || ! says_the_same; }; then
+  targets_version="$(gcloud secrets versions add rotation-targets --data-file="$scratch/targets.json" \
+    --format='value(name.basename())')"
+fi
+if [ -n "$targets_version" ]; then
+  # Secrets of this project that open a system: every name in the document outside of the lists of
+  # who may use a target.  What is in SECRETS_DIR the function may read anyway.
+  python3 - "$scratch/targets.json" "$PROJECT" "${policies[@]##*/}" >"$scratch/opened" <<'PYTHON' ||
+import json, re, sys
+name = re.compile(f'"projects/{re.escape(sys.argv[2])}/secrets/([A-Za-z0-9_-]+)[/"]')
+ours = {"rotation-keys", "rotation-targets"} | {file.removesuffix(".json") for file in sys.argv[3:]}
+try:
+    document = json.load(open(sys.argv[1]))
+except ValueError:
+    sys.exit(1)
+opened = set()
+for target in document["targets"].values():
+    own = {key: value for key, value in target.items() if key != "secrets"}
+    opened.update(name.findall(json.dumps(own)))
+for secret in sorted(opened - ours):
+    print(secret)
+PYTHON
+    refuse "version $targets_version of rotation-targets is not JSON; set TARGETS_FILE to the document"
+  while read -r secret; do reads+=("$secret"); done <"$scratch/opened"
+  # Policies are judged by what will be in force.
+  export ROTATION_TARGETS="$scratch/targets.json" ROTATION_PROJECT_NUMBER="$number"
+fi
+
 say "the function"
 release="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$repository/pyproject.toml")"
-variables="ROTATION_PROJECT=$PROJECT,ROTATION_TOPIC=$topic,ROTATION_VERSION=$release"
+variables="ROTATION_PROJECT=$PROJECT,ROTATION_PROJECT_NUMBER=$number,ROTATION_TOPIC=$topic,ROTATION_VERSION=$release"
 # Whose push is believed.  Cloud Run lets only its invokers in, checks the signature of their token
 # and removes it; the function checks what is left.
 variables+=",ROTATION_PUSH_AUDIENCE=$audience,ROTATION_PUSH_ACCOUNT=$push_account"
 variables+=",ROTATION_PUSH_SIGNATURE=removed-by-cloud-run"
 variables+=",ROTATION_EMERGENCY_SUBSCRIPTION=$emergency_subscription"
-variables+=",ROTATION_KEYS=/secrets/keys/keys.json${ENVIRONMENT:+,$ENVIRONMENT}"
+variables+=",ROTATION_KEYS=/secrets/keys/keys.json"
 mounted="/secrets/keys/keys.json=rotation-keys:$KEYS_VERSION"
+if [ -n "$targets_version" ]; then
+  # A folder of its own: Cloud Run mounts one secret in each.
+  variables+=",ROTATION_TARGETS=/secrets/targets/targets.json"
+  mounted+=",/secrets/targets/targets.json=rotation-targets:$targets_version"
+fi
+variables+="${ENVIRONMENT:+,$ENVIRONMENT}"
 if [ -z "$IMAGE" ]; then
   mkdir "$scratch/source"
   cp -R "$repository/main.py" "$repository/rotation" "$scratch/source/"

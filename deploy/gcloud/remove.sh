@@ -4,8 +4,9 @@
 #   PROJECT=acme-prod REGION=europe-west1 deploy/gcloud/remove.sh
 #
 # The secrets stay with their versions, and so do the logins: applications use them.  They only lose
-# schedule and topic, so that nothing is published any more.  So does rotation-keys: receipts outlive us.  DELETE_SECRETS="orders billing" deletes
-# these secrets too.  APIs stay enabled.  May be run again.
+# schedule and topic, so that nothing is published any more.  So does rotation-keys: receipts outlive us.
+# rotation-targets goes.  DELETE_SECRETS="orders billing" deletes these secrets too.  APIs stay
+# enabled.  May be run again.
 set -euo pipefail
 
 PROJECT="${PROJECT:?set PROJECT to the project id}"
@@ -59,6 +60,9 @@ if there functions describe rotation --region="$REGION"; then
 elif there run services describe rotation --region="$REGION"; then
   gcloud run services delete rotation --region="$REGION"
 fi
+
+say "the targets document"
+if there secrets describe rotation-targets; then gcloud secrets delete rotation-targets; fi
 
 say "metrics, alerts and the dashboard"
 gcloud alpha monitoring policies list --format='value(name,userLabels.product)' |

@@ -7,16 +7,19 @@ locals {
   release    = regex("(?m)^version = \"([^\"]+)\"", file("${local.repository}/pyproject.toml"))[0]
 
   environment = merge(var.environment, {
-    ROTATION_PROJECT = var.project
-    ROTATION_TOPIC   = google_pubsub_topic.rotation.id
-    ROTATION_VERSION = local.release
+    ROTATION_PROJECT        = var.project
+    ROTATION_PROJECT_NUMBER = local.number
+    ROTATION_TOPIC          = google_pubsub_topic.rotation.id
+    ROTATION_VERSION        = local.release
     # Whose push is believed.  Cloud Run lets only its invokers in, checks the signature of their
     # token and removes it; the function checks what is left.
     ROTATION_PUSH_AUDIENCE          = local.audience
     ROTATION_PUSH_ACCOUNT           = google_service_account.push.email
     ROTATION_PUSH_SIGNATURE         = "removed-by-cloud-run"
     ROTATION_EMERGENCY_SUBSCRIPTION = local.emergency_subscription
-  }, length(local.keys) == 0 ? {} : { ROTATION_KEYS = "${local.keys_folder}/${local.keys_file}" })
+    }, length(local.keys) == 0 ? {} : { ROTATION_KEYS = "${local.keys_folder}/${local.keys_file}" },
+    var.targets == null ? {} : { ROTATION_TARGETS = "${local.targets_folder}/${local.targets_file}" },
+  )
 
   # One of the function's two addresses; this one is known before there is a function.
   audience = "https://rotation-${local.number}.${var.region}.run.app"
@@ -130,6 +133,22 @@ resource "google_cloudfunctions2_function" "rotation" {
         }
       }
     }
+
+    # A folder of its own: one secret, one mount.
+    dynamic "secret_volumes" {
+      for_each = local.targets
+
+      content {
+        mount_path = local.targets_folder
+        project_id = var.project
+        secret     = google_secret_manager_secret.targets[0].secret_id
+
+        versions {
+          version = secret_volumes.value
+          path    = local.targets_file
+        }
+      }
+    }
   }
 
   lifecycle {
@@ -139,7 +158,11 @@ resource "google_cloudfunctions2_function" "rotation" {
     }
   }
 
-  depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.keys]
+  depends_on = [
+    google_project_service.api,
+    google_secret_manager_secret_iam_member.keys,
+    google_secret_manager_secret_iam_member.targets,
+  ]
 }
 
 resource "google_cloud_run_v2_service" "rotation" {
@@ -191,6 +214,16 @@ resource "google_cloud_run_v2_service" "rotation" {
           mount_path = local.keys_folder
         }
       }
+
+      # A folder of its own: one secret, one mount.
+      dynamic "volume_mounts" {
+        for_each = local.targets
+
+        content {
+          name       = "targets"
+          mount_path = local.targets_folder
+        }
+      }
     }
 
     dynamic "volumes" {
@@ -205,6 +238,23 @@ resource "google_cloud_run_v2_service" "rotation" {
           items {
             version = volumes.value
             path    = local.keys_file
+          }
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = local.targets
+
+      content {
+        name = "targets"
+
+        secret {
+          secret = google_secret_manager_secret.targets[0].secret_id
+
+          items {
+            version = volumes.value
+            path    = local.targets_file
           }
         }
       }
@@ -230,7 +280,11 @@ resource "google_cloud_run_v2_service" "rotation" {
     }
   }
 
-  depends_on = [google_project_service.api, google_secret_manager_secret_iam_member.keys]
+  depends_on = [
+    google_project_service.api,
+    google_secret_manager_secret_iam_member.keys,
+    google_secret_manager_secret_iam_member.targets,
+  ]
 }
 
 # On the service itself, in both cases: `run.routes.invoke` is what a push needs.

@@ -27,7 +27,7 @@ locals {
   # What doctor tries the logins with.
   doctors = merge([
     for member in var.doctors : {
-      for id in setunion(keys(var.secrets), var.reads) : "${id} ${member}" => { secret = id, member = member }
+      for id in setunion(keys(var.secrets), local.reads) : "${id} ${member}" => { secret = id, member = member }
     }
   ]...)
 }
@@ -95,7 +95,7 @@ resource "google_secret_manager_secret_iam_member" "function" {
 }
 
 resource "google_secret_manager_secret_iam_member" "reader" {
-  for_each = var.reads
+  for_each = local.reads
 
   project   = var.project
   secret_id = each.key

@@ -174,6 +174,30 @@ variable "keys_version" {
   }
 }
 
+variable "targets" {
+  description = "The targets document, what may be touched and by which secrets: yamldecode(file(\"targets.yaml\")). A changed document is a new version of the secret rotation-targets and a new revision; null mounts none."
+  type        = any
+  default     = null
+
+  validation {
+    condition = var.targets == null || (
+      can(keys(var.targets.targets)) && try(keys(var.targets), []) == ["targets"] &&
+      alltrue([for target in try(values(var.targets.targets), []) : can(target.kind) && try(length(target.secrets) > 0, false)])
+    )
+    error_message = "The variable targets is an object with the key targets and nothing else, of which each has kind and secrets: yamldecode(file(\"targets.yaml\")); rotation targets validate FILE says more."
+  }
+
+  validation {
+    condition     = length(jsonencode(var.targets)) <= 65536
+    error_message = "The variable targets is longer than a version of a secret may be: 64 KiB as JSON."
+  }
+
+  validation {
+    condition     = !can(regex("secrets/rotation-(keys|targets)[/\"]", jsonencode(var.targets)))
+    error_message = "The variable targets names rotation-keys or rotation-targets, which open no system and are not rotated."
+  }
+}
+
 variable "secrets" {
   description = "The secrets to rotate, by their id. `policy` is the annotation rotation.policy: jsonencode({issuer = {...}, soak = ...}); `policy_authors` are members that may update this secret, for they write its policy."
   type = map(object({
@@ -193,6 +217,11 @@ variable "secrets" {
   validation {
     condition     = alltrue([for id in keys(var.secrets) : can(regex("^[A-Za-z0-9_-]{1,255}$", id))])
     error_message = "The id of a secret has letters, digits, hyphens and underscores only."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.secrets), ["rotation-keys", "rotation-targets"])) == 0
+    error_message = "The secrets rotation-keys and rotation-targets are the module's own; leave them out of secrets."
   }
 
   validation {
@@ -260,10 +289,15 @@ variable "stagger_minutes" {
 }
 
 variable "reads" {
-  description = "Ids of secrets that policies name and the function reads, such as the login of the rotator. They exist already: Terraform never sees their payloads."
+  description = "Ids of secrets that the function reads beside those it rotates and those that targets name by this project's id; say here what a target names by the project's number. They exist already: Terraform never sees their payloads."
   type        = set(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = length(setintersection(var.reads, ["rotation-keys", "rotation-targets"])) == 0
+    error_message = "The secrets rotation-keys and rotation-targets are the module's own; leave them out of reads."
+  }
 }
 
 variable "optional_roles" {

@@ -182,6 +182,24 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
     assert [path.name for path in folder.iterdir()] == ["output"]
 
 
+def test_an_edited_targets_document_is_in_force_and_a_faulty_one_is_not(
+    start: Callable[..., Up],
+) -> None:
+    up = start()
+    file = Path(up.variables["ROTATION_TARGETS"])
+    sound, pid = file.read_text(), file.with_name("function.pid")
+    before = pid.read_text()
+    file.write_text(sound.replace('"kind"', '"knid"'))
+    wait_for(lambda: "goes on with the targets of before" in up.output.read_text(), up.process)
+    assert pid.read_text() == before
+    file.write_text(sound.replace('/secrets/orders"\n', '/secrets/billing"\n'))
+    wait_for(lambda: "has started anew" in up.output.read_text(), up.process)
+    assert pid.read_text() != before
+    file.write_text(sound)
+    wait_for(lambda: up.output.read_text().count("has started anew") == 2, up.process)
+    assert up.end(signal.SIGINT) == 0
+
+
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "removed at the end"])
 def test_nobody_else_reads_what_a_stack_holds(
     start: Callable[..., Up], folder: Path, *, kept: bool

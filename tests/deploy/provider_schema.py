@@ -40,6 +40,7 @@ PACKAGES = {
             "pubsub-topic-iam-member",
             "secret-manager-secret",
             "secret-manager-secret-iam-member",
+            "secret-manager-secret-version",
             "service-account",
             "service-account-iam-member",
             "storage-bucket",

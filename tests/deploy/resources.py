@@ -186,6 +186,10 @@ def _secret(v: Planned) -> tuple[str, str, Any]:
     return "secret", v["secret_id"], values
 
 
+def _version(v: Planned) -> tuple[str, str, Any]:
+    return "version", f"{_last(v['secret'])}/{v['version']}", json.loads(v["secret_data"])
+
+
 def _metric(v: Planned) -> tuple[str, str, Any]:
     descriptor = _one(v["metric_descriptor"])
     values = {
@@ -276,6 +280,7 @@ READERS = {
     "google_pubsub_topic_iam_member": _binding,
     "google_secret_manager_secret": _secret,
     "google_secret_manager_secret_iam_member": _binding,
+    "google_secret_manager_secret_version": _version,
     "google_service_account": _account,
     "google_service_account_iam_member": _binding,
 }
@@ -299,6 +304,7 @@ def from_gcloud(state: dict[str, Any]) -> dict[str, Any]:
     return {
         f"{kind} {values.get(named.get(kind, ''), name)}": values
         for kind, resources in state.items()
-        if kind != "version"  # Terraform sees no payload
         for name, values in resources.items()
+        if not values.get("by_hand")
+        and not (kind == "version" and name.startswith("rotation-keys/"))  # Terraform sees no key
     }

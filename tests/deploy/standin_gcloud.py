@@ -9,6 +9,7 @@ Decides what a project would hold after the commands; never whether Google would
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,9 @@ class Project:
     def drop(self, kind: str, name: str) -> None:
         self.get(kind, name)
         del self.of(kind)[name]
+        for version in [v for v in self.of("version") if v.startswith(f"{name}/")]:
+            if kind == "secret":
+                del self.of("version")[version]
         for binding in [
             candidate for candidate in self.of("binding") if candidate.startswith(f"{kind}/{name} ")
         ]:
@@ -241,16 +245,40 @@ def _(project: Project, names: list[str], flags: Flags) -> str:
 
 @command("secrets versions list")
 def _(project: Project, names: list[str], flags: Flags) -> str:
-    return max(project.get("secret", names[0]) and project.of("version"), default="")
+    project.get("secret", names[0])
+    return str(len(versions(project, names[0])) or "")
 
 
 @command("secrets versions add")
 def _(project: Project, names: list[str], flags: Flags) -> str:
     project.get("secret", names[0])
-    read_keys(sys.stdin.buffer.read())
-    number = str(len(project.of("version")) + 1)
-    project.of("version")[number] = {}
+    payload: dict[str, Any] = {}
+    if names[0] == "rotation-keys":
+        read_keys(sys.stdin.buffer.read())
+    else:
+        payload = json.loads(Path(flags["data-file"]).read_text())
+    number = str(len(versions(project, names[0])) + 1)
+    project.of("version")[f"{names[0]}/{number}"] = payload
     return number
+
+
+@command("secrets versions access")
+def _(project: Project, names: list[str], flags: Flags) -> str:
+    return json.dumps(project.get("version", f"{flags['secret']}/{names[0]}"))
+
+
+def versions(project: Project, secret_id: str) -> list[str]:
+    return [name for name in project.of("version") if name.startswith(f"{secret_id}/")]
+
+
+@command("rotation targets validate", "rotation targets show")
+def _(project: Project, names: list[str], flags: Flags) -> str:
+    """Our own command itself: it reaches nothing here."""
+    words = [sys.executable, "-m", "rotation", *sys.argv[2:]]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RefusedError(done.stdout + done.stderr)
+    return done.stdout
 
 
 @command("secrets get-iam-policy")

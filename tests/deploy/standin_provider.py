@@ -167,6 +167,7 @@ def computed(kind: str, values: dict[str, Any], project: str) -> dict[str, Any]:
             "name": f"projects/{project}/serviceAccounts/{account}",
         },
         "google_secret_manager_secret": {"id": secret},
+        "google_secret_manager_secret_version": {"version": "1"},
         "google_project_iam_custom_role": {"id": role, "name": role},
         "google_project_service_identity": {"email": agent, "member": f"serviceAccount:{agent}"},
         "google_cloud_run_v2_service": {"uri": url},

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rotation.model.names import SecretName
-from tests.deploy.world import ROOT, SCENARIOS, Script, linter
+from tests.deploy.world import ROOT, SCENARIOS, TARGETS, Script, linter
 from tests.support.secret_manager import PROJECT, embedded_secret_manager
 
 SCRIPTS = ROOT / "deploy/gcloud"
@@ -108,6 +108,40 @@ def test_without_our_command_nothing_is_made(tmp_path: Path) -> None:
     done = script.run("deploy.sh", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
     assert done.returncode != 0
     assert "pip install" in done.stderr
+    assert not (tmp_path / "commands").exists()
+
+
+KEYS = "projects/acme-prod/secrets/rotation-keys"
+FAULTY = [
+    ({"target": {}}, "targets"),
+    ({"targets": {"a": {"kind": "postgresql", "hots": "x", "secrets": [KEYS]}}}, "hots"),
+    (
+        {"targets": {"orders-db": TARGETS["targets"]["orders-db"] | {"admin": KEYS}}},
+        "rotation-keys",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "named"), FAULTY)
+def test_a_faulty_targets_document_is_refused_before_anything_is_made(
+    tmp_path: Path, document: Any, named: str
+) -> None:
+    script = Script(tmp_path, "from source")
+    (tmp_path / "targets.yaml").write_text(json.dumps(document))
+    done = script.run("deploy.sh")
+    assert done.returncode != 0
+    assert named in done.stderr
+    assert not (tmp_path / "commands").exists()
+
+
+@pytest.mark.parametrize("name", ["rotation-keys", "rotation-targets"])
+def test_the_deployments_own_secrets_are_neither_rotated_nor_read_by_others(
+    tmp_path: Path, name: str
+) -> None:
+    script = Script(tmp_path, "from source")
+    done = script.run("deploy.sh", READS=name)
+    assert done.returncode != 0
+    assert "the deployment's own" in done.stderr
     assert not (tmp_path / "commands").exists()
 
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -6,10 +7,10 @@ import pytest
 
 from tests.deploy import resources
 from tests.deploy.terraform import Terraform
-from tests.deploy.world import SCENARIOS, Script, variables
+from tests.deploy.world import SCENARIOS, TARGETS, Script, variables
 
 #: What may stay: Google keeps a deleted role for a week; agents and APIs are the project's; keys
-#: go with `rotation-keys`.
+#: go with `rotation-keys`.  `rotation-targets` goes.
 STAYS = {"api", "agent", "role", "secret", "version"}
 pytestmark = pytest.mark.slow
 needs_terraform = pytest.mark.skipif(
@@ -84,6 +85,40 @@ def test_the_script_may_be_run_again(tmp_path: Path, scenario: str) -> None:
     assert resources.from_gcloud(script.state) == resources.from_gcloud(before)
 
 
+def files(script: Script) -> str:
+    found: str = script.state["service"]["rotation"]["files"]["/secrets/targets/targets.json"]
+    return found
+
+
+def test_a_new_version_of_the_targets_document_is_made_only_for_a_changed_one(
+    tmp_path: Path,
+) -> None:
+    script = deployed(tmp_path, "from source")
+    assert files(script) == "rotation-targets:1"
+    (tmp_path / "targets.yaml").write_text(json.dumps(TARGETS, indent=3))
+    assert script.run("deploy.sh").returncode == 0
+    assert files(script) == "rotation-targets:1", "the same, in other words"
+    changed = json.loads(json.dumps(TARGETS).replace("10.0.0.5", "10.0.0.6"))
+    (tmp_path / "targets.yaml").write_text(json.dumps(changed))
+    assert script.run("deploy.sh").returncode == 0
+    assert files(script) == "rotation-targets:2"
+    assert script.state["version"]["rotation-targets/2"] == changed
+    done = script.run("deploy.sh", TARGETS_FILE="", DOCTORS="user:d@example.com")
+    assert done.returncode == 0, done.stderr
+    assert files(script) == "rotation-targets:2", "what is in force stays"
+    doctor = "secret/orders-rotator projects/acme-prod/roles/rotationReader user:d@example.com"
+    assert doctor in script.state["binding"]
+
+
+def test_nobody_but_the_function_is_given_anything_on_the_targets_document(
+    tmp_path: Path,
+) -> None:
+    script = deployed(tmp_path, "everything chosen")
+    on_it = [name for name in script.state["binding"] if "rotation-targets" in name]
+    function = "serviceAccount:rotation@acme-prod.iam.gserviceaccount.com"
+    assert on_it == [f"secret/rotation-targets projects/acme-prod/roles/rotationReader {function}"]
+
+
 def test_removal_leaves_nothing_behind(tmp_path: Path, scenario: str) -> None:
     script = deployed(tmp_path, scenario)
     for _ in range(2):
@@ -97,6 +132,8 @@ def test_removal_leaves_nothing_behind(tmp_path: Path, scenario: str) -> None:
         )
     }, "what consumers read stays theirs"
     assert left == {}
+    assert set(script.state["secret"]) == {"orders", "orders-rotator", "rotation-keys", "shop"}
+    assert set(script.state["version"]) == {"rotation-keys/1"}
     assert all(role["deleted"] for role in script.state["role"].values())
     assert all(secret["topics"] == [] for secret in script.state["secret"].values())
 
@@ -105,7 +142,7 @@ def test_secrets_are_deleted_only_when_named(tmp_path: Path) -> None:
     script = deployed(tmp_path, "from source")
     done = script.run("remove.sh", DELETE_SECRETS="orders")
     assert done.returncode == 0, done.stderr
-    assert set(script.state["secret"]) == {"rotation-keys", "shop"}
+    assert set(script.state["secret"]) == {"orders-rotator", "rotation-keys", "shop"}
 
 
 def test_roles_deleted_by_a_removal_come_back(tmp_path: Path) -> None:

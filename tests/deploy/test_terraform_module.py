@@ -10,9 +10,11 @@ import hcl2
 import pytest
 
 from rotation import registry
+from rotation.model.names import SecretName
 from rotation.policies.policy import decode_policy
 from rotation.policies.schema import policy_schema
-from tests.deploy import provider_schema
+from rotation.policies.targets import decode_targets
+from tests.deploy import provider_schema, resources
 from tests.deploy.terraform import MODULE, ROOT, Terraform, TerraformError
 from tests.deploy.world import variables
 
@@ -32,6 +34,9 @@ META = {
     "__comments__",
     "__inline_comments__",
 }
+TARGET = {"kind": "postgresql", "secrets": ["projects/acme-prod/secrets/orders"]}
+KEYS = "projects/acme-prod/secrets/rotation-keys/versions/1"
+READER = "projects/acme-prod/roles/rotationReader"
 needs_terraform = pytest.mark.skipif(
     not shutil.which("terraform"), reason="there is no terraform binary on this machine"
 )
@@ -178,6 +183,16 @@ def test_it_can_be_read_without_terraform(file: Path) -> None:
         ({"first_rotation": "tomorrow"}, "is a time such as"),
         ({"runbooks_url": "http://x/"}, "begins with https"),
         ({"keys_version": "latest"}, "the number of one version"),
+        ({"targets": "targets.yaml"}, "is an object with the key targets"),
+        ({"targets": {"orders-db": {"kind": "postgresql"}}}, "is an object with the key targets"),
+        ({"targets": {"targets": {"a": {"kind": "postgresql"}}}}, "has kind and secrets"),
+        ({"targets": {"targets": {"a": TARGET | {"admin": KEYS}}}}, "open no system"),
+        ({"targets": {"targets": {"a": TARGET | {"x": "y" * 65536}}}}, "64 KiB"),
+        ({"reads": ["rotation-keys"]}, "leave them out of reads"),
+        (
+            {"secrets": {"rotation-targets": {"policy": '{"issuer": {"kind": "x"}}'}}},
+            "leave them out of secrets",
+        ),
     ],
 )
 def test_a_wrong_variable_is_refused_with_its_remedy(
@@ -188,6 +203,42 @@ def test_a_wrong_variable_is_refused_with_its_remedy(
     assert message in re.sub(r"\s*[│|]?\s+", " ", str(refused.value))
 
 
+def readers(planned: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of the secrets that the function may read, and no more."""
+    return {
+        resource["values"]["secret_id"]
+        for resource in planned
+        if resource["type"] == "google_secret_manager_secret_iam_member"
+        and resource["values"]["role"] == READER
+        and resource["values"]["member"].startswith("serviceAccount:rotation@")
+    }
+
+
+@needs_terraform
+def test_the_function_may_read_what_targets_name_to_open_a_system_and_nothing_else(
+    terraform: Terraform,
+) -> None:
+    every = {
+        "orders-db": TARGET | {"admin": "projects/acme-prod/secrets/orders-rotator"},
+        "repo": TARGET | {"auth": {"token": "projects/acme-prod/secrets/token/versions/latest"}},
+        "foreign": TARGET | {"admin": "projects/other/secrets/foreign-rotator"},
+        "rotated": TARGET | {"admin": "projects/acme-prod/secrets/shop"},
+        "cloud": TARGET | {"admin": "iam", "url": "https://x/projects/acme-prod/secrets/path"},
+    }
+    planned = terraform.plan(**(variables("from source") | {"targets": {"targets": every}}))
+    own = {"rotation-keys", "rotation-targets"}
+    assert readers(planned) == {"orders-rotator", "token"} | own
+
+
+@needs_terraform
+def test_without_a_document_none_is_mounted(terraform: Terraform) -> None:
+    planned = terraform.plan(**(variables("from source") | {"targets": None}))
+    made = resources.from_plan(planned)
+    assert "ROTATION_TARGETS" not in made["service rotation"]["environment"]
+    assert list(made["service rotation"]["files"]) == ["/secrets/keys/keys.json"]
+    assert not [name for name in made if "rotation-targets" in name]
+
+
 @needs_terraform
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_plans_and_its_policies_can_be_read(tmp_path: Path, name: str) -> None:
@@ -196,12 +247,21 @@ def test_an_example_plans_and_its_policies_can_be_read(tmp_path: Path, name: str
         resource["values"]
         for resource in planned
         if resource["type"] == "google_secret_manager_secret"
-        and resource["values"]["secret_id"] != "rotation-keys"
+        and resource["values"]["secret_id"] not in {"rotation-keys", "rotation-targets"}
+    ]
+    [document] = [
+        json.loads(resource["values"]["secret_data"])
+        for resource in planned
+        if resource["type"] == "google_secret_manager_secret_version"
     ]
     assert len(secrets) == {"one-secret": 1, "fifty-secrets": 50}[name]
-    kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
+    plugins = registry.issuers(), registry.participants(), registry.gates()
+    targets = decode_targets(document, registry.settings_of_all(*plugins))
+    kinds = registry.kinds(*plugins, targets)
     for secret in secrets:
-        decode_policy(secret["annotations"]["rotation.policy"], kinds)
+        name = SecretName("acme-prod", secret["secret_id"])
+        decode_policy(secret["annotations"]["rotation.policy"], kinds, name)
+    assert readers(planned) >= {f"{target.settings.database}-rotator" for target in targets}
     times = [secret["rotation"][0]["next_rotation_time"] for secret in secrets]
     assert len(set(times)) == len(times), "they do not all rotate at one moment"
 
@@ -220,8 +280,10 @@ def test_the_variables_that_may_be_set_are_those_the_function_reads() -> None:
     read = set(re.findall(r'"(ROTATION_\w+)"', (ROOT / "rotation/config.py").read_text()))
     set_by_module = {  # and the release, for doctor to read
         "ROTATION_PROJECT",
+        "ROTATION_PROJECT_NUMBER",
         "ROTATION_TOPIC",
         "ROTATION_KEYS",
+        "ROTATION_TARGETS",
         "ROTATION_PUSH_AUDIENCE",
         "ROTATION_PUSH_ACCOUNT",
         "ROTATION_PUSH_SIGNATURE",

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 POLICY = {
     "issuer": {
@@ -17,6 +19,19 @@ POLICY = {
         "probes": ["SELECT 1, 2 FROM orders LIMIT 1"],
     },
     "soak": "24h",
+}
+TARGETS = {
+    "targets": {
+        "orders-db": {
+            "kind": "postgresql",
+            "host": "10.0.0.5",
+            "database": "orders",
+            "admin": "projects/acme-prod/secrets/orders-rotator",
+            "roles": ["orders_a", "orders_b"],
+            "owners": ["orders_owner"],
+            "secrets": ["projects/acme-prod/secrets/orders", "projects/acme-prod/secrets/shop"],
+        }
+    }
 }
 IMAGE = "europe-west1-docker.pkg.dev/acme-prod/rotation/rotation@sha256:" + "a" * 64
 SRE, READER = "group:sre@example.com", "serviceAccount:orders@acme-prod.iam.gserviceaccount.com"
@@ -82,6 +97,7 @@ def variables(scenario: str) -> dict[str, Any]:
         "region": "europe-west1",
         "first_rotation": FIRST,
         "keys_version": "1",
+        "targets": TARGETS,
         "secrets": {
             "orders": secret | {"consumers": [READER], "policy_authors": [SRE]},
             "shop": secret,
@@ -107,6 +123,11 @@ class Script:
         secrets.mkdir()
         for name in ("orders", "shop"):
             (secrets / f"{name}.json").write_text(json.dumps(POLICY, indent=2))
+        # As people write it; the module gets the same as an object.
+        (folder / "targets.yaml").write_text(yaml.safe_dump(TARGETS))
+        # The rotator's login is made by hand, before.
+        by_hand = {"orders-rotator": {"topics": [], "by_hand": True}}
+        (folder / "state.json").write_text(json.dumps({"secret": by_hand}))
         (secrets / "orders.consumers").write_text(f"{READER}\n")
         (secrets / "orders.authors").write_text(f"{SRE}\n")
 
@@ -123,6 +144,7 @@ class Script:
                 "REGION": "europe-west1",
                 "FIRST_ROTATION": FIRST,
                 "SECRETS_DIR": str(self._folder / "secrets"),
+                "TARGETS_FILE": str(self._folder / "targets.yaml"),
                 "VERSION_DESTROY_TTL": "86400s",
                 "PAUSE_SECONDS": "0",
                 **self._environment,

@@ -6,6 +6,7 @@
 4. A ``PUBSUB_EMULATOR_HOST`` that is set is used instead of our own Pub/Sub, unless it came
    from the file of another stack: two functions behind one subscription would share its wake-ups.
 5. What is written here only its owner can read: it holds every secret of the stack.
+6. An edited targets document starts the function anew; a faulty one is named and changes nothing.
 """
 
 import os
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from rotation.local.stack.targets import Allowing
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: How often the targets document is looked at.
+_LOOK_SECONDS: Final = 0.5
 #: Never printed.
 _PASSWORD: Final = "PGPASSWORD"  # noqa: S105 - the name of a variable
 #: The function must be done before its lease ends.
@@ -117,12 +120,23 @@ def _serve(
                 file.write(stack.environment())
             if not end.is_set():
                 _tell(context, stack, file)
-            end.wait()
+            while not end.wait(_LOOK_SECONDS):
+                _follow_targets(context, stack)
             # Nobody should be pointed at what is about to end.
             _remove(file)
     finally:
         _remove(file)
     context.say("stopped")
+
+
+def _follow_targets(context: Context, stack: "Stack") -> None:
+    from rotation.policies.targets import FaultyTargetsError  # noqa: PLC0415 - as above
+
+    try:
+        if stack.follow_targets():
+            context.say(f"the function has started anew with {stack.targets.path}")
+    except FaultyTargetsError as error:
+        context.say(f"the function goes on with the targets of before: {error}")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import httpx
 
+from rotation import registry
 from rotation.emulator.background import Background, serve_in_background
 from rotation.emulator.cloud_run import REGION
 from rotation.emulator.pubsub.forward import ForwardingPublisher
@@ -35,6 +36,7 @@ from rotation.local.stack.services import Services, carrying, services
 from rotation.local.stack.targets import Allowed, TargetsFile
 from rotation.machine.requests import PRIVILEGED
 from rotation.model.errors import PermanentError
+from rotation.policies.targets import decode_targets, read_document
 
 
 class StackError(PermanentError):
@@ -131,6 +133,23 @@ class Stack:
         if self.targets.put(targets):
             self.function.stop()
             self.function.start()
+
+    def follow_targets(self) -> bool:
+        """Start the function anew if its document was edited, as a new revision does.
+
+        Returns:
+            Whether it was.
+
+        Raises:
+            FaultyTargetsError: It is faulty now; the function goes on with the one before.
+        """
+        if not self.targets.is_edited():
+            return False
+        plugins = registry.issuers(), registry.participants(), registry.gates()
+        decode_targets(read_document(self.targets.path), registry.settings_of_all(*plugins))
+        self.function.stop()
+        self.function.start()
+        return True
 
     def topic_of(self, attributes: Mapping[str, str]) -> str:
         """Return the topic that a message belongs on."""

@@ -33,11 +33,23 @@ class TargetsFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / _NAME
+        #: As it was at the last look.
+        self._seen = ""
 
     def begin(self, targets: Allowed) -> None:
         """Write the first document; one that is there is kept."""
         if not self.path.exists():
             self.write(targets)
+        self.is_edited()
+
+    def is_edited(self) -> bool:
+        """Whether somebody else has changed the file since the last look."""
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        before, self._seen = self._seen, text
+        return text != before
 
     def put(self, targets: Allowed) -> bool:
         """Add targets, or replace those of the same names; return whether that changed anything.
@@ -57,9 +69,11 @@ class TargetsFile:
     def write(self, targets: Allowed) -> None:
         """Replace the document."""
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{_NAME}")
+        text = json.dumps({"targets": targets}, indent=2) + "\n"
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"targets": targets}, indent=2) + "\n")
+            file.write(text)
         Path(name).replace(self.path)
+        self._seen = text
 
 
 def postgresql_target(

@@ -40,20 +40,34 @@ locals {
 
   applications = ["api", "batch", "reports", "web", "worker"]
 
+  # What may be touched, and by which secrets: written out, not as patterns.
+  targets = {
+    targets = {
+      for database, host in local.databases : database => {
+        kind     = "postgresql"
+        host     = host
+        database = database
+        admin    = "projects/${var.project}/secrets/${database}-rotator"
+        roles    = flatten([for application in local.applications : ["${database}_${application}_a", "${database}_${application}_b"]])
+        owners   = [for application in local.applications : "${database}_${application}_owner"]
+        secrets  = [for application in local.applications : "projects/${var.project}/secrets/${database}-${application}"]
+        # The money waits longer.
+        demands = contains(["billing", "payments"], database) ? { soak = "48h" } : { soak = "24h" }
+      }
+    }
+  }
+
   secrets = merge([
-    for database, host in local.databases : {
+    for database in keys(local.databases) : {
       for application in local.applications : "${database}-${application}" => {
         labels = { db = database, app = application }
         policy = jsonencode({
           issuer = {
-            kind     = "postgresql"
-            host     = host
-            database = database
-            slots    = ["${database}_${application}_a", "${database}_${application}_b"]
-            owner    = "${database}_${application}_owner"
-            admin    = "projects/${var.project}/secrets/${database}-rotator"
+            kind   = "postgresql"
+            target = database
+            slots  = ["${database}_${application}_a", "${database}_${application}_b"]
+            owner  = "${database}_${application}_owner"
           }
-          # The money waits longer.
           soak   = contains(["billing", "payments"], database) ? "48h" : "24h"
           retire = { observe = "1h", destroy_after = "24h" }
         })
@@ -77,7 +91,7 @@ module "rotation" {
 
   max_instances         = 5
   secrets               = local.secrets
-  reads                 = toset([for database in keys(local.databases) : "${database}-rotator"])
+  targets               = local.targets
   first_rotation        = "2030-01-07T01:00:00Z"
   stagger_minutes       = 30
   requesters            = ["group:sre@example.com"]

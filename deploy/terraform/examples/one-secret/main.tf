@@ -19,17 +19,31 @@ module "rotation" {
   project = var.project
   region  = "europe-west1"
 
+  # What may be touched, and by which secrets.  The login of the rotator is made by hand: its payload
+  # must never pass through Terraform.
+  targets = {
+    targets = {
+      orders-db = {
+        kind     = "postgresql"
+        host     = "10.0.0.5"
+        database = "orders"
+        admin    = "projects/${var.project}/secrets/orders-rotator"
+        roles    = ["orders_a", "orders_b"]
+        owners   = ["orders_owner"]
+        secrets  = ["projects/${var.project}/secrets/orders"]
+      }
+    }
+  }
+
   secrets = {
     orders = {
       policy = jsonencode({
         issuer = {
-          kind     = "postgresql"
-          host     = "10.0.0.5"
-          database = "orders"
-          slots    = ["orders_a", "orders_b"]
-          owner    = "orders_owner"
-          admin    = "projects/${var.project}/secrets/orders-rotator"
-          probes   = ["SELECT 1 FROM orders LIMIT 1"]
+          kind   = "postgresql"
+          target = "orders-db"
+          slots  = ["orders_a", "orders_b"]
+          owner  = "orders_owner"
+          probes = ["SELECT 1 FROM orders LIMIT 1"]
         }
         soak   = "24h"
         retire = { observe = "1h", destroy_after = "24h" }
@@ -38,9 +52,6 @@ module "rotation" {
       consumers          = ["serviceAccount:orders@${var.project}.iam.gserviceaccount.com"]
     }
   }
-
-  # Made by hand: its payload must never pass through Terraform.
-  reads = ["orders-rotator"]
 }
 
 output "environment" {
