@@ -201,7 +201,7 @@ def test_an_example_plans_and_its_policies_can_be_read(tmp_path: Path, name: str
     assert len(secrets) == {"one-secret": 1, "fifty-secrets": 50}[name]
     kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
     for secret in secrets:
-        decode_policy(secret["annotations"]["rotation.policy"], kinds)
+        decode_policy(secret["annotations"]["rotation.policy"], kinds.looking())
     times = [secret["rotation"][0]["next_rotation_time"] for secret in secrets]
     assert len(set(times)) == len(times), "they do not all rotate at one moment"
 
