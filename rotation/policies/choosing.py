@@ -32,7 +32,7 @@ _SET = "set ROTATION_TARGETS to the deployment's targets document, on the functi
 class Asking:
     """Whose policy is read, and what the deployment lets be touched."""
 
-    #: None: the deployment has no targets document.
+    #: None: no targets document is at hand.
     targets: Targets | None = None
     #: None: the policy is not that of a secret yet.
     secret: SecretName | None = None
