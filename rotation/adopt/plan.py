@@ -43,10 +43,10 @@ class Wanted:
     first: datetime
     issuer: str
     labels: Mapping[str, str]
-    #: What the deployment calls the system, or shall; empty: it has no targets document.
-    target: str = ""
+    #: What the deployment calls the system, or shall.
+    target: str
     #: Settings that a target says, never a policy.
-    owned: frozenset[str] = frozenset()
+    owned: frozenset[str]
 
 
 def every_step(wanted: Wanted, issuer: IssuerPlan) -> tuple[Step, ...]:
@@ -62,16 +62,14 @@ def every_step(wanted: Wanted, issuer: IssuerPlan) -> tuple[Step, ...]:
 def policy_of(wanted: Wanted, issuer: IssuerPlan) -> str:
     """Return the policy to store: the one that is there, or a new one."""
     stored = wanted.secret.annotations.get(POLICY)
-    if stored or not wanted.target:
-        return stored or json.dumps({"issuer": {"kind": wanted.issuer, **issuer.settings}})
+    if stored:
+        return stored
     own = {key: value for key, value in issuer.settings.items() if key not in wanted.owned}
     return json.dumps({"issuer": {"kind": wanted.issuer, "target": wanted.target, **own}})
 
 
 def targets_of(wanted: Wanted, issuer: IssuerPlan) -> dict[str, Any]:
-    """Return what the deployment's targets document needs, by name; nothing where it has none."""
-    if not wanted.target:
-        return {}
+    """Return what the deployment's targets document needs, by name."""
     own = {key: value for key, value in issuer.settings.items() if key in wanted.owned}
     secrets = [str(wanted.secret.name)]
     return {wanted.target: {"kind": wanted.issuer, **own, **issuer.allowed, "secrets": secrets}}

@@ -169,8 +169,10 @@ def targets(facts: Installation) -> Iterator[Finding]:
     """Whether a document says what may be touched, and no more than is made use of."""
     if not facts.has_targets:
         remedy = "export ROTATION_TARGETS=targets.yaml"
-        message = "ROTATION_TARGETS is not set: policies may name any address and any secret"
-        yield _warn("targets", message, remedy)
+        message = (
+            "ROTATION_TARGETS is not set here: what policies name cannot be judged or looked at"
+        )
+        yield _bad("targets", message, remedy)
     for use in facts.targets:
         if not use.projects <= {facts.project, facts.number}:
             continue  # secrets of other projects are not listed here

@@ -26,15 +26,17 @@ from rotation.model.errors import (
     BadPluginError,
     MissingLibraryError,
     NotFoundError,
+    PolicyError,
     RotationError,
     VersionUnavailableError,
 )
 from rotation.model.names import SecretName, VersionName
 from rotation.model.permission import On
 from rotation.model.plugin import Finding as Checked
-from rotation.model.policy import Policy
+from rotation.model.policy import NotKnownHere, Policy
 from rotation.model.rollout import Look
 from rotation.model.secret import Secret, VersionState
+from rotation.policies.choosing import check_known
 from rotation.policies.explaining import TargetUse, usage
 from rotation.policies.targets import Targets
 from rotation.ports.issuer import Issuer, IssuerEnvironment, ReadsSecrets
@@ -65,8 +67,6 @@ class Sources:
     uses: Callable[[SecretName], tuple[FileUse, ...]]
     #: What the deployment lets be touched; None: no document is at hand.
     targets: Targets | None = None
-    #: Whether there should be one, and is.
-    has_targets: bool = True
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         ahead=deployment.ahead,
         version=sources.version,
         plugins=tuple(_plugin_faults()),
-        has_targets=sources.has_targets,
+        has_targets=sources.targets is not None,
         targets=tuple(_usage(sources, secrets)),
         firings=tuple(schedule.next_time for schedule in schedules),
         writes_per_minute=sources.writes_per_minute,
@@ -243,7 +243,7 @@ def _rights(sources: Sources, shared: Shared, snapshot: Snapshot) -> Iterator[Ri
 
 def _reads(sources: Sources, policy: Policy | None) -> tuple[str, ...]:
     """Return the versions that the issuer of a policy reads."""
-    if policy is None:
+    if policy is None or isinstance(policy.issuer.settings, NotKnownHere):
         return ()
     issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, sources.access)
     return issuer.reads() if isinstance(issuer, ReadsSecrets) else ()
@@ -253,6 +253,10 @@ def _preflight(sources: Sources, snapshot: Snapshot) -> tuple[tuple[Checked, ...
     policy, state, current = snapshot.policy, snapshot.state, snapshot.current
     if policy is None:
         return (), None
+    try:
+        check_known(policy)
+    except PolicyError as error:
+        return (), _trouble("the issuer", error)
     access = replace(sources.access, secret=str(snapshot.secret.name))
     issuer = sources.issuers[policy.issuer.kind](policy.issuer.settings, access)
     payload, blind = None, None

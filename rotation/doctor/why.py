@@ -70,7 +70,7 @@ WHY: Final = {
     "sweep-topic": "the function is not woken by it",
     "target-unused": "what nobody needs can only be misused",
     "target-wide": "a secret made tomorrow under such a name may use it too",
-    "targets": "whoever may write a policy gains every secret the function may read",
+    "targets": "without it no policy that names a target is carried out or looked at",
     "too-old": "the deployment promises that no credential becomes so old",
     "topic": "the schedule fires, and the function never learns of it",
     "topic-missing": "the message of the schedule is lost",

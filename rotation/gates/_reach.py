@@ -110,7 +110,7 @@ class Reach(TargetSettings):
     def hosts_asked(self, *locations: Location) -> str:
         """Say for people which hosts are asked, and with which token or header."""
         hosts = ", ".join(dict.fromkeys(location.host for location in locations))
-        token = "a token for itself" if self.identity else ""
+        token = "an identity token of its origin" if self.identity else ""
         shown = token or (f"the header in {self.header.secret}" if self.header else "")
         return hosts + (f" with {shown}" if shown else "")
 

@@ -23,7 +23,6 @@ from rotation.model.target import target_type
 
 FOLDER: Final = "deploy/docs/plugins"
 #: As long as a deployment may do without a targets document.
-INLINE: Final = "Where the deployment has no targets document, the policy says both."
 HEADINGS: Final = (
     "What it does",
     "Settings",
@@ -146,7 +145,6 @@ def _settings(spec: Spec) -> Iterator[str]:
     )
     if own:
         yield settings_table(own)
-    yield INLINE
 
 
 def _permissions(spec: Spec) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rotation.generate import states
 from rotation.generate.fields import meaning_of
 from rotation.generate.files import MARK
-from rotation.generate.pages import INLINE, page_path, table
+from rotation.generate.pages import page_path, table
 from rotation.generate.roles import Role, roles
 from rotation.google.needs import NOT_NEEDED
 from rotation.machine.transitions import TRANSITIONS
@@ -99,7 +99,7 @@ def _policy(specs: Sequence[tuple[str, Spec]]) -> str:
         "The annotation `rotation.policy`, written by `rotation policy apply` or Terraform. "
         "Unknown keys are errors. What is touched outside is the deployment's to say: a plugin "
         "that touches something takes `target`, a name of the [targets document](targets.md), and "
-        f"of its settings those that are the policy's. {INLINE} For editors: "
+        "of its settings those that are the policy's. For editors: "
         "[policy.schema.json](../generated/policy.schema.json).",
         table(head, top),
         "## Stage",

@@ -21,6 +21,19 @@ class PluginChoice:
     target: str = field(default="", kw_only=True)
 
 
+@dataclass(frozen=True)
+class NotKnownHere:
+    """Stands for settings where a target has a part of them, and no targets document is at hand.
+
+    Nothing can be opened with it.
+    """
+
+    #: As the policy names it.
+    target: str
+    #: What the policy says of them, as it is written.
+    own: Mapping[str, Any]
+
+
 class OnDeadline(Enum):
     """What happens when a participant has not done its part in time."""
 
@@ -89,6 +102,13 @@ class Policy:
         for stage in self.rollout:
             yield from stage.participants
             yield from stage.gates
+
+    @property
+    def not_known_here(self) -> tuple[str, ...]:
+        """The targets that it names and of which this process knows nothing but the name."""
+        settings = (choice.settings for choice in self.choices)
+        found = (one.target for one in settings if isinstance(one, NotKnownHere))
+        return tuple(dict.fromkeys(found))
 
     @property
     def gated(self) -> bool:

@@ -4,33 +4,56 @@ Decides whether the deployment lets this secret have what its policy asks for; o
 
 1. What belongs to the target is never the policy's: address, trust, and what opens a system.
 2. What is not allowed names the line of the targets document that forbids it, or that is missing.
-3. Without a targets document (`ROTATION_TARGETS`), a policy gives the settings of both.
+3. Without a targets document (`ROTATION_TARGETS`), nothing that needs a target is allowed. The
+   document is the function's: who only looks need not have it, and takes its targets as they are
+   named (`NotKnownHere`); nobody can open anything with that.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from rotation.model.errors import BadPluginError
+from rotation.model.errors import NOT_ALLOWED, BadPluginError, PolicyError
 from rotation.model.names import SecretName
-from rotation.model.policy import PluginChoice
+from rotation.model.policy import NotKnownHere, PluginChoice, Policy
 from rotation.model.target import Target, TargetSettings, fields_of, target_type
-from rotation.policies.targets import Targets
-from rotation.policies.typed import Fault, Invalid, join, nearest, read_record
+from rotation.policies.targets import NAME_PATTERN, Targets
+from rotation.policies.typed import Fault, Invalid, join, nearest, read_part, read_record
 
 _Choice = TypeVar("_Choice", bound=PluginChoice)
 #: Who can change what is not allowed.
 _OWNER = "whoever owns the deployment's targets document can"
+#: What lets a target be known.
+_SET = "set ROTATION_TARGETS to the deployment's targets document, on the function or in this shell"
 
 
 @dataclass(frozen=True)
 class Asking:
     """Whose policy is read, and what the deployment lets be touched."""
 
-    #: None: the deployment has no targets document.
+    #: None: no targets document is at hand.
     targets: Targets | None = None
     #: None: the policy is not that of a secret yet.
     secret: SecretName | None = None
+    #: Whether a target is refused without a document; False: it is taken for one that the function
+    #: knows.
+    judge: bool = True
+
+
+def check_known(policy: Policy) -> None:
+    """Make sure that what a policy names can be opened from here.
+
+    Raises:
+        PolicyError: Of a target, no more is known here than its name.
+    """
+    if policy.not_known_here:
+        names = ", ".join(policy.not_known_here)
+        error = PolicyError(
+            f"there is no targets document here, and the policy names {names}", remedy=_SET
+        )
+        error.reason = NOT_ALLOWED
+        raise error
 
 
 def read_choice(
@@ -47,13 +70,16 @@ def read_choice(
         return Invalid.VALUE
     plain = {key: value for key, value in choice.items() if key not in {"kind", "target"}}
     kind = choice["kind"]
-    wants_target = asking.targets is not None and target_type(settings_type) is not None
-    if not wants_target:
+    if target_type(settings_type) is None:
         if "target" in choice:
-            faults.append(Fault(join(path, "target"), _why_no_target(kind, asking)))
+            message = f"{kind} touches nothing that a target stands for; remove it"
+            faults.append(Fault(join(path, "target"), message))
             return Invalid.VALUE
         settings = read_record(settings_type, plain, path, faults)
         return Invalid.VALUE if settings is Invalid.VALUE else record(kind, settings)
+    if asking.targets is None:
+        name = _name_alone(choice, settings_type, asking, path, faults)
+        return record(kind, NotKnownHere(name, plain), target=name) if name else Invalid.VALUE
     target = _target(choice, settings_type, asking, path, faults)
     if target is None:
         return Invalid.VALUE
@@ -84,10 +110,29 @@ def _settings_type(
         return None
 
 
-def _why_no_target(kind: str, asking: Asking) -> str:
-    if asking.targets is None:
-        return "this deployment has no targets document; set ROTATION_TARGETS to one"
-    return f"{kind} touches nothing that a target stands for; remove it"
+def _name_alone(
+    choice: Mapping[str, object],
+    settings_type: type,
+    asking: Asking,
+    path: str,
+    faults: list[Fault],
+) -> str:
+    """Return the target that a policy names where no document is at hand; empty: it is refused."""
+    before, name, owned = len(faults), choice.get("target"), _targets_fields(settings_type)
+    if not isinstance(name, str):
+        _note_no_target(choice, settings_type, [], path, faults)
+        return ""
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        faults.append(Fault(join(path, "target"), "no target can have this name", "targets"))
+    elif asking.judge:
+        message = f"there is no targets document here, so nothing may be touched; {_SET}"
+        faults.append(Fault(join(path, "target"), message, "targets"))
+    for key in sorted(owned & choice.keys()):
+        message = f"this is the target's to say, at targets.{name}.{key}; remove it"
+        faults.append(Fault(join(path, key), message, "targets"))
+    own = {key: choice[key] for key in choice if key not in {"kind", "target"} | owned}
+    read_part(settings_type, own, policys_fields(settings_type), path, faults)
+    return name if len(faults) == before else ""
 
 
 def _target(
@@ -103,11 +148,7 @@ def _target(
         return None
     usable = [target.name for target in targets if target.kind == kind]
     if not isinstance(name, str):
-        message = f"the key 'target' is missing: say which {kind} it is; {nearest('', usable)}"
-        # What only a target may say is not forgotten, but wanted.
-        owned = sorted(_targets_fields(settings_type) & choice.keys())
-        more = f"; remove {', '.join(owned)}: a target of the targets document says it"
-        faults.append(Fault(path, message + more * bool(owned), "targets" * bool(owned)))
+        _note_no_target(choice, settings_type, usable, path, faults)
         return None
     path = join(path, "target")
     target = targets.get(name)
@@ -121,6 +162,21 @@ def _target(
         faults.append(Fault(path, message, by))
         return None
     return target
+
+
+def _note_no_target(
+    choice: Mapping[str, object],
+    settings_type: type,
+    usable: list[str],
+    path: str,
+    faults: list[Fault],
+) -> None:
+    kind, guess = choice["kind"], f"; {nearest('', usable)}" * bool(usable)
+    message = f"the key 'target' is missing: say which {kind} it is{guess}"
+    # What only a target may say is not forgotten, but wanted.
+    owned = sorted(_targets_fields(settings_type) & choice.keys())
+    more = f"; remove {', '.join(owned)}: a target of the targets document says it"
+    faults.append(Fault(path, message + more * bool(owned), "targets" * bool(owned)))
 
 
 def _read_on(

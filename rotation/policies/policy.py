@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, TypeVar
 from rotation.model.errors import NOT_ALLOWED, PolicyError
 from rotation.model.names import SecretName
 from rotation.model.policy import (
+    NotKnownHere,
     OnDeadline,
     ParticipantChoice,
     PluginChoice,
@@ -76,6 +77,10 @@ class Kinds:
     def of(self, secret: SecretName | None) -> "Kinds":
         """Return what the policy of one secret may name."""
         return replace(self, asking=replace(self.asking, secret=secret))
+
+    def looking(self) -> "Kinds":
+        """Return the same for whoever only looks: it refuses nothing for want of a document."""
+        return replace(self, asking=replace(self.asking, judge=False))
 
 
 class FaultyPolicyError(PolicyError):
@@ -332,6 +337,8 @@ def _note_keys(
 
 
 def _plain_settings(choice: PluginChoice) -> dict[str, Any]:
+    if isinstance(choice.settings, NotKnownHere):
+        return {"target": choice.target, **choice.settings.own}
     plain: dict[str, Any] = _plain(choice.settings)
     if not choice.target:
         return plain

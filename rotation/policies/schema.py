@@ -106,8 +106,6 @@ class _Records:
                 choices.append(_choice(kind, record, common))
                 continue
             choices.append(_choice(kind, _on_target(kind, settings, record, targets), common))
-            if targets is None:  # without a targets document a policy gives the settings of both
-                choices.append(_choice(kind, record, common))
         return {"oneOf": choices} if choices else {"not": {}}
 
     def one_target_of(self, plugins: Mapping[str, type]) -> _Schema:

@@ -77,24 +77,38 @@ def read_record(
     if not isinstance(value, dict):
         return _mistyped("an object", value, path, faults)
     before = len(faults)
-    record: type = kind
-    hints = _hints(record)
-    known = [
-        field
+    names = [
+        field.name
         for field in fields(kind)  # type: ignore[arg-type]
         if field.init and field.name not in given
     ]
-    note_unknown_keys(value, [field.name for field in known], path, faults)
-    read = {}
-    for field in known:
+    read = read_part(kind, value, names, path, faults)
+    if len(faults) > before:
+        return Invalid.VALUE
+    return _build(kind, {**given, **read}, path, faults)
+
+
+def read_part(
+    kind: type, value: dict[str, Any], names: list[str], path: str, faults: list[Fault]
+) -> dict[str, Any]:
+    """Read some fields of a record, by themselves: no rule between them is asked.
+
+    Args:
+        kind: The record.
+        value: The object; it may have no other keys.
+        names: The fields that are read.
+        path: Where it stands.
+        faults: What is wrong is added here.
+    """
+    hints, read = _hints(kind), {}
+    note_unknown_keys(value, names, path, faults)
+    for field in (one for one in fields(kind) if one.name in names):
         if field.name in value:
             inner = join(path, field.name)
             read[field.name] = read_value(hints[field.name], value[field.name], inner, faults)
         elif field.default is MISSING and field.default_factory is MISSING:
             faults.append(Fault(path, f"the key {field.name!r} is missing"))
-    if len(faults) > before:
-        return Invalid.VALUE
-    return _build(kind, {**given, **read}, path, faults)
+    return read
 
 
 def read_value(kind: Any, value: object, path: str, faults: list[Fault]) -> Any:  # noqa: ANN401

@@ -29,7 +29,8 @@ PATIENCE = 60.0
 #: Secrets that the function may rotate from its start on; for another one it starts anew.
 NAMES = """
 again aging alone back bad both calm denied eager escape form free late
-leak logged lost nowait odd past plain queue stuck tablea tableb topical virgin typed05 typed13
+leak logged lost nowait odd past plain queue stuck tablea tableb topical unknown unlisted virgin
+typed05 typed13
 """
 WAITS = {"soak": "1h", "retire": {"observe": "30m", "destroy_after": "1h"}}
 
@@ -280,6 +281,48 @@ def test_a_rotation_whose_function_is_gone_is_no_answer_in_time(bench: Bench, ru
         bench.stack.function.start()
     run("rotate", "alone")
     assert can_log_in(bench.current("alone"))
+
+
+# without a targets document in this shell
+
+
+def test_who_asks_and_looks_needs_no_targets_document(
+    bench: Bench, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.create("unlisted")
+    monkeypatch.delenv("ROTATION_TARGETS")
+    found = json.loads(run("status", "unlisted", "--json")[1])["secrets"][0]
+    assert (found["phase"], found["faults"], found["needs_a_person"]) == ("settled", [], False)
+    assert run("rotate", "unlisted")[0] == 0
+    assert run("pause", "unlisted", "--reason", "drill")[0] == 0
+    assert run("resume", "unlisted")[0] == 0
+    assert run("emergency", "unlisted", "--reason", "drill")[0] == 0
+    asking = ["--filter", "name:unlisted", "--reason", "drill", "--preview"]
+    code, out, _ = run("--json", "emergency", *asking)
+    unseen = {"the target is not known here: ROTATION_TARGETS is not set": 1}
+    assert (code, json.loads(out)["sessions_unseen"]) == (0, unseen)
+    assert run("history", "unlisted")[0] == 0
+    code, _, err = run("policy", "show", "unlisted")
+    assert (code, "targets unlisted: not known here" in err) == (0, True)
+    assert can_log_in(bench.current("unlisted"))
+
+
+def test_who_opens_or_writes_is_told_that_the_document_is_missing(
+    bench: Bench, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench.create("unknown")
+    file = tmp_path / "policy.json"
+    file.write_text(bench.store.get(bench.name("unknown")).annotations["rotation.policy"])
+    monkeypatch.delenv("ROTATION_TARGETS")
+    code, _, err = run("plan", "unknown")
+    assert code == 1
+    assert "the policy names unknown" in err
+    assert "set ROTATION_TARGETS" in err
+    for words in (["validate"], ["apply", "unknown"]):
+        code, out, _ = run("policy", *words, str(file))
+        assert code == 1
+        assert "issuer.target: there is no targets document here" in out
+        assert "set ROTATION_TARGETS" in out
 
 
 # emergency

@@ -72,15 +72,20 @@ def test_a_deleted_plugin_leaves_no_trace(checkout: Checkout) -> None:
 
 
 def test_a_broken_plugin_is_in_the_way_of_the_policies_that_name_it_alone(
-    checkout: Checkout,
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (checkout.at / "rotation/gates/prometheus.py").write_text("if:")
     refused = checkout.run("rotation", "generate", "--check")
     assert refused.returncode == 1
     broken = "rotation.gates.prometheus cannot be loaded: SyntaxError in "
     assert broken in refused.stderr
-    issuer = {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
-              "owner": "o", "admin": "projects/p/secrets/s"}  # fmt: skip
+    target = {"kind": "postgresql", "host": "h", "database": "d", "roles": ["*"], "owners": ["o"],
+              "admin": "projects/p/secrets/s", "secrets": ["projects/p/secrets/*"]}  # fmt: skip
+    targets = checkout.at / "targets.json"
+    targets.write_text(json.dumps({"targets": {"db": target}}))
+    monkeypatch.setenv("ROTATION_TARGETS", str(targets))
+    monkeypatch.setenv("ROTATION_PROJECT", "p")
+    issuer = {"kind": "postgresql", "target": "db", "slots": ["a", "b"], "owner": "o"}
     stage = {"stage": "all", "participants": [{"kind": "alias"}], "gates": [{"kind": "prometheus"}]}
     policy = checkout.at / "policy.json"
     policy.write_text(json.dumps({"issuer": issuer, "rollout": [stage]}))

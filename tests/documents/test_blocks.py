@@ -33,9 +33,14 @@ def test_a_block_that_says_nothing_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize("block", of("yaml", "policy"))
-def test_a_policy_on_a_page_is_sound(block: Block, tmp_path: Path) -> None:
-    file = tmp_path / "policy.yaml"
+def test_a_policy_on_a_page_is_sound(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, document = tmp_path / "policy.yaml", tmp_path / "targets.yaml"
     file.write_text(block.text)
+    [shown] = [block for block in EVERY if "targets" in block.words]
+    document.write_text(shown.text)
+    monkeypatch.setenv("ROTATION_TARGETS", str(document))
     assert main(["policy", "validate", str(file)]) == 0
 
 

@@ -1,7 +1,7 @@
-"""Strategies for policies: sound ones, and what somebody writes by mistake.
+"""Strategies for policies and targets: sound ones, and what somebody writes by mistake.
 
 Rules of this module:
-  1. The kinds are the real ones, as the registry finds them.
+  1. The kinds are the real ones, as the registry finds them; the one target allows any role.
   2. `PASSWORD` stands for what people paste where it does not belong.
 """
 
@@ -10,10 +10,22 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rotation import registry
+from rotation.policies.targets import decode_targets
 
 from .texts import any_text, json_values
 
-KINDS = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
+_PLUGINS = registry.issuers(), registry.participants(), registry.gates()
+RECORDS = registry.settings_of_all(*_PLUGINS)
+TARGET = {
+    "kind": "postgresql",
+    "host": "10.0.0.5",
+    "database": "orders",
+    "admin": "projects/acme/secrets/orders-rotator",
+    "roles": ["**"],
+    "owners": ["**"],
+    "secrets": ["projects/acme/secrets/*"],
+}
+KINDS = registry.kinds(*_PLUGINS, decode_targets({"targets": {"orders-db": TARGET}}, RECORDS))
 PASSWORD = "hunter2-correct-horse"
 
 _names = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
@@ -25,18 +37,27 @@ _seconds = st.integers(1, 60)
 _postgresql = st.fixed_dictionaries(
     {
         "kind": st.just("postgresql"),
-        "host": _hosts,
-        "database": _names,
+        "target": st.just("orders-db"),
         "slots": st.lists(_names, min_size=2, max_size=2),
         "owner": _names,
+    },
+    optional={"probes": st.lists(st.just("SELECT 1"), max_size=2)},
+)
+#: What a careful person writes of a database; nearly all of it can be carried out.
+careful_target = st.fixed_dictionaries(
+    {
+        "kind": st.just("postgresql"),
+        "host": _hosts,
+        "database": _names,
         "admin": st.just("projects/acme/secrets/orders-rotator"),
+        "secrets": st.just(["projects/acme/secrets/orders-*"]),
     },
     optional={
         "port": st.integers(-1, 70_000),
         "replicas": _replicas,
         "tls": st.sampled_from(["verify-full", "verify-ca", "require", "disable"]),
         "tls_root_cert": st.just("/etc/ssl/ca.pem"),
-        "probes": st.lists(st.just("SELECT 1"), max_size=2),
+        "roles": st.lists(st.sampled_from(["orders_*", "a"]), max_size=2),
         "connect_timeout": _seconds,
         "lock_timeout": _seconds,
         "statement_timeout": _seconds,
@@ -62,13 +83,16 @@ _PATHS = (
     (),
     ("issuer",),
     ("issuer", "slots"),
-    ("issuer", "replicas"),
+    ("issuer", "probes"),
+    ("replicas",),
+    ("secrets",),
     ("retire",),
     ("rollout", 0),
     ("rollout", 0, "participants", 0),
 )
 _KEYS = st.sampled_from(
-    ["issuer", "kind", "host", "port", "slots", "owner", "admin", "replicas", "probes", "tls",
+    ["issuer", "kind", "target", "secrets", "demands", "host", "port", "slots",
+     "owner", "admin", "replicas", "probes", "tls",
      "password", "soak", "observe", "stage", "participants", "approval", "gates", "soek", 0, 1]
 )  # fmt: skip
 _wrong = json_values | st.sampled_from(
@@ -77,9 +101,9 @@ _wrong = json_values | st.sampled_from(
 
 
 @st.composite
-def careless(draw: st.DrawFn) -> Any:
-    """Draw a policy with one to three values replaced, removed or added somewhere."""
-    document = draw(careful)
+def careless(draw: st.DrawFn, sound: st.SearchStrategy[Any] = careful) -> Any:
+    """Draw a document with one to three values replaced, removed or added somewhere."""
+    document = draw(sound)
     for _ in range(draw(st.integers(1, 3))):
         place: Any = document
         for step in draw(st.sampled_from(_PATHS)):

@@ -1,6 +1,7 @@
 """Any text is a policy, or refused with every fault named and no value quoted."""
 
 import copy
+import dataclasses
 import json
 from typing import Any, Final
 
@@ -12,15 +13,26 @@ from hypothesis import strategies as st
 
 from rotation.cli.views.policy_file import compact, to_json, to_yaml
 from rotation.model.policy import Policy
+from rotation.policies.choosing import Asking
 from rotation.policies.duration import LONGEST, format_duration, parse_duration
 from rotation.policies.policy import FaultyPolicyError, decode_policy, encode_policy
-from rotation.policies.schema import policy_schema
+from rotation.policies.schema import policy_schema, targets_schema
+from rotation.policies.targets import FaultyTargetsError, decode_targets
 
-from .policies import KINDS, PASSWORD, careful, careless
+from .policies import (
+    KINDS,
+    PASSWORD,
+    RECORDS,
+    TARGET,
+    careful,
+    careful_target,
+    careless,
+)
 from .profiles import examples
 from .texts import HOSTILE, any_text, dumped, json_values, mutated, same, sound_text
 
 VALIDATOR = jsonschema.Draft202012Validator(policy_schema(KINDS))
+TARGETS_VALIDATOR = jsonschema.Draft202012Validator(targets_schema(RECORDS))
 #: What the schema cannot say: rules between fields, ranges, and what JSON Schema has no word for.
 BEYOND_SCHEMA: Final = (
     "three different roles",
@@ -38,11 +50,15 @@ BEYOND_SCHEMA: Final = (
     "expected a whole number, got a number",
     "expected a duration such as",
     "which does not show",
+    # A second project, and roles that the target does not name.
+    "does not allow it",
 )
 FLOOD: Final = 30_000
+#: Whoever has no targets document.
+LOOKING: Final = dataclasses.replace(KINDS, asking=Asking(judge=False))
 KNOWN: Final = {
     "": ("issuer", "rollout", "soak", "retire"),
-    "issuer": KINDS.issuers["postgresql"].__dataclass_fields__,
+    "issuer": ("target", *KINDS.issuers["postgresql"].__dataclass_fields__),
     "retire": ("observe", "destroy_after"),
     "rollout": ("stage", "participants", "gates", "soak"),
 }
@@ -65,6 +81,16 @@ def faults_of(text: str) -> list[str]:
     return []
 
 
+def faults_of_target(target: Any) -> list[str]:
+    """Read a document of one target; return the faults, none when it is one."""
+    try:
+        decode_targets({"targets": {"orders-db": target}}, RECORDS)
+    except FaultyTargetsError as error:
+        assert len(str(error)) < FLOOD
+        return [str(fault) for fault in error.faults]
+    return []
+
+
 @examples(250)
 @given(careful)
 def test_a_policy_round_trips_and_yaml_and_json_say_the_same(document: Any) -> None:
@@ -81,27 +107,51 @@ def test_a_policy_round_trips_and_yaml_and_json_say_the_same(document: Any) -> N
 
 @examples(500)
 @given(careless())
-@example({"issuer": {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
-                     "owner": "o", "admin": PASSWORD}})  # fmt: skip
-@example({"issuer": {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
-                     "owner": "o", "admin": "projects/p/secrets/s",
-                     "replicas": [f"postgres://app:{PASSWORD}@db"]}})  # fmt: skip
-@example({"issuer": {"kind": "postgresql", "host": "h", "database": "d" * 9000,
-                     "slots": ["a", "b"], "owner": "o", "admin": "projects/p/secrets/s"}}
-)  # fmt: skip
+@example({"issuer": {"kind": "postgresql", "target": PASSWORD, "slots": ["a", "b"], "owner": "o"}})
+@example({"issuer": {"kind": "postgresql", "target": "orders-db", "slots": ["a", "b"],
+                     "owner": "o", "host": f"postgres://app:{PASSWORD}@db"}})  # fmt: skip
+@example({"issuer": {"kind": "postgresql", "host": f"postgres://app:{PASSWORD}@db"}})
+@example({"issuer": {"kind": "postgresql", "target": "orders-db", "slots": ["a" * 9000, "b"],
+                     "owner": "o"}})  # fmt: skip
 @example({"issuer": {"kind": PASSWORD, "password": PASSWORD}, "soak": PASSWORD,
           "retire": PASSWORD, "rollout": PASSWORD})  # fmt: skip
-@example({"issuer": {"kind": "postgresql", "port": PASSWORD, "tls": PASSWORD, "slots": PASSWORD,
-                     "host": [PASSWORD], "replicas": {"a": PASSWORD}, "probes": PASSWORD},
+@example({"issuer": {"kind": "postgresql", "target": "orders-db", "slots": PASSWORD,
+                     "owner": [PASSWORD], "probes": PASSWORD},
           "rollout": [{"stage": [PASSWORD], "participants": [PASSWORD]}]})  # fmt: skip
 def test_a_mistake_is_named_and_the_schema_agrees(document: Any) -> None:
-    faults = faults_of(dumped(document))
+    _judge(document, faults_of(dumped(document)), VALIDATOR)
+
+
+@examples(200)
+@given(careful | careless())
+def test_who_looks_without_a_document_finds_no_fault_that_the_function_does_not(
+    document: Any,
+) -> None:
+    text = dumped(document)
+    assume(not faults_of(text))
+    decode_policy(text, LOOKING)
+
+
+@examples(500)
+@given(careless(careful_target))
+@example({**TARGET, "admin": PASSWORD})
+@example({**TARGET, "replicas": [f"postgres://app:{PASSWORD}@db"]})
+@example({**TARGET, "database": "d" * 9000})
+@example({"kind": PASSWORD, "password": PASSWORD, "secrets": PASSWORD})
+@example({**TARGET, "port": PASSWORD, "tls": PASSWORD, "host": [PASSWORD],
+          "replicas": {"a": PASSWORD}, "roles": PASSWORD})  # fmt: skip
+def test_a_mistake_in_a_target_is_named_and_the_schema_agrees(target: Any) -> None:
+    document = {"targets": {"orders-db": target}}
+    _judge(document, faults_of_target(target), TARGETS_VALIDATOR)
+
+
+def _judge(document: Any, faults: list[str], validator: jsonschema.Draft202012Validator) -> None:
     where = [fault for fault in faults if PASSWORD in fault]
     # A key is quoted: it is what was misspelled.  No value is.
     assert where == [] or PASSWORD in _keys(document)
     if not faults:
-        assert VALIDATOR.is_valid(document)
-    elif VALIDATOR.is_valid(document):
+        assert validator.is_valid(document)
+    elif validator.is_valid(document):
         assert all(any(known in fault for known in BEYOND_SCHEMA) for fault in faults), faults
 
 
@@ -128,14 +178,18 @@ def _keys(value: Any) -> str:
         ("replicas", ["db:\u0663"]),
         ("replicas", [""]),
         ("replicas", ["a,b"]),
-        ("probes", ["SELECT '\0'"]),
     ],
 )
 def test_what_postgresql_would_refuse_later_is_refused_now(field: str, value: Any) -> None:
-    issuer = {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
-              "owner": "o", "admin": "projects/p/secrets/s", field: value}  # fmt: skip
-    (fault,) = faults_of(dumped({"issuer": issuer}))
+    (fault,) = faults_of_target({**TARGET, field: value})
     assert field in fault
+
+
+def test_a_probe_that_postgresql_would_refuse_later_is_refused_now() -> None:
+    issuer = {"kind": "postgresql", "target": "orders-db", "slots": ["a", "b"], "owner": "o",
+              "probes": ["SELECT '\0'"]}  # fmt: skip
+    (fault,) = faults_of(dumped({"issuer": issuer}))
+    assert "probes" in fault
 
 
 @examples(300)
@@ -157,12 +211,14 @@ def test_an_unknown_key_is_always_refused(document: Any, place: str, key: str) -
 
 
 @pytest.mark.parametrize(
-    ("key", "meant"), [("slot", "slots"), ("databse", "database"), ("hots", "host")]
+    ("key", "meant"), [("slot", "slots"), ("probs", "probes"), ("ownr", "owner")]
 )
 def test_the_nearest_known_key_is_named(key: str, meant: str) -> None:
     (fault,) = [
         fault
-        for fault in faults_of(dumped({"issuer": {"kind": "postgresql", key: 1}}))
+        for fault in faults_of(
+            dumped({"issuer": {"kind": "postgresql", "target": "orders-db", key: 1}})
+        )
         if "unknown" in fault
     ]
     assert f"did you mean {meant!r}?" in fault

@@ -259,15 +259,21 @@ print(json.dumps([before, plugins()]))
 """
 
 
-def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> None:
-    issuer = {"kind": "postgresql", "host": "h", "database": "d", "slots": ["a", "b"],
-              "owner": "o", "admin": "projects/p/secrets/s"}  # fmt: skip
+def test_the_function_loads_the_plugins_that_its_documents_name_and_no_other(
+    tmp_path: Path,
+) -> None:
+    target = {"kind": "postgresql", "host": "h", "database": "d", "roles": ["*"], "owners": ["o"],
+              "admin": "projects/p/secrets/s", "secrets": ["projects/acme/secrets/*"]}  # fmt: skip
+    issuer = {"kind": "postgresql", "target": "db", "slots": ["a", "b"], "owner": "o"}
+    file = tmp_path / "targets.json"
+    file.write_text(json.dumps({"targets": {"db": target}}))
     done = subprocess.run(
         [sys.executable, "-c", _START, json.dumps({"issuer": issuer})],
         cwd=Path(rotation.__file__).parent.parent,
         env={
             "PATH": os.defpath,
             "ROTATION_PROJECT": "acme",
+            "ROTATION_TARGETS": str(file),
             "ROTATION_PUSH_AUDIENCE": "https://rotation.example",
             "ROTATION_PUSH_ACCOUNT": "push@acme.iam.gserviceaccount.com",
         },
@@ -276,7 +282,8 @@ def test_the_function_loads_the_plugins_that_policies_name_and_no_other() -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [[], ["issuers.postgresql", "participants.alias"]]
+    named = ["issuers.postgresql"]
+    assert json.loads(done.stdout) == [named, [*named, "participants.alias"]]
 
 
 KEYS = """
@@ -339,7 +346,7 @@ def test_a_gate_that_asks_who_uses_what_is_refused_where_the_issuer_cannot_show_
     issuer: str, gate: str, *, faulty: bool
 ) -> None:
     kinds = registry.kinds(registry.issuers(), registry.participants(), registry.gates())
-    settings = {"urls": ["https://shop.example/usage"]} if gate == "consumers" else {}
+    settings = {"target": "usage"} if gate == "consumers" else {}
     stage = {
         "stage": "all",
         "participants": [{"kind": "alias"}],
@@ -348,7 +355,7 @@ def test_a_gate_that_asks_who_uses_what_is_refused_where_the_issuer_cannot_show_
     text = json.dumps({"issuer": {"kind": issuer}, "rollout": [stage]})
     found = ""
     try:
-        decode_policy(text, kinds)
+        decode_policy(text, kinds.looking())
     except FaultyPolicyError as error:
         found = str(error)
     assert ("value cannot show who uses a credential" in found) is faulty

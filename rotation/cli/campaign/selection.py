@@ -14,6 +14,7 @@ from rotation.cli.views.context import Context
 from rotation.engine.codec import is_managed
 from rotation.engine.snapshot import Snapshot
 from rotation.model.errors import PermanentError
+from rotation.model.policy import NotKnownHere
 from rotation.model.secret import Secret
 from rotation.ports.issuer import IssuerEnvironment, Located
 
@@ -63,10 +64,15 @@ def select(context: Context, secrets: Iterable[Secret], kind: Kind) -> Selection
 
 
 def place(context: Context, snapshot: Snapshot) -> str:
-    """Return what a secret shares connections with; its own name where the issuer cannot tell."""
+    """Return what a secret shares connections with; its own name where the issuer cannot tell.
+
+    Where no targets document is at hand, it is the target's name.
+    """
     policy = snapshot.policy
     if policy is None:
         return str(snapshot.secret.name)
+    if isinstance(policy.issuer.settings, NotKnownHere):
+        return policy.issuer.target
     issuer = context.issuers[policy.issuer.kind](policy.issuer.settings, _NOWHERE)
     location = issuer.location() if isinstance(issuer, Located) else ""
     return location or str(snapshot.secret.name)

@@ -58,6 +58,8 @@ def look(context: Context, snapshots: Sequence[Snapshot], seconds: float) -> Ses
 def _count(context: Context, snapshot: Snapshot) -> int | str:
     if snapshot.policy is None:
         return "no policy"
+    if snapshot.policy.not_known_here:
+        return "the target is not known here: ROTATION_TARGETS is not set"
     try:
         with closing(context.issuer(snapshot.policy)) as issuer:
             if not isinstance(issuer, SeesUse):

@@ -164,8 +164,6 @@ def _sources(
         sweep_seconds=settings.sweep_every.total_seconds(),
         uses=_uses(context, tree),
         targets=context.targets,
-        # An embedded stack holds nothing that somebody could reach out for.
-        has_targets=context.targets is not None or bool(settings.secret_manager),
     )
 
 

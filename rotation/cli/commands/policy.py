@@ -127,7 +127,8 @@ def show(context: _Context, secret: str, *, as_json: bool) -> None:
         _report(context, as_json, {"secret": str(found.name), "policy": None}, _missing(found))
         click.get_current_context().exit(1)
     stored = _readable(text)
-    effective, faults = _judge(context, text, _period(found), found.name)
+    kinds = context.kinds.looking()
+    effective, faults = _judge(kinds, text, _period(found), found.name)
     body = {
         "secret": str(found.name),
         "policy": stored,
@@ -159,7 +160,7 @@ def validate(
     """Check the policy in FILE (YAML or JSON, - for standard input); touch nothing."""
     name = context.secret_name(secret) if secret else None
     try:
-        decoded, faults = _judge(context, to_json(_read(file)), period, name)
+        decoded, faults = _judge(context.kinds, to_json(_read(file)), period, name)
     except FaultyPolicyError as error:
         decoded, faults = None, error.faults
     body = _verdict(decoded, period, faults)
@@ -280,10 +281,10 @@ def _read(file: TextIO) -> str:
 
 
 def _judge(
-    context: _Context, text: str, period: timedelta | None, name: SecretName | None
+    kinds: Kinds, text: str, period: timedelta | None, name: SecretName | None
 ) -> tuple[Policy | None, tuple[Fault, ...]]:
     try:
-        decoded = decode_policy(text, context.kinds, name)
+        decoded = decode_policy(text, kinds, name)
         check_fits(decoded, period)
     except FaultyPolicyError as error:
         return None, error.faults
@@ -320,6 +321,7 @@ def _verdict(
         "period": format_duration(period) if period else None,
         "max_age": format_duration(decoded.max_age) if decoded and decoded.max_age else None,
         "demanded": dict(decoded.demanded) if decoded else {},
+        "not_known_here": list(decoded.not_known_here) if decoded else [],
     }
 
 
@@ -328,7 +330,14 @@ def _sentence(decoded: Policy | None, period: timedelta | None, faults: tuple[Fa
         return str(FaultyPolicyError(faults))
     every = f" of every {format_duration(period)}" if period else ""
     valid = f"the policy is valid; one rotation takes {format_duration(decoded.length)}{every}"
-    return "\n".join([valid, *demand_lines(decoded)])
+    return "\n".join([valid, *demand_lines(decoded), *_unseen(decoded)])
+
+
+def _unseen(decoded: Policy) -> list[str]:
+    """Say what was not looked at for want of a targets document."""
+    names = ", ".join(decoded.not_known_here)
+    why = "not known here, as ROTATION_TARGETS is not set: what they allow was not looked at"
+    return [f"  targets {names}: {why}"] if names else []
 
 
 def _late(decoded: Policy | None, period: timedelta | None) -> list[str]:

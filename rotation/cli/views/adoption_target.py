@@ -26,15 +26,14 @@ class AdoptionTarget:
         """Find the name.
 
         Args:
-            targets: None: the deployment has no targets document.
+            targets: None: no targets document is at hand.
             secret: As it is stored.
             chosen: Name of the target, if no policy names one; empty: the secret's id.
             settings: Record of the issuer's settings.
         """
         self._targets, self._secret = targets, secret
         own = issuer_of(secret).get("target") or chosen or secret.name.secret_id.lower()
-        #: Empty where there is no document.
-        self.name = "" if targets is None else str(own)
+        self.name = str(own)
         part = target_type(settings)
         #: Settings that a target says, never a policy.
         self.owned = frozenset(field.name for field in fields(part)) if part else frozenset()

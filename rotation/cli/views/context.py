@@ -151,18 +151,31 @@ class Context:
         return wiring.make_targets(lambda: self.store, self.settings, *plugins)
 
     def snapshot(self, secret: Secret) -> "Snapshot":
-        """Read where a secret stands, as the worker would read it."""
+        """Read where a secret stands, as the worker would read it.
+
+        A target is not missed where no document is at hand: it is the function's, not a person's.
+        """
         from rotation.engine.snapshot import read_snapshot  # noqa: PLC0415 - rule 1
 
-        return read_snapshot(secret, self.clock.now(), self.kinds, self.participants)
+        return read_snapshot(secret, self.clock.now(), self.kinds.looking(), self.participants)
 
     def rollout(self, policy: "Policy") -> "Participants":
-        """Return the participants and gates of a policy, to be asked from here."""
+        """Return the participants and gates of a policy, to be asked from here.
+
+        Raises:
+            PolicyError: No targets document is at hand.
+        """
+        _check_known(policy)
         environment = wiring.rollout_environment(self.store, self.settings.project)
         return wiring.make_rollout(policy, self.participants, self.gates, environment)
 
     def issuer(self, policy: "Policy") -> "Issuer":
-        """Return the issuer of a policy, to be asked from here."""
+        """Return the issuer of a policy, to be asked from here.
+
+        Raises:
+            PolicyError: No targets document is at hand.
+        """
+        _check_known(policy)
         environment = wiring.issuer_environment(self.store)
         return self.issuers[policy.issuer.kind](policy.issuer.settings, environment)
 
@@ -257,6 +270,12 @@ def json_option(command: _Command) -> _Command:
 def printable(text: str) -> str:
     r"""Return what others wrote on one line; what does not show is spelled as ``\uXXXX``."""
     return one_line(text)
+
+
+def _check_known(policy: "Policy") -> None:
+    from rotation.policies.choosing import check_known  # noqa: PLC0415 - rule 1
+
+    check_known(policy)
 
 
 def _encode(value: object) -> str:

@@ -10,7 +10,7 @@ import click
 
 from rotation.cli.views.context import Context, printable
 from rotation.model.names import SecretName
-from rotation.model.policy import Policy
+from rotation.model.policy import NotKnownHere, Policy
 from rotation.policies.duration import format_duration
 from rotation.policies.explaining import Grant, Use, WidePattern
 from rotation.policies.targets import FaultyTargetsError, Targets
@@ -106,7 +106,7 @@ def name_logins(context: Context, policies: Iterable[Policy | None]) -> None:
     reached: dict[str, str] = {}
     for policy in filter(None, policies):
         for choice in policy.choices:
-            if choice.target:
+            if choice.target and not isinstance(choice.settings, NotKnownHere):
                 reached[choice.target] = choice.settings.reaches()
     named = [f"{name} ({where})" for name, where in reached.items() if where]
     if len(named) > _MOST:

@@ -12,6 +12,7 @@ from rotation.engine.snapshot import Snapshot, read_snapshot
 from rotation.model.errors import PolicyError, StateError
 from rotation.model.phase import Phase
 from rotation.participants.alias import AliasParticipant
+from rotation.policies.choosing import Asking
 from rotation.policies.policy import Kinds
 
 from .world import GateSettings, MemorySettings, PinSettings, World
@@ -19,9 +20,10 @@ from .world import GateSettings, MemorySettings, PinSettings, World
 
 def read(world: World, **changes: Any) -> Snapshot:
     kinds = Kinds(
-        {"memory": MemorySettings, "value": MemorySettings},
+        {"memory": MemorySettings, "value": PinSettings},
         {"alias": AliasParticipant.spec.settings, "pin": PinSettings},
         {"gate": GateSettings},
+        asking=Asking(world.targets),
     )
     participants: Mapping[str, Any] = {"alias": AliasParticipant, "pin": world.pin}
     return read_snapshot(

@@ -1021,7 +1021,7 @@ def _fail_once(effect: str, error: Exception) -> object:
 
 
 def test_policy_that_is_not_allowed_blocks_until_the_document_allows_it() -> None:
-    world = World(issuer={"kind": "memory", "target": "db"})
+    world = World()
     world.allow("projects/123456789012/secrets/another")
     world.worker().tick(world.scheduled())
     assert world.labels["rotation_blocked"] == "not-allowed"
@@ -1036,8 +1036,20 @@ def test_policy_that_is_not_allowed_blocks_until_the_document_allows_it() -> Non
     assert world.aliases["current"] == 2
 
 
+def test_without_a_document_the_worker_touches_nothing() -> None:
+    world = World()
+    world.targets = None
+    world.worker().tick(world.scheduled())
+    assert world.labels["rotation_blocked"] == "not-allowed"
+    assert "set ROTATION_TARGETS" in world.store.secret.annotations["rotation.blocked"]
+    assert CrashPoint.MINTED not in world.reached
+    world.allow("projects/123456789012/secrets/app")
+    world.worker().tick(world.scheduled())
+    assert world.aliases["current"] == 2
+
+
 def test_sweep_rotates_what_is_older_than_a_target_allows() -> None:
-    world = World(issuer={"kind": "memory", "target": "db"})
+    world = World()
     world.allow("projects/123456789012/secrets/a*", max_age="90d")
     world.store.touch(schedule=None)  # nothing but its age asks
     world.store.calls.clear()
@@ -1058,7 +1070,7 @@ def test_sweep_rotates_what_is_older_than_a_target_allows() -> None:
 
 
 def test_policy_cannot_hide_its_target_from_the_sweep() -> None:
-    world = World(issuer={"kind": "memory", "target": "db"})
+    world = World()
     world.allow("projects/123456789012/secrets/a*", max_age="90d")
     text = world.store.secret.annotations["rotation.policy"].replace('"db"', '"\\u0064b"')
     world.store.touch(annotations={"rotation.policy": text}, schedule=None)

@@ -431,14 +431,15 @@ class World:
         )
         self.pin = type("WorldPin", (MemoryPin,), {"pins": {}, "drafts": {}, "calls": []})
         self.gate = type("WorldGate", (MemoryGate,), {})
-        #: What the deployment lets be touched; None: it has no document.
+        #: What the deployment lets be touched: here, by every secret; None: it has no document.
         self.targets: Targets | None = None
+        self.allow(f"projects/{NAME.project}/secrets/*")
         self.clock = Clock()
         self.journal = Lines()
         self.outbox = Outbox()
         text = json.dumps(
             {
-                "issuer": {"kind": "memory"},
+                "issuer": {"kind": "memory", "target": "db"},
                 "soak": "1h",
                 "retire": {"observe": "1h", "destroy_after": "12h"},
                 **policy,

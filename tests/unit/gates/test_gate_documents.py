@@ -21,7 +21,10 @@ from rotation.gates.http import HttpSettings
 from rotation.kit.net.exchange import Reply
 from rotation.model.consumer import CONTRACT, Held, Trouble
 from rotation.model.names import SecretName
-from rotation.policies.typed import Fault, read_record
+from rotation.model.policy import PluginChoice
+from rotation.policies.choosing import Asking, read_choice
+from rotation.policies.targets import decode_targets
+from rotation.policies.typed import Fault
 
 DOCS = Path(rotation.__file__).parent.parent / "deploy" / "docs"
 GATES = {gate.GATE.spec.name: gate.GATE.spec for gate in (sessions, http, prometheus, consumers)}
@@ -39,11 +42,17 @@ def examples() -> list[dict[str, Any]]:
     return in_stages + [document["gate"] for document in read if "gate" in document]
 
 
+def targets() -> dict[str, Any]:
+    read = [yaml.safe_load(block) for block in blocks("gates.md", "yaml")]
+    return {name: one for document in read for name, one in document.items() if "secrets" in one}
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example["kind"])
 def test_every_example_is_a_policy(example: dict[str, Any]) -> None:
     faults: list[Fault] = []
-    settings = {key: value for key, value in example.items() if key != "kind"}
-    read_record(GATES[example["kind"]].settings, settings, "gate", faults)
+    records = {kind: spec.settings for kind, spec in GATES.items()}
+    asking = Asking(decode_targets({"targets": targets()}, records), SecretName("acme", "orders"))
+    read_choice(PluginChoice, example, records, asking, "gate", faults)
     assert faults == []
 
 

@@ -5,14 +5,17 @@ import jsonschema
 import pytest
 
 from rotation.gates import consumers, http, prometheus, sessions
+from rotation.model.target import target_type
 from rotation.policies.policy import Kinds
-from rotation.policies.schema import policy_schema
+from rotation.policies.schema import policy_schema, targets_schema
 from rotation.policies.typed import Fault, Invalid, read_record
 from rotation.ports.gate import Gate
+from tests.support.stack.targets import divided
 
 URL = "https://canary.test/healthz"
 GOOGLE = "https://monitoring.googleapis.com/v1/projects/acme/location/global/prometheus"
 HEADER = {"name": "X-Api-Key", "secret": "projects/acme/secrets/key"}
+BODY = {"/a": None, "/b": 1.5}
 GATES: Mapping[str, type[Gate]] = {
     "http": http.GATE,
     "prometheus": prometheus.GATE,
@@ -131,10 +134,14 @@ def test_every_setting_has_a_json_schema() -> None:
     stage = schema["properties"]["rollout"]["items"]["properties"]
     choices = {choice["title"]: choice for choice in stage["gates"]["items"]["oneOf"]}
     assert choices.keys() == GATES.keys()
-    assert choices["http"]["required"] == ["kind", "url"]
-    assert choices["http"]["properties"]["timeout"]["default"] == "5s"
-    definitions = {"$defs": schema["$defs"]}
-    for kind, example in BASE.items():
-        jsonschema.validate({"kind": kind, **example}, {**choices[kind], **definitions})
-    body = {"kind": "http", "url": URL, "header": HEADER, "body": {"/a": None, "/b": 1.5}}
-    jsonschema.validate(body, {**choices["http"], **definitions})
+    assert choices["http"]["required"] == ["kind", "target"]
+    definitions, documents = {"$defs": schema["$defs"]}, targets_schema(kinds)
+    asked = documents["properties"]["targets"]["additionalProperties"]["oneOf"]
+    http_target = next(choice for choice in asked if choice["title"] == "http")
+    assert http_target["properties"]["timeout"]["default"] == "5s"
+    for kind, example in [*BASE.items(), ("http", {"url": URL, "header": HEADER, "body": BODY})]:
+        on_target, own = divided(kind, example)
+        named = {"target": "asked"} if target_type(kinds[kind]) else {}
+        jsonschema.validate({"kind": kind, **named, **own}, {**choices[kind], **definitions})
+        target = {"kind": kind, **on_target, "secrets": ["projects/p/secrets/s"]}
+        jsonschema.validate({"targets": {"asked": target} if named else {}}, documents)

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation import registry
+from rotation.model.errors import PolicyError
 from rotation.model.names import SecretName
-from rotation.model.policy import Policy
+from rotation.model.policy import NotKnownHere, Policy
 from rotation.model.target import fits
+from rotation.policies.choosing import check_known
 from rotation.policies.explaining import usage
 from rotation.policies.policy import FaultyPolicyError, Kinds, decode_policy, encode_policy
 from rotation.policies.targets import (
@@ -148,6 +150,94 @@ def test_issuer_without_a_target_is_refused_where_there_is_a_document() -> None:
     inline = {**ISSUER, "host": "h", "database": "d", "admin": "projects/p/secrets/s"}
     del inline["target"]
     assert "say which postgresql it is; known are: orders-db" in str(refused({"issuer": inline}))
+
+
+INLINE = {
+    **{key: value for key, value in ISSUER.items() if key != "target"},
+    **{key: DATABASE[key] for key in ("host", "database", "admin")},
+}
+ROLLOUT = [
+    {
+        "stage": "canary",
+        "participants": [{"kind": "git", "target": "deploy-repo", "path": "secrets.lock.json"}],
+        "gates": [{"kind": "http", "target": "canary", "max_error_rate": 0.1}],
+    },
+    {"stage": "everyone", "participants": [{"kind": "alias"}]},
+]
+
+
+def faults_without(policy: dict[str, Any], known: Kinds) -> FaultyPolicyError:
+    with pytest.raises(FaultyPolicyError) as raised:
+        decode_policy(json.dumps(policy), known, ORDERS)
+    return raised.value
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, INLINE, {**ISSUER, "host": "attacker.example"}])
+def test_nothing_may_be_touched_without_a_document(issuer: dict[str, Any]) -> None:
+    error = faults_without({"issuer": issuer, "rollout": ROLLOUT}, kinds(None))
+    assert error.reason == "not-allowed"
+    for place in ("issuer", "rollout[0].participants[0]", "rollout[0].gates[0]"):
+        assert any(fault.path.startswith(place) for fault in error.faults), place
+    assert "set ROTATION_TARGETS to the deployment's targets document" in str(error)
+    assert "attacker" not in str(error)
+
+
+def test_what_touches_nothing_needs_no_document() -> None:
+    stage = {"stage": "all", "participants": [{"kind": "alias"}]}
+    policy = {"issuer": {"kind": "value"}, "rollout": [stage]}
+    found = decode_policy(json.dumps(policy), kinds(None), ORDERS)
+    assert found.issuer.kind == "value"
+    assert found.not_known_here == ()
+
+
+def test_who_only_looks_takes_targets_as_they_are_named() -> None:
+    looking = kinds(None).looking()
+    text = json.dumps({"issuer": ISSUER, "rollout": ROLLOUT, "soak": "2h"})
+    policy = decode_policy(text, looking, ORDERS)
+    assert policy.not_known_here == ("orders-db", "deploy-repo", "canary")
+    assert policy.issuer.target == "orders-db"
+    assert isinstance(policy.issuer.settings, NotKnownHere)
+    assert policy.soak == timedelta(hours=2)
+    assert decode_policy(encode_policy(policy), looking, ORDERS) == policy
+
+
+def test_what_is_not_known_here_cannot_be_opened() -> None:
+    policy = decode_policy(json.dumps({"issuer": ISSUER}), kinds(None).looking(), ORDERS)
+    with pytest.raises(PolicyError, match="names orders-db") as raised:
+        check_known(policy)
+    assert raised.value.reason == "not-allowed"
+    assert "ROTATION_TARGETS" in raised.value.remedy
+    check_known(decode({"issuer": ISSUER}))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "fault"),
+    [
+        (INLINE, "the key 'target' is missing"),
+        ({**ISSUER, "target": "no\nname"}, "no target can have this name"),
+        ({**ISSUER, "host": "attacker.example"}, "targets.orders-db.host; remove it"),
+        ({**ISSUER, "slot": []}, "did you mean 'slots'?"),
+        ({**ISSUER, "slots": ["a"]}, "expected 2 entries"),
+        ({"kind": "postgresql", "target": "orders-db"}, "the key 'slots' is missing"),
+    ],
+)
+def test_who_only_looks_sees_what_no_document_would_allow(
+    issuer: dict[str, Any], fault: str
+) -> None:
+    error = faults_without({"issuer": issuer}, kinds(None).looking())
+    assert fault in str(error)
+    assert "ROTATION_TARGETS" not in str(error)
+
+
+def test_who_only_looks_sees_a_participant_twice() -> None:
+    stages = [{**ROLLOUT[0], "stage": name} for name in ("one", "two")]
+    error = faults_without({"issuer": ISSUER, "rollout": stages}, kinds(None).looking())
+    assert "stands in stage 'one' already" in str(error)
+
+
+def test_document_that_is_there_counts_for_who_only_looks() -> None:
+    error = faults_without({"issuer": {**ISSUER, "owner": "billing"}}, kinds(read(ALL)).looking())
+    assert "targets.orders-db.owners does not allow it" in str(error)
 
 
 def test_git_names_the_branch_and_the_files_that_may_change() -> None:
@@ -320,7 +410,7 @@ def test_target_says_what_is_connected_to_and_with_what() -> None:
     assert {target.name: target.settings.reaches() for target in found} == {
         "orders-db": "10.0.0.5:5432 with the login projects/acme/secrets/rotator",
         "deploy-repo": "github.com/acme/deploy",
-        "canary": "canary.acme.example with a token for itself",
+        "canary": "canary.acme.example with an identity token of its origin",
         "fleet": "a.example, b.example with the header in projects/acme/secrets/key",
         "cache": "10.0.0.9 with the login projects/acme/secrets/cache",
     }
