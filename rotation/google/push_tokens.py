@@ -165,7 +165,7 @@ def _unverified(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]
     try:
         header = jwt.decode_header(readable)  # type: ignore[no-untyped-call]
         claims = jwt.decode(readable, verify=False)  # type: ignore[no-untyped-call]
-    except (ValueError, exceptions.GoogleAuthError):
+    except (ValueError, TypeError, OverflowError, RecursionError, exceptions.GoogleAuthError):
         raise CallerError("what it carries is not a token", status=_UNAUTHENTICATED) from None
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise CallerError("what it carries is not a token", status=_UNAUTHENTICATED)

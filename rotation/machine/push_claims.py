@@ -8,6 +8,7 @@ Rules of this module:
   3. Without an audience and an account nobody is believed.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -53,7 +54,8 @@ def claim_fault(claims: Mapping[str, object], expected: Expected, now: float) ->
         return ClaimFault(_UNAUTHENTICATED, "its token has expired")
     if now < issued - SKEW:
         return ClaimFault(_UNAUTHENTICATED, "its token is from the future")
-    if claims.get("iss") not in ISSUERS:
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str) or issuer not in ISSUERS:
         return ClaimFault(_FORBIDDEN, "its token is not from Google")
     if not expected.audience or claims.get("aud") != expected.audience:
         return ClaimFault(_FORBIDDEN, "its token is for another audience")
@@ -67,4 +69,8 @@ def claim_fault(claims: Mapping[str, object], expected: Expected, now: float) ->
 def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None

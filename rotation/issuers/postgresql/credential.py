@@ -3,14 +3,15 @@
 How payloads are read and composed is `rotation.kit.credentials`; here is what PostgreSQL adds.
 
 Rules of this module:
-  1. The user of a payload is one of the policy's slots, or the payload is refused.
+  1. The user of a payload is one of the policy's slots, or the payload is refused, and nothing of
+     it is quoted: the policy says which key is the user's, and may name any.
   2. A function that has a password in a plain variable raises nothing.
 """
 
 from typing import Any
 
 from rotation.issuers.postgresql import shapes
-from rotation.issuers.postgresql.settings import NAME_BYTES, PostgreSQLSettings
+from rotation.issuers.postgresql.settings import PostgreSQLSettings
 from rotation.kit.credentials.credential import compose_object, compose_text, login_in
 from rotation.model.password import Password
 from rotation.model.payload import Payload, PayloadError
@@ -30,8 +31,7 @@ def login_of(payload: Payload, settings: PostgreSQLSettings) -> tuple[str, Passw
         )
     if user not in settings.slots:
         raise PayloadError(
-            f"the payload's user {user[:NAME_BYTES]!r} is none of the slots "
-            f"{', '.join(settings.slots)}",
+            f"the payload's user is none of the slots {', '.join(settings.slots)}",
             remedy="correct slots in the policy, or add a version that uses one of them",
         )
     return user, password

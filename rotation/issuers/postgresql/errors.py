@@ -39,6 +39,9 @@ NOT_PRIMARY = "not-primary"
 #: Syntax errors, a second statement among them; what no cursor takes, such as a WITH that writes.
 NO_QUERY = ("42601", "0A000")
 PROBE = "probe-invalid"
+#: Raised by values: which one it was would say something of the data.
+DATA_CLASSES = ("21", "22", "23", "38", "39", "P0")
+DATABASE = "database-error"
 
 #: What a server says before a session exists, in the order it is looked for.
 _LOGIN_WORDS = (
@@ -162,6 +165,9 @@ def translate_probe(error: psycopg.Error, probe: str, where: str, remedy: str) -
         remedy: What grants the right, should that be what is missing.
     """
     state = error.sqlstate
+    if state is not None and state.startswith(DATA_CLASSES):
+        text = f"{probe} failed on the data that it reads"
+        return PermanentError(text, remedy="correct the probe in the policy", reason=DATABASE)
     text = f"{probe} failed: {state or 'connection lost'}{where}"
     if state is None or state.startswith(TEMPORARY_CLASSES):
         return TemporaryError(text, reason="server-busy" if state else "connection-lost")
@@ -172,7 +178,7 @@ def translate_probe(error: psycopg.Error, probe: str, where: str, remedy: str) -
         return PermanentError(f"{text}: not understood as one query", remedy=hint, reason=PROBE)
     if state == MISSING_RIGHT:
         return PermanentError(text, remedy=remedy, reason="missing-right")
-    return PermanentError(text, remedy="correct the probe in the policy", reason="database-error")
+    return PermanentError(text, remedy="correct the probe in the policy", reason=DATABASE)
 
 
 def not_primary(doing: str) -> PermanentError:

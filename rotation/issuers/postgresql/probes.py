@@ -8,6 +8,8 @@ Rules of this module:
   1. Pure: text in, text out.
   2. A probe stands at the end of its statement, so nothing of ours can be closed by it.
   3. No literal of a probe is quoted: it may be somebody's data.
+  4. What PostgreSQL's own reader could take for something else (carriage returns, letters beyond
+     ASCII, escapes) is refused, not understood.
 """
 
 import re
@@ -18,21 +20,21 @@ from typing import Final
 LONGEST = 4000
 
 _TOKEN: Final = re.compile(
-    r"""(?P<skipped>\s+ | --[^\n]* | [eE]'(?:[^'\\]|\\.|'')*' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'
+    r"""(?P<skipped>\s+ | --[^\n]* | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'
         | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ | \d[\w.]*)
       | (?P<comment>/\*)
-      | (?P<escaped>[uU]&")
+      | (?P<escaped>[uU]&"|[eE]')
       | "(?P<quoted>(?:[^"]|"")+)"
       | (?P<word>[^\W\d][\w$]*)
       | (?P<sign>.)""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _QUERIES: Final = frozenset({"select", "values", "table", "with"})
 _WRITES: Final = frozenset({"insert", "update", "delete", "merge", "into"})
 #: Functions that change the session, act beyond their transaction, or run a text.
 _ACTING: Final = re.compile(
-    r"set_config|setval|nextval|dblink.*|lo_.*|lo(?:read|write)|ts_stat|ts_rewrite|crosstab.*"
+    r"brin_.*|gin_clean_pending_list|set_config|setval|nextval|dblink.*|lo_.*|lo(?:read|write)|ts_stat|ts_rewrite|crosstab.*"
     r"|connectby|xpath_table|(?:query|cursor|table|schema|database)_to_xml.*|pg_.*"
 )
 #: Functions of PostgreSQL's own that only look.
@@ -48,6 +50,8 @@ def fault(probe: str) -> str:
     """Say why a text cannot be a probe, as the end of a sentence; empty when it may be one."""
     if "\0" in probe:
         return "PostgreSQL knows no NUL character"
+    if "\r" in probe or "\\'" in probe:
+        return "carriage returns and quotes after a backslash are not read here"
     if len(probe) > LONGEST:
         return f"it is longer than {LONGEST} characters"
     tokens = list(_tokens(probe))
@@ -113,7 +117,9 @@ def _fault_of(token: tuple[str, str], following: tuple[str, str]) -> str:
     if token == ("sign", ";"):
         return "it is more than one statement"
     if kind == "escaped":
-        return 'names written as U&"..." are not read here'
+        return """names written as U&"..." and strings written as E'...' are not read here"""
+    if kind == "sign" and not text.isascii():
+        return "it has characters beyond ASCII outside quotes; quote the name that has them"
     if token in {("sign", "'"), ("sign", '"')}:
         return "a quote is not closed"
     if kind == "word" and text in _WRITES:

@@ -101,6 +101,8 @@ class GitTarget(TargetSettings):
     branches: tuple[str, ...] = ("main",)
     #: Files that may be changed, relative to the root; ``**`` stands for any folders.
     paths: tuple[str, ...] = ()
+    #: Declared places that may be changed, for ``locate: path``; ``*`` and ``**`` as in paths.
+    pointers: tuple[str, ...] = ()
     #: What opens the repository.
     auth: Auth = Auth()
     #: Address of the API where it does not follow from the URL; at the same host.
@@ -173,6 +175,8 @@ class GitSettings(GitTarget):
         for file in self.pinned:
             if not fits_one(self.paths, file.path):
                 yield Refusal("paths", f"the file {file.path!r} may not be changed")
+            if file.locate == "path" and not fits_one(self.pointers, file.pointer):
+                yield Refusal("pointers", f"the place {file.pointer!r} may not be changed")
 
     @property
     def pinned(self) -> tuple[PinnedFile, ...]:

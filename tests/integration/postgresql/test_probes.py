@@ -157,27 +157,30 @@ def test_a_time_limit_that_a_probe_has_lifted_holds_for_the_next_one(
 
 
 @pytest.mark.parametrize(
-    ("probe", "state", "place"),
+    ("probe", "words"),
     [
-        ("SELECT secret::int FROM public.t", "22P02", ""),
-        ("SELECT * FROM public.not_there", "42P01", " at character 15"),
-        ("SELECT xmlparse(document secret) FROM public.t", "2200M", ""),
-        (f"SELECT '{DATA}'::date", "22007", " at character 8"),
+        ("SELECT secret::int FROM public.t", " on the data"),
+        ("SELECT * FROM public.not_there", ": 42P01 at character 15"),
+        ("SELECT xmlparse(document secret) FROM public.t", " on the data"),
+        (f"SELECT '{DATA}'::date", " on the data"),
+        (
+            "SELECT CASE ascii(secret) % 2 WHEN 0 THEN 1/0 ELSE 2147483647 + 1 END FROM public.t",
+            " on the data",
+        ),
     ],
 )
 def test_a_failing_probe_says_its_state_and_place_and_no_data(
     site: Site,
     payload: Payload,
     probe: str,
-    state: str,
-    place: str,
+    words: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("DEBUG")
     error = failure(site, payload, "SELECT 1", probe)
     if "xml" in probe and "0A000" in str(error):
         pytest.skip("this server is built without XML")
-    assert f"failed: {state}{place}" in str(error)
+    assert f"failed{words}" in str(error)
     shown = "".join(traceback.format_exception(error)) + repr(error) + error.remedy + caplog.text
     assert DATA not in shown
     assert error.__context__ is None

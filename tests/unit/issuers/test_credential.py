@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rotation.issuers.postgresql.credential import compose, login_of
 from rotation.issuers.postgresql.settings import PostgreSQLSettings
+from rotation.kit.credentials.credential import PayloadShape
 from rotation.model.payload import Payload, PayloadError
 
 SETTINGS = PostgreSQLSettings(
@@ -61,6 +63,15 @@ def test_a_payload_without_login_is_named_so(fields: dict[str, Any]) -> None:
         login_of(Payload.of(fields), SETTINGS)
 
 
-def test_a_user_that_is_no_slot_is_named() -> None:
+def test_a_user_that_is_no_slot_is_refused() -> None:
     with pytest.raises(PayloadError, match="none of the slots a, b"):
         login_of(Payload.of({"username": "root", "password": "x"}), SETTINGS)
+
+
+@pytest.mark.parametrize("key", ["password", "api_key"])
+def test_nothing_of_a_payload_is_quoted_whichever_key_the_policy_calls_the_users(key: str) -> None:
+    fields = {"username": "a", "api_key": OLD, "password": OLD}
+    named = replace(SETTINGS, payload=PayloadShape(username=key, password="username"))
+    with pytest.raises(PayloadError, match="none of the slots a, b") as caught:
+        login_of(Payload.of(fields), named)
+    assert OLD not in str(caught.value)

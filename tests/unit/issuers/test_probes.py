@@ -8,7 +8,8 @@ READING = [
     "SELECT 1",
     "select 1;",
     " \n SELECT 1 ; \n",
-    "SELECT ';', $a$ ; $a$, E'\\'; ', U&'\\0441', B'1'",
+    "SELECT ';', $a$ ; $a$, U&'\\0441', B'1'",
+    "SELECT 'Grüße €', \"größe\" FROM orders -- ä",
     "SELECT 1 /* ; /* nested ; */ ; */ -- ; to the end",
     "(SELECT 1) UNION (VALUES (2))",
     "TABLE orders",
@@ -40,6 +41,14 @@ REFUSED = [
     ("SELECT SET_CONFIG /* x */ ('role', 'none', false)", "set_config"),
     ("SELECT pg_catalog.pg_terminate_backend(1)", "pg_terminate_backend"),
     ("SELECT 1 FROM pg_sleep(1)", "pg_sleep"),
+    ("SELECT brin_summarize_new_values('x')", "brin_summarize_new_values"),
+    # What PostgreSQL's own reader takes for something else.
+    ("SELECT 1 --x\r, pg_sleep(1)", "carriage return"),
+    ("SELECT e'a'\n'\\'' , pg_sleep(1) --'", "a backslash"),
+    ("SELECT E'a', 1", "E'"),
+    ("SELECT 1 AS €$a$, pg_sleep(1) AS €$a$", "beyond ASCII"),
+    ("SELECT 1 AS ٣$a$, pg_sleep(1) AS ٣$a$", "beyond ASCII"),
+    ("SELECT 'a\\' , pg_sleep(1) --'", "a backslash"),
 ]
 
 

@@ -246,6 +246,7 @@ def test_git_names_the_branch_and_the_files_that_may_change() -> None:
     for changed, line in (
         ({"path": "canary/deploy.sh"}, "targets.deploy-repo.paths"),
         ({"base": "production"}, "targets.deploy-repo.branches"),
+        ({"locate": "path", "pointer": "/spec/replicas"}, "targets.deploy-repo.pointers"),
         ({"url": "https://github.com/acme/other"}, "targets.deploy-repo.url"),
         ({"auth": {}}, "targets.deploy-repo.auth"),
     ):
