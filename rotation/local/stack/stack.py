@@ -213,6 +213,7 @@ class Stack:
             "ROTATION_PROJECT_NUMBER": str(self.options.project_number),
             "ROTATION_TARGETS": str(self.targets.path),
             "ROTATION_KEYS": str(key_file(self.folder)),
+            "ROTATION_PUSH_AUDIENCE": self.options.push_audience,
         }
 
     def function_environment(self) -> dict[str, str]:
@@ -221,7 +222,6 @@ class Stack:
         return {
             **self._deployed,
             "ROTATION_TOPIC": self.topic,
-            "ROTATION_PUSH_AUDIENCE": options.push_audience,
             "ROTATION_PUSH_ACCOUNT": options.push_account,
             "ROTATION_EMBEDDED_CERTIFICATES": UNSIGNED
             if self._emulator

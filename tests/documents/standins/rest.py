@@ -116,7 +116,10 @@ def _subscriptions(group: Any) -> None:
     def push(a: argparse.Namespace) -> None:
         config: dict[str, Any] = {"pushEndpoint": a.push_endpoint} if a.push_endpoint else {}
         if a.push_auth_service_account:
-            config["oidcToken"] = {"serviceAccountEmail": a.push_auth_service_account}
+            config["oidcToken"] = {
+                "serviceAccountEmail": a.push_auth_service_account,
+                "audience": a.push_auth_token_audience,
+            }
         _ask("POST", f"{of(a)}:modifyPushConfig", a, {"pushConfig": config}, pubsub=True)
 
     def create(a: argparse.Namespace) -> None:
@@ -127,7 +130,7 @@ def _subscriptions(group: Any) -> None:
     _add(group, "delete", lambda a: _ask("DELETE", of(a), a, pubsub=True), of=name)
     _add(group, "list", lambda a: _list(a, "subscriptions"))
     _add(group, "create", create, "topic", of=name)
-    flags = ("push-endpoint", "push-auth-service-account")
+    flags = ("push-endpoint", "push-auth-service-account", "push-auth-token-audience")
     _add(group, "modify-push-config", push, *flags, of=name)
     _add(group, "pull", lambda a: _pull(a, of(a)), "limit", "auto-ack", of=name)
 
