@@ -182,7 +182,7 @@ def test_a_newcomer_is_led_from_up_to_a_rotation_and_nothing_is_left(
     assert [path.name for path in folder.iterdir()] == ["output"]
 
 
-def test_an_edited_targets_document_is_in_force_and_a_faulty_one_is_not(
+def test_an_edited_targets_document_starts_the_function_anew_and_a_faulty_one_does_not(
     start: Callable[..., Up],
 ) -> None:
     up = start()
