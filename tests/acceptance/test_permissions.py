@@ -194,6 +194,7 @@ def test_a_policy_is_written_with_exactly_its_authors_role(
     assert granting.denied(AUTHOR) == set()
     assert used_by(granting, AUTHOR) == set(ROLES["rotationPolicyAuthor"])
     as_caller(managed.scene, REQUESTER, monkeypatch)
+    policy.write_text(json.dumps({**managed.policy, "soak": "3h"}))
     assert main(["policy", "apply", managed.id, str(policy)]) == 3
 
 

@@ -57,6 +57,8 @@ RUNS: dict[str, tuple[tuple[str, ...], int] | None] = {
     "new": None,
     "policy": (("policy", "show", "t-01"), 0),
     "plugins": (("plugins",), 0),
+    "targets": (("targets", "show"), 0),
+    "keys": (("keys", "show"), 0),
     "clock": (("clock", "advance", "1s"), 0),
     "up": None,
     "demo": None,

@@ -133,6 +133,7 @@ _UNBLOCKED = {
     "state-invalid": "orders-18",
     "version-unavailable": "orders-19",
     "pointer-moved": "orders-20",
+    "not-allowed": "orders-26",
 }
 AFTER: Final[dict[tuple[str, str], Promise]] = {
     **{(BLOCKED, heading): _not_blocked(name) for heading, name in _UNBLOCKED.items()},
