@@ -32,6 +32,8 @@ def tree() -> Any:
 @pytest.mark.parametrize("block", CLOUD, ids=lambda block: block.place)
 def test_gcloud_knows_every_command_and_flag(block: Block, terminal: Terminal, tree: Any) -> None:
     terminal.recorded.write_text("")
+    # What the page has written before.
+    (terminal.work / "targets.yaml").write_text("targets: {}\n")
     ran = terminal.run(block.text, cloud=True)
     assert ran.code == 0, ran.output
     calls = [json.loads(line) for line in terminal.recorded.read_text().splitlines()]
