@@ -33,6 +33,8 @@ REMOVED: Final = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 _OLDEST: Final = 3600.0
 _AGAIN: Final = 60.0
+#: Seconds until they are asked for again when they could not be had.
+_SOON: Final = 5.0
 _LIMITS: Final = Limits(total=5.0, largest=65_536)
 _LONGEST: Final = 8_192
 _OK: Final = 200
@@ -111,7 +113,7 @@ class _Certificates:
         self._location = Location.parse(url, "the URL of the certificates of push tokens")
         self._lock = threading.Lock()
         self._known: Mapping[str, str] = {}
-        self._fetched_at = -_OLDEST
+        self._fetched_at = self._asked_at = -_OLDEST
 
     def get(self, key_id: str) -> Mapping[str, str]:
         """Return the certificates by key id; that of ``key_id`` may not be among them.
@@ -120,10 +122,15 @@ class _Certificates:
             TemporaryError: They cannot be had.
         """
         with self._lock:
-            age = time.monotonic() - self._fetched_at
-            if age >= _OLDEST or not self._known or (key_id not in self._known and age >= _AGAIN):
-                self._known = self._fetch()
-                self._fetched_at = time.monotonic()
+            now = time.monotonic()
+            is_old = now - self._fetched_at >= _OLDEST
+            patience = _SOON if is_old else _AGAIN
+            if (is_old or key_id not in self._known) and now - self._asked_at >= patience:
+                # Counted before the answer: forged tokens cause no more calls while there is none.
+                self._asked_at = now
+                self._known, self._fetched_at = self._fetch(), time.monotonic()
+            elif is_old:
+                raise self._missing()
             return self._known
 
     def _fetch(self) -> Mapping[str, str]:
@@ -133,12 +140,15 @@ class _Certificates:
         except (NoReplyError, ValueError):
             found = None
         if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-            raise TemporaryError(
-                f"the certificates of push tokens cannot be had from {self._location.server}",
-                remedy="let the function reach that host",
-                reason="certificates-unreachable",
-            )
+            raise self._missing()
         return found
+
+    def _missing(self) -> TemporaryError:
+        return TemporaryError(
+            f"the certificates of push tokens cannot be had from {self._location.server}",
+            remedy="let the function reach that host",
+            reason="certificates-unreachable",
+        )
 
 
 class AnyCaller:

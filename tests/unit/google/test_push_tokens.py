@@ -172,6 +172,17 @@ def test_without_certificates_a_delivery_comes_again(
         PushTokens(EXPECTED, url).check(f"Bearer {signer.sign(ACCOUNT, AUDIENCE)}")
 
 
+def test_forged_tokens_cause_one_call_while_there_are_no_certificates(
+    certificates: Certificates,
+) -> None:
+    certificates.status = 500
+    tokens = PushTokens(EXPECTED, certificates.url)
+    for _ in range(5):
+        with pytest.raises(TemporaryError):
+            tokens.check(f"Bearer {TokenSigner().sign(ACCOUNT, AUDIENCE)}")
+    assert certificates.asked == 1
+
+
 def test_behind_cloud_runs_check_claims_are_checked_and_nothing_is_fetched(
     certificates: Certificates,
 ) -> None:
