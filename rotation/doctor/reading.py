@@ -8,11 +8,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 
 from rotation import registry
+from rotation.doctor import pushes
 from rotation.doctor.facts import FileUse, Installation, Reply, Rights, SecretFacts
 from rotation.doctor.findings import short
 from rotation.engine.codec import POLICY
@@ -21,7 +21,7 @@ from rotation.engine.planning import plan
 from rotation.engine.snapshot import Snapshot
 from rotation.google import needs
 from rotation.google.deployment import Deployment
-from rotation.model.deployment import Bindings, Service, Subscription, Unseen
+from rotation.model.deployment import Bindings, Service, Unseen
 from rotation.model.errors import (
     BadPluginError,
     MissingLibraryError,
@@ -88,7 +88,7 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
     deployment, topic, urgent = sources.deployment, sources.topic, sources.emergency_topic
     emergencies = deployment.subscriptions(urgent) if urgent else ()
     subscriptions = deployment.subscriptions(topic) if topic else ()
-    region = sources.region or _region_of(subscriptions)
+    region = sources.region or pushes.region_of(subscriptions)
     service_name = f"projects/{sources.project}/locations/{region}/services/{sources.service}"
     job_name = f"projects/{sources.project}/locations/{region}/jobs/{sources.job}"
     known = bool(region)
@@ -110,12 +110,14 @@ def read_installation(sources: Sources, secrets: Sequence[Secret]) -> Installati
         emergency_topic=urgent,
         emergency_fault=deployment.topic(urgent) if urgent else None,
         emergency_subscriptions=emergencies,
-        **_dead_letters(deployment, agent, _both(subscriptions, emergencies), project),
+        **pushes.dead_letters(deployment, agent, pushes.both(subscriptions, emergencies), project),
         service_name=service_name,
         service=service,
         services=deployment.services(service_name.rpartition("/services/")[0]) if known else (),
-        open_to=_open_to(sources, service),
-        invokes=_invokes(sources, service, _both(subscriptions, emergencies), project),
+        open_to=pushes.open_to(deployment, service),
+        invokes=pushes.invokes(
+            deployment, service, pushes.both(subscriptions, emergencies), project
+        ),
         publishes=deployment.lacks(account, topic, ["pubsub.topics.publish"])
         if account and topic
         else (),
@@ -201,30 +203,13 @@ def _version(store: SecretStore, name: SecretName, number: int) -> VersionState 
 def _publishes(sources: Sources, shared: Shared, topic: str) -> bool | Unseen:
     if shared.faults.get(topic) is not None:
         return True  # reported for the topic itself
-    return _may(
+    return pushes.may(
         sources.deployment,
         f"serviceAccount:{shared.agent}",
         "pubsub.topics.publish",
         shared.topics[topic],
         shared.project_policy,
     )
-
-
-def _may(
-    deployment: Deployment,
-    member: str,
-    permission: str,
-    own: Bindings | Unseen,
-    project: Bindings | Unseen,
-) -> bool | Unseen:
-    """Judge by the policies of a resource and of its project; what grants is believed."""
-    answers = [
-        answer if isinstance(answer, Unseen) else deployment.grants(answer, member, permission)
-        for answer in (own, project)
-    ]
-    if True in answers or (isinstance(own, Unseen) and own.is_missing):
-        return True  # that it is missing is reported where it belongs
-    return next((answer for answer in answers if isinstance(answer, Unseen)), False)
 
 
 def _rights(sources: Sources, shared: Shared, snapshot: Snapshot) -> Iterator[Rights]:
@@ -304,99 +289,6 @@ def _on_latest(services: Sequence[Service], name: SecretName) -> Iterator[tuple[
         for mount in service.mounts:
             if short(mount.secret) == name.secret_id and mount.version in {"", "latest"}:
                 yield service.name, mount.place
-
-
-def _dead_letters(
-    deployment: Deployment,
-    agent: str,
-    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
-    project: Bindings | Unseen,
-) -> dict[str, Any]:
-    """Return the facts about dead letters, by their name in `Installation`."""
-    fed = [
-        subscription for subscription in _visible(subscriptions) if subscription.dead_letter_topic
-    ]
-    topics = {subscription.dead_letter_topic for subscription in fed}
-
-    def may(permission: str, own: Bindings | Unseen) -> bool | Unseen:
-        return _may(deployment, agent, permission, own, project)
-
-    return {
-        "dead_letters": {topic: deployment.subscriptions(topic) for topic in topics},
-        "dead_publish": {
-            topic: may("pubsub.topics.publish", deployment.topic_policy(topic)) for topic in topics
-        },
-        "dead_consume": {
-            subscription.name: may(
-                "pubsub.subscriptions.consume", deployment.subscription_policy(subscription.name)
-            )
-            for subscription in fed
-        },
-    }
-
-
-def _invokes(
-    sources: Sources,
-    service: Service | Unseen,
-    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
-    project: Bindings | Unseen,
-) -> dict[str, bool | Unseen]:
-    if not isinstance(service, Service):
-        return {}
-    accounts = {
-        subscription.push_account
-        for subscription in _visible(subscriptions)
-        if subscription.push_account
-    }
-    own = sources.deployment.service_policy(service.name) if accounts else ()
-    return {
-        account: _may(
-            sources.deployment, f"serviceAccount:{account}", "run.routes.invoke", own, project
-        )
-        for account in sorted(accounts)
-    }
-
-
-def _open_to(sources: Sources, service: Service | Unseen) -> tuple[str, ...]:
-    """Return who stands for everybody among the members that may do something with the service."""
-    own = sources.deployment.service_policy(service.name) if isinstance(service, Service) else ()
-    bindings = () if isinstance(own, Unseen) else own
-    members = {member for binding in bindings for member in binding.members}
-    return tuple(sorted(members & {"allUsers", "allAuthenticatedUsers"}))
-
-
-def _both(
-    one: tuple[Subscription | Unseen, ...] | Unseen,
-    other: tuple[Subscription | Unseen, ...] | Unseen,
-) -> tuple[Subscription | Unseen, ...]:
-    """Return the subscriptions of two topics; what could not be seen is reported with each."""
-    return tuple(
-        subscription
-        for subscriptions in (one, other)
-        if not isinstance(subscriptions, Unseen)
-        for subscription in subscriptions
-    )
-
-
-def _visible(
-    subscriptions: tuple[Subscription | Unseen, ...] | Unseen,
-) -> tuple[Subscription, ...]:
-    if isinstance(subscriptions, Unseen):
-        return ()
-    return tuple(
-        subscription
-        for subscription in subscriptions
-        if isinstance(subscription, Subscription) and subscription.endpoint
-    )
-
-
-def _region_of(subscriptions: tuple[Subscription | Unseen, ...] | Unseen) -> str:
-    """Cloud Run's own addresses tell the region: ``SERVICE-NUMBER.REGION.run.app``."""
-    for subscription in _visible(subscriptions):
-        host = subscription.endpoint.partition("://")[2].partition("/")[0]
-        if host.endswith(".run.app") and host.count(".") == 3:  # noqa: PLR2004
-            return host.split(".")[1]
-    return ""
 
 
 def _number_of(sources: Sources, secrets: Sequence[Secret]) -> str:
